@@ -1,0 +1,140 @@
+"""The items of a recommender: external ids, titles, attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsec.errors import DataError
+from recsec.types import IntArray, ItemId
+
+__all__ = ["Catalog"]
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """N items in a fixed order; index i in 1..N is row i - 1, index 0 is padding.
+
+    Attributes:
+        table: columns ``id`` (Int64 or String, unique), ``title`` (String), ``genres``
+            (List[String], may be empty) and ``year`` (Int64, null where unknown).
+    """
+
+    table: pl.DataFrame
+
+    @classmethod
+    def from_ids(cls, ids: Sequence[ItemId]) -> Catalog:
+        """A catalog of bare ids; titles are the ids themselves."""
+        series = pl.Series("id", list(ids))
+        return cls(
+            pl.DataFrame(
+                {
+                    "id": series,
+                    "title": series.cast(pl.String),
+                    "genres": pl.Series([[]] * len(series), dtype=pl.List(pl.String)),
+                    "year": pl.Series([None] * len(series), dtype=pl.Int64),
+                }
+            )
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Catalog:
+        """Read ``items.parquet``.
+
+        Raises:
+            DataError: the file is missing, broken or lacks a column.
+        """
+        try:
+            table = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(f"cannot read the item table {path}: {error}") from error
+        missing = {"id", "title", "genres", "year"} - set(table.columns)
+        if missing:
+            raise DataError(f"the item table {path} lacks the columns {sorted(missing)}")
+        return cls(table)
+
+    def __len__(self) -> int:
+        """N, the number of items (padding not counted)."""
+        return self.table.height
+
+    @cached_property
+    def ids(self) -> npt.NDArray[np.generic]:
+        """External ids ``(N,)``; ``ids[i - 1]`` belongs to index i."""
+        return self.table["id"].to_numpy()
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Titles ``(N,)`` in the order of ``ids``."""
+        return self.table["title"].to_list()
+
+    @cached_property
+    def genres(self) -> list[list[str]]:
+        """Genres of each item ``(N,)``; empty where the data has none."""
+        return self.table["genres"].to_list()
+
+    @cached_property
+    def genre_names(self) -> list[str]:
+        """All genres, sorted."""
+        return sorted({genre for item in self.genres for genre in item})
+
+    @cached_property
+    def genre_matrix(self) -> npt.NDArray[np.bool_]:
+        """``(N + 1, G)`` bool, row 0 (padding) empty."""
+        column = {name: g for g, name in enumerate(self.genre_names)}
+        matrix = np.zeros((len(self) + 1, len(column)), dtype=bool)
+        for row, names in enumerate(self.genres, start=1):
+            for name in names:
+                matrix[row, column[name]] = True
+        return matrix
+
+    @cached_property
+    def years(self) -> IntArray:
+        """Release years ``(N + 1,)``, 0 where unknown and for padding."""
+        return np.concatenate([[0], self.table["year"].fill_null(0).to_numpy()]).astype(np.int64)
+
+    @cached_property
+    def _index(self) -> dict[ItemId, int]:
+        return {item: row for row, item in enumerate(self.table["id"].to_list(), start=1)}
+
+    def index(self, items: Sequence[ItemId]) -> IntArray:
+        """Catalog indices of external ids.
+
+        Raises:
+            DataError: an id is not in the catalog (it is named).
+        """
+        try:
+            return np.array([self._index[item] for item in items], dtype=np.int64)
+        except KeyError as error:
+            kind = "numbers" if self.table["id"].dtype.is_integer() else "strings"
+            raise DataError(
+                f"item {error.args[0]!r} is not among the {len(self)} items of the catalog "
+                f"(ids are {kind}, such as {self.table['id'][0]!r})"
+            ) from error
+
+    def parse_id(self, text: str) -> ItemId:
+        """The external id written as ``text``: a number where the catalog's ids are numbers."""
+        if not self.table["id"].dtype.is_integer():
+            return text
+        try:
+            return int(text)
+        except ValueError as error:
+            raise DataError(f"{text!r} is not an item id: ids of this catalog are numbers") from error
+
+    def external(self, indices: IntArray) -> list[ItemId]:
+        """External ids of a vector of catalog indices; padding (0) is left out."""
+        kept = np.asarray(indices)
+        return self.ids[kept[kept > 0] - 1].tolist()
+
+    def title(self, index: int) -> str:
+        """The title of one catalog index."""
+        return self.titles[index - 1]
+
+    def save(self, path: Path) -> None:
+        """Write ``items.parquet``."""
+        self.table.write_parquet(path)

@@ -1,0 +1,119 @@
+"""What a recommender is: the one contract that every model, ours or a plugin's, fulfills."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from recsec.data.catalog import Catalog
+from recsec.data.sequences import pad
+from recsec.types import IntArray, ItemId
+
+__all__ = ["Incremental", "ModelConfig", "Recommender", "mask_history", "top_k"]
+
+
+class ModelConfig(BaseModel):
+    """Settings of a model; each model has its own subclass. Unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def mask_history(scores: Float[Tensor, "B N1"], histories: Int[Tensor, "B L"]) -> Tensor:
+    """Set the scores of padding and of history items to -inf, in place."""
+    scores.scatter_(1, histories, float("-inf"))
+    scores[:, 0] = float("-inf")
+    return scores
+
+
+def top_k(scores: Float[Tensor, "B N1"], k: int) -> Int[Tensor, "B K"]:
+    """The ``k`` best columns of each row, best first; ``k`` is cut at N.
+
+    Where fewer than ``k`` items have a finite score (a history that holds nearly all items),
+    the rest of the row is 0.
+    """
+    values, indices = torch.topk(scores, min(k, scores.shape[1] - 1), dim=1)
+    return indices.masked_fill_(values == float("-inf"), 0)
+
+
+class Recommender(ABC):
+    """Ranks the items of a catalog for histories.
+
+    A subclass implements ``scores``, ``state`` and ``from_state``; it is trained by ``fit``.
+    """
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[ModelConfig]]
+
+    def __init__(self, catalog: Catalog, config: ModelConfig) -> None:
+        self.catalog = catalog
+        self.config = config
+
+    @abstractmethod
+    def scores(self, histories: IntArray) -> Float[Tensor, "B N1"]:
+        """Scores of all items for each history.
+
+        Args:
+            histories: ``(B, L)`` int64 catalog indices, oldest first, zeros on the right. An empty
+                row is allowed: it asks for a user of whom nothing is known.
+
+        Returns:
+            ``(B, N + 1)`` float32, higher is better. Column 0 (padding) is -inf. History items
+            keep their scores: excluding them is the caller's choice.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """The learned tensors, by name, for ``model.safetensors``."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(
+        cls, catalog: Catalog, config: ModelConfig, state: dict[str, Tensor]
+    ) -> Recommender:
+        """Rebuild from ``state()``; a wrong shape or name raises ``CheckpointError``."""
+
+    def top_k(self, histories: IntArray, k: int, *, exclude_history: bool = True) -> IntArray:
+        """The ``k`` best items for each history ``(B, L)``: ``(B, K)`` catalog indices.
+
+        Ties go to no item in particular; a row is filled with 0 where the catalog runs out.
+        """
+        scores = self.scores(histories)
+        if exclude_history:
+            mask_history(scores, torch.from_numpy(np.ascontiguousarray(histories)))
+        return top_k(scores, k).numpy()
+
+    def recommend(
+        self, histories: Sequence[Sequence[ItemId]], k: int, *, exclude_history: bool = True
+    ) -> list[list[ItemId]]:
+        """The ``k`` best items for histories of external ids, also of users never seen.
+
+        Raises:
+            DataError: an id is not in the catalog.
+        """
+        indices = pad(self.catalog.index(history) for history in histories)
+        lists = self.top_k(indices, k, exclude_history=exclude_history)
+        return [self.catalog.external(row) for row in lists]
+
+
+@runtime_checkable
+class Incremental(Protocol):
+    """The optional capability of extending histories by one item without starting over."""
+
+    def open(self, histories: IntArray) -> Any:
+        """Encode ``(B, L)`` histories of one common length (no padding); returns the state."""
+        ...
+
+    def extend(self, state: Any, items: IntArray) -> Any:
+        """The state after each row has one more item ``(B,)``. The old state is consumed."""
+        ...
+
+    def state_scores(self, state: Any) -> Tensor:
+        """``(B, N + 1)``: what ``scores`` gives for the histories of the state."""
+        ...
