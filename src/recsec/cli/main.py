@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import Any
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from recsec import __version__
-from recsec.cli.output import Settings, fail
-from recsec.errors import EXIT_INTERRUPTED, RecsecError
+from recsec.cli.output import Settings, configure, fail, note, settings
+from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, UsageError
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "LazyGroup", "app", "main"]
 
 COMMANDS = {
-    "data": "Get, check, describe and make data sets.",
+    "data": "Get, describe and make data sets.",
     "train": "Train a recommender.",
     "evaluate": "Measure a recommender on held-out items.",
     "recommend": "Try a recommender in an interactive session.",
@@ -31,26 +34,141 @@ COMMANDS = {
 """Command and its one-line help. A command lives in ``recsec.cli.<name>`` as ``app`` or ``run``
 (``list`` in ``list_``) and is imported only when it is used, so ``--help`` stays fast."""
 
+EXIT_PIPE_CLOSED = 141
+"""Whoever read stdout went away (``recsec ... | head``): what a shell reports for SIGPIPE."""
+
+
+def _debug_only(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")] = False,
+) -> None:
+    """The options that every command has; ``main`` reads them."""
+
+
+def _command(function: Callable[..., Any]) -> Any:
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command()(function)
+    return typer.main.get_command(single)
+
+
+def load_command(name: str) -> Any:
+    """Import the module of a command and build the command."""
+    module = importlib.import_module(f"recsec.cli.{name}{'_' if name == 'list' else ''}")
+    group = getattr(module, "app", None)
+    command: Any = _command(module.run) if group is None else typer.main.get_command(group)
+    command.name = name
+    shared = _command(_debug_only).params
+    for leaf in [command, *getattr(command, "commands", {}).values()]:
+        for option in () if isinstance(leaf, TyperGroup) else shared:
+            option.expose_value = False
+            leaf.params.append(option)
+    return command
+
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are called."""
+    """A group that knows the names and one-line helps; a command is imported when called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order in which one meets them."""
-        return list(COMMANDS)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and build one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module: Any = importlib.import_module(
-            f"recsec.cli.{cmd_name}{'_' if cmd_name == 'list' else ''}"
-        )
-        if hasattr(module, "app"):
-            command = typer.main.get_command(module.app)
-        else:
-            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            single.command()(module.run)
-            command = typer.main.get_command(single)
-        command.name = cmd_name
-        return command
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The named command, imported now."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name and found else None, rest
+
+
+app = typer.Typer(
+    cls=LazyGroup, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"recsec {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")] = False,
+) -> None:
+    """Security of recommender systems: measure how a recommender can be attacked.
+
+    Results go to stdout, talk to stderr. Exit codes: 0 fine, 1 a gate failed, 2 wrong words or
+    configuration, 3 target, data or checkpoint at fault, 4 evidence incomplete, 130 interrupted.
+    """
+
+
+def _run(arguments: list[str]) -> int:
+    command = typer.main.get_command(app)
+    if not arguments:
+        arguments = ["--help"]
+    try:
+        with command.make_context("recsec", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return EXIT_OK
+
+
+def _usage(error: typer.TyperException) -> UsageError:
+    context: Any = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "recsec"
+    message = " ".join(error.format_message().split()) or "no command given"
+    return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"{path} --help")
+
+
+def _unexpected(error: Exception) -> RecsecError:
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return RecsecError(f"{error.strerror.lower()}{place}", hint="run with --debug for details")
+    return RecsecError(
+        f"recsec failed in a way it should not: {type(error).__name__}: {error}",
+        hint="run the same command with --debug and report what it prints",
+    )
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    note(f"warning: {message}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    An exception that nobody expected is a defect of recsec; it is reported in one line and
+    exits 3 like a fault of the target, so that a gate never reads it as a verdict.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    configure(**vars(Settings(json="--json" in words, debug="--debug" in words)))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    with warnings.catch_warnings():
+        if not settings().debug and not sys.warnoptions:
+            warnings.showwarning = _show_warning
+        try:
+            return _run(words)
+        except KeyboardInterrupt:
+            sys.stderr.write("\ninterrupted\n")
+            if (resume := settings().resume) is not None:
+                sys.stderr.write(f"next: {resume}\n")
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_PIPE_CLOSED
+        except RecsecError as error:
+            failure = error
+            if settings().debug:
+                traceback.print_exc()
+        except typer.TyperException as error:
+            failure = _usage(error)
+        except typer.Abort:
+            return EXIT_INTERRUPTED
+        except Exception as error:  # the last line of defense: no traceback reaches a user
+            failure = _unexpected(error)
+            if settings().debug:
+                traceback.print_exc()
+        return fail(failure)
