@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,10 +15,20 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from recsec.data.catalog import Catalog
-from recsec.data.sequences import pad
-from recsec.types import IntArray, ItemId
+from recsec.data.sequences import Split, pad
+from recsec.types import IntArray, ItemId, Progress
 
-__all__ = ["Incremental", "ModelConfig", "Recommender", "mask_history", "top_k"]
+__all__ = [
+    "Incremental",
+    "ModelConfig",
+    "Precision",
+    "Recommender",
+    "Training",
+    "mask_history",
+    "top_k",
+]
+
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelConfig(BaseModel):
@@ -40,6 +52,27 @@ def top_k(scores: Float[Tensor, "B N1"], k: int) -> Int[Tensor, "B K"]:
     """
     values, indices = torch.topk(scores, min(k, scores.shape[1] - 1), dim=1)
     return indices.masked_fill_(values == float("-inf"), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Where and how to train, as opposed to what.
+
+    Attributes:
+        out: folder for ``resume/``, ``history.json`` and ``snapshots/``; None keeps nothing.
+        device: "auto", "cpu", "cuda" or "mps"; several devices through ``accelerate launch``.
+        precision: of the matrix products; "auto" takes bfloat16 where the hardware has it.
+        snapshots: how many evenly spaced epochs to keep.
+        tensorboard: write scalars under ``out/tensorboard`` if TensorBoard is installed.
+        progress: is told about every step.
+    """
+
+    out: Path | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    snapshots: int = 0
+    tensorboard: bool = False
+    progress: Progress | None = None
 
 
 class Recommender(ABC):
@@ -74,10 +107,15 @@ class Recommender(ABC):
 
     @classmethod
     @abstractmethod
-    def from_state(
-        cls, catalog: Catalog, config: ModelConfig, state: dict[str, Tensor]
-    ) -> Recommender:
+    def from_state(cls, catalog: Catalog, config: Any, state: dict[str, Tensor]) -> Self:
         """Rebuild from ``state()``; a wrong shape or name raises ``CheckpointError``."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, split: Split, config: Any, *, seed: int, training: Training) -> Self:
+        """Learn from the training part of ``split``; validation items only steer, test items
+        are never seen.
+        """
 
     def top_k(self, histories: IntArray, k: int, *, exclude_history: bool = True) -> IntArray:
         """The ``k`` best items for each history ``(B, L)``: ``(B, K)`` catalog indices.

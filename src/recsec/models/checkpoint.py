@@ -1,0 +1,113 @@
+"""Checkpoint folders: tensors as safetensors, everything else as text. Nothing is unpickled.
+
+FOLDER/model.safetensors   the learned tensors; written last, so its presence means "complete"
+FOLDER/config.json         model, settings, and the recipe: data, seed, versions
+FOLDER/items.parquet       external ids, titles, attributes
+FOLDER/card.md             the same for people
+FOLDER/history.json, resume/, snapshots/    left by training
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from recsec import __version__
+from recsec.data.catalog import Catalog
+from recsec.errors import CheckpointError, ConfigError
+from recsec.models.base import Recommender
+from recsec.registry import registry
+from recsec.runs import atomic_write_bytes, atomic_write_text
+
+__all__ = ["load", "read_config", "save_checkpoint"]
+
+FORMAT = 1
+
+
+def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> None:
+    """Write ``model`` to ``folder``.
+
+    Args:
+        info: JSON-able facts about the training (data, seed, metrics), kept in ``config.json``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "format": FORMAT,
+        "recsec": __version__,
+        "model": model.name,
+        "config": model.config.model_dump(mode="json"),
+        **info,
+    }
+    model.catalog.save(folder / "items.parquet")
+    atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
+    atomic_write_text(folder / "card.md", card(config, len(model.catalog)))
+    tensors = {name: tensor.contiguous() for name, tensor in model.state().items()}
+    atomic_write_bytes(folder / "model.safetensors", save(tensors))
+
+
+def card(config: dict[str, Any], items: int) -> str:
+    """What a person wants to know of a checkpoint, as Markdown."""
+    lines = [f"# {config['model']}", "", f"A recommender of {items} items, by recsec.", ""]
+    for key in ("data", "seed", "metrics", "versions"):
+        if key in config:
+            lines.append(f"- {key}: `{json.dumps(config[key], sort_keys=True)}`")
+    lines += ["", "Settings:", "", "| setting | value |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in sorted(config["config"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The contents of ``config.json``.
+
+    Raises:
+        CheckpointError: the folder is no checkpoint, or one of another format.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{folder} is not a checkpoint folder: it has no config.json",
+            hint="recsec train MODEL --data NAME --out DIR makes one",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    if not isinstance(config, dict) or not {"model", "config"} <= set(config):
+        raise CheckpointError(f"{path} lacks 'model' or 'config'")
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {config.get('format')!r}; this version reads {FORMAT}"
+        )
+    return config
+
+
+def load(folder: Path | str) -> Recommender:
+    """Read a checkpoint folder.
+
+    Raises:
+        CheckpointError: it is missing, incomplete, broken or of another format.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    try:
+        kind: type[Recommender] = registry("models").get(config["model"])
+        settings = kind.config_class.model_validate(config["config"])
+    except (ConfigError, ValidationError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
+    catalog = Catalog.load(folder / "items.parquet")
+    path = folder / "model.safetensors"
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{folder} has no model.safetensors: its training has not finished",
+            hint="run the training command again, it continues",
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    return kind.from_state(catalog, settings, tensors)

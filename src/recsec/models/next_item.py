@@ -1,0 +1,65 @@
+"""The ordinary objective: predict the next item at every position of a window."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsec.data.sequences import Split
+from recsec.metrics import hits, ndcg, target_ranks
+from recsec.models.base import mask_history
+from recsec.models.losses import catalog_cross_entropy
+from recsec.models.neural import NeuralRecommender
+from recsec.models.trainer import Objective
+from recsec.models.windows import cut_windows, gather_windows, length_buckets
+from recsec.types import IntArray
+
+__all__ = ["NextItem"]
+
+VALIDATION_USERS = 2048
+
+
+class NextItem(Objective):
+    """Full-softmax cross-entropy of each item given those before it; validated by NDCG@10.
+
+    Validation ranks the whole catalog for the validation item of at most 2,048 users, evenly
+    spaced (all of them where there are fewer).
+    """
+
+    def __init__(self, model: NeuralRecommender, split: Split) -> None:
+        super().__init__()
+        self.model = model
+        self.split = split
+        self.train_items = split.train.items
+
+    def epoch(self, rng: np.random.Generator) -> list[IntArray]:
+        """Windows cut anew, in batches of similar length."""
+        config = self.model.config
+        windows = cut_windows(self.split.train.offsets, config.max_length, rng)
+        batches = length_buckets(windows[:, 1] - windows[:, 0], config.batch_size, rng)
+        return [gather_windows(self.train_items, windows[rows]) for rows in batches]
+
+    def forward(self, batch: IntArray) -> Tensor:
+        """Mean loss over the positions that have a next item."""
+        table = self.model.item_table()
+        windows = torch.from_numpy(batch).to(table.device)
+        targets = windows[:, 1:]
+        real = targets > 0
+        encoded = self.model.hidden(windows[:, :-1])[real]
+        wanted = targets[real][:, None]
+        weights = torch.ones_like(wanted, dtype=torch.float32)
+        return catalog_cross_entropy(encoded, table, wanted, weights) / len(wanted)
+
+    def validate(self) -> dict[str, float]:
+        """``ndcg@10`` and ``hr@10`` of the validation items, history excluded."""
+        count = len(self.split.full)
+        users = np.unique(np.linspace(0, count - 1, min(count, VALIDATION_USERS)).astype(np.int64))
+        ranks = []
+        for batch in self.split.batches("valid", users=users):
+            scores = mask_history(
+                self.model.scores(batch.histories), torch.from_numpy(batch.histories)
+            )
+            ranks.append(target_ranks(scores, torch.from_numpy(batch.targets)).numpy())
+        found = np.concatenate(ranks)
+        return {"ndcg@10": float(ndcg(found, 10).mean()), "hr@10": float(hits(found, 10).mean())}

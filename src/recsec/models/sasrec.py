@@ -1,0 +1,159 @@
+"""SASRec: a causal transformer over the history.
+
+Source: Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018 (arXiv 1808.09781).
+Departures: pre-layer-norm blocks, and the full softmax over the catalog instead of one sampled
+negative, which is what makes it strong (Klenitskiy & Vasilev, RecSys 2023, arXiv 2309.07602).
+Positions count from the first item of the window, so a growing history keeps its keys and values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from recsec.data.catalog import Catalog
+from recsec.errors import ConfigError
+from recsec.models.attention import causal_attention
+from recsec.models.dropout import Dropout
+from recsec.models.neural import NeuralConfig, NeuralRecommender
+from recsec.types import IntArray
+
+__all__ = ["SasRec", "SasRecConfig", "SasRecState"]
+
+
+class SasRecConfig(NeuralConfig):
+    """Settings of ``SasRec``; the defaults are those of the ML-1M benchmark."""
+
+    embedding_dim: int = 64
+    blocks: int = 2
+    heads: int = 2
+    max_length: int = 200
+    dropout: float = 0.2
+
+
+class Block(nn.Module):
+    """Pre-layer-norm attention and feed-forward, each with a residual."""
+
+    def __init__(self, config: SasRecConfig) -> None:
+        super().__init__()
+        width = config.embedding_dim
+        self.heads = config.heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.feed_norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+        self.dropout = Dropout(config.dropout)
+
+    def split(self, x: Float[Tensor, "B L D"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values ``(B, heads, L, D / heads)``."""
+        qkv = self.qkv(self.attention_norm(x))
+        shape = (*x.shape[:2], 3, self.heads, x.shape[2] // self.heads)
+        q, k, v = qkv.view(shape).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def finish(self, x: Tensor, attended: Tensor) -> Float[Tensor, "B L D"]:
+        """Everything after the attention."""
+        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.down(F.relu(self.up(self.feed_norm(x)))))
+
+    def forward(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """Encode a whole window. No attention dropout: it forces the slow kernel on a CPU."""
+        q, k, v = self.split(x)
+        return self.finish(x, causal_attention(q, k, v))
+
+
+@dataclass
+class SasRecState:
+    """Encoded histories of one common length, for ``extend``.
+
+    Attributes:
+        histories: ``(B, L)`` int64, whole histories.
+        keys, values: per block ``(B, heads, max_length, D / heads)``, the first ``used`` filled.
+        used: items of the window that are encoded.
+        hidden: ``(B, D)`` float32, representation after the newest item.
+        reencoded: how many times the window slid and everything was encoded anew.
+    """
+
+    histories: IntArray
+    keys: list[Tensor]
+    values: list[Tensor]
+    used: int
+    hidden: Tensor
+    reencoded: int = 0
+
+
+class SasRec(NeuralRecommender):
+    """Self-attentive sequential recommender with tied output embeddings."""
+
+    name = "sasrec"
+    config_class = SasRecConfig
+    config: SasRecConfig
+
+    def __init__(self, catalog: Catalog, config: SasRecConfig) -> None:
+        super().__init__(catalog, config)
+        width = config.embedding_dim
+        if width % config.heads:
+            raise ConfigError(f"embedding_dim {width} is not a multiple of heads {config.heads}")
+        self.items = nn.Embedding(len(catalog) + 1, width)
+        self.positions = nn.Embedding(config.max_length, width)
+        self.dropout = Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(width)
+
+    def item_table(self) -> Float[Tensor, "N1 D"]:
+        """The input embeddings (tied)."""
+        return self.items.weight
+
+    def hidden(self, windows: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+        """See ``NeuralRecommender.hidden``."""
+        places = torch.arange(windows.shape[1], device=windows.device)
+        x = self.dropout(self.items(windows) + self.positions(places))
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    @torch.no_grad()
+    def open(self, histories: IntArray) -> SasRecState:
+        """See ``Incremental.open``: encode ``(B, L)`` histories of one common length, L >= 1."""
+        self.eval()
+        window = torch.from_numpy(histories[:, -self.config.max_length :])
+        batch, length = window.shape
+        x = self.items(window) + self.positions(torch.arange(length))
+        keys, values = [], []
+        for block in self.blocks:
+            q, k, v = block.split(x)
+            shape = (batch, k.shape[1], self.config.max_length, k.shape[3])
+            for cache, part in ((keys, k), (values, v)):
+                cache.append(k.new_empty(shape))
+                cache[-1][:, :, :length] = part
+            x = block.finish(x, causal_attention(q, k, v))
+        return SasRecState(histories, keys, values, length, self.norm(x[:, -1]))
+
+    @torch.no_grad()
+    def extend(self, state: SasRecState, items: IntArray) -> SasRecState:
+        """See ``Incremental.extend``. A full window slides, which encodes it anew."""
+        histories = np.concatenate([state.histories, items[:, None]], axis=1)
+        if state.used == self.config.max_length:
+            fresh = self.open(histories)
+            fresh.reencoded = state.reencoded + 1
+            return fresh
+        at = state.used
+        x = self.items(torch.from_numpy(items))[:, None] + self.positions.weight[at]
+        for block, keys, values in zip(self.blocks, state.keys, state.values, strict=True):
+            q, k, v = block.split(x)
+            keys[:, :, at], values[:, :, at] = k[:, :, 0], v[:, :, 0]
+            past = keys[:, :, : at + 1], values[:, :, : at + 1]
+            x = block.finish(x, F.scaled_dot_product_attention(q, *past))
+        state.histories, state.used, state.hidden = histories, at + 1, self.norm(x[:, 0])
+        return state
+
+    def state_scores(self, state: SasRecState) -> Float[Tensor, "B N1"]:
+        """See ``Incremental.state_scores``."""
+        return self.scores_of(state.hidden)

@@ -1,0 +1,87 @@
+"""Train a model by name into a checkpoint folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from recsec import __version__
+from recsec.data.sequences import Split
+from recsec.errors import CheckpointError
+from recsec.models.base import ModelConfig, Recommender, Training
+from recsec.models.checkpoint import load, read_config, save_checkpoint
+from recsec.registry import registry
+from recsec.runs import atomic_write_json
+
+__all__ = ["train"]
+
+
+def train(
+    name: str,
+    split: Split,
+    config: ModelConfig | None = None,
+    *,
+    seed: int = 0,
+    training: Training | None = None,
+    data: dict[str, Any] | None = None,
+) -> Recommender:
+    """Train the model called ``name`` on a split; with ``training.out`` the checkpoint is kept.
+
+    A folder that holds the same recipe is continued, or loaded if it is complete.
+
+    Args:
+        config: settings, by default the model's own.
+        data: what identifies the data (name, fingerprint), kept with the recipe.
+
+    Raises:
+        ConfigError: no such model, or settings that do not fit.
+        CheckpointError: the folder belongs to another recipe, or another process trains in it.
+    """
+    kind: type[Recommender] = registry("models").get(name)
+    chosen = kind.config_class() if config is None else config
+    how = training or Training()
+    if how.out is None:
+        return kind.fit(split, chosen, seed=seed, training=how)
+    recipe = {
+        "model": name,
+        "config": chosen.model_dump(mode="json"),
+        "seed": seed,
+        "data": data or {},
+        "precision": how.precision,
+        "snapshots": how.snapshots,
+    }
+    how.out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(how.out / ".lock", timeout=0):
+            if not _claim(how.out, recipe):
+                return load(how.out)
+            model = kind.fit(split, chosen, seed=seed, training=how)
+            versions = {"recsec": __version__, "torch": torch.__version__}
+            facts = {**recipe, "versions": versions, "threads": torch.get_num_threads()}
+            save_checkpoint(model, how.out, facts)
+    except Timeout as error:
+        raise CheckpointError(f"another process is training in {how.out}") from error
+    return model
+
+
+def _claim(folder: Path, recipe: dict[str, Any]) -> bool:
+    """Mark a folder as this recipe's; whether there is still something to train.
+
+    Raises:
+        CheckpointError: it is another recipe's.
+    """
+    if (folder / "config.json").exists():
+        found = read_config(folder)
+        different = [key for key in recipe if found.get(key) != recipe[key]]
+        if different:
+            raise CheckpointError(
+                f"{folder} holds a checkpoint of another recipe (it differs in "
+                f"{', '.join(different)})",
+                hint="choose another --out, or delete the folder",
+            )
+    else:
+        atomic_write_json(folder / "config.json", {"format": 1, "recsec": __version__, **recipe})
+    return not (folder / "model.safetensors").exists()
