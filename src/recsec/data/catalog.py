@@ -124,7 +124,9 @@ class Catalog:
         try:
             return int(text)
         except ValueError as error:
-            raise DataError(f"{text!r} is not an item id: ids of this catalog are numbers") from error
+            raise DataError(
+                f"{text!r} is not an item id: ids of this catalog are numbers"
+            ) from error
 
     def external(self, indices: IntArray) -> list[ItemId]:
         """External ids of a vector of catalog indices; padding (0) is left out."""

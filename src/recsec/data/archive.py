@@ -1,0 +1,98 @@
+"""Reading members of a zip archive that nobody vouches for."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from recsec.errors import DataError
+
+__all__ = ["Archive", "open_archive"]
+
+LARGEST_MEMBER = 4 * 2**30
+"""Bytes. The largest table we know of (ML-25M's ratings) unpacks to 0.7 GB."""
+LARGEST_RATIO = 200
+"""Unpacked over packed size; text tables reach about 10."""
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """An open archive whose member names are known to be harmless. Nothing is unpacked to disk."""
+
+    path: Path
+    zip: zipfile.ZipFile
+
+    def find(self, member: str) -> str | None:
+        """The full name of the member called ``member``, in whatever folder it lies."""
+        names = [name for name in self.zip.namelist() if PurePosixPath(name).name == member]
+        return min(names, key=len) if names else None
+
+    def read(self, member: str) -> bytes:
+        """The content of the member called ``member``.
+
+        Raises:
+            DataError: it is absent, cut short, damaged or a decompression bomb.
+        """
+        name = self.find(member)
+        if name is None:
+            have = ", ".join(sorted(self.zip.namelist())[:8]) or "nothing"
+            raise DataError(f"{self.path} has no member {member} (it holds: {have})")
+        info = self.zip.getinfo(name)
+        ratio = info.file_size / max(info.compress_size, 1)
+        if info.file_size > LARGEST_MEMBER or (ratio > LARGEST_RATIO and info.file_size > 2**20):
+            raise DataError(
+                f"{self.path}: {name} would unpack to {info.file_size:,} bytes, {ratio:,.0f} times "
+                f"its packed size; refused as a decompression bomb"
+            )
+        try:
+            return self.zip.read(info)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
+            raise DataError(f"{self.path}: {name} is damaged: {error}", hint=_AGAIN) from error
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Archive]:
+    """Open a zip archive after checking its directory of members.
+
+    Raises:
+        DataError: not a zip archive, cut short, or a member's path leads out of it.
+    """
+    try:
+        file = zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    except zipfile.BadZipFile as error:
+        size = path.stat().st_size
+        raise DataError(
+            f"{path} is not a whole zip archive ({size:,} bytes; {error}): it was cut short, "
+            "or is something else",
+            hint=_AGAIN,
+        ) from error
+    with file:
+        for info in file.infolist():
+            _check_name(path, info)
+        yield Archive(path, file)
+
+
+_AGAIN = "fetch the archive again, or pass another copy with --from PATH"
+
+
+def _check_name(path: Path, info: zipfile.ZipInfo) -> None:
+    """Refuse names that would leave the folder into which somebody unpacks the archive."""
+    name = info.orig_filename.replace("\\", "/")
+    escapes = name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
+    if escapes or stat.S_ISLNK(info.external_attr >> 16):
+        raise DataError(f"{path} holds {name!r}, a path that leads out of the archive; refused")

@@ -1,0 +1,52 @@
+"""One door to every data set: by name, by path, or made up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from recsec.data.archive import open_archive
+from recsec.data.cache import locate
+from recsec.data.dataset import Dataset
+from recsec.data.filters import Filters
+from recsec.data.known import KNOWN, known
+from recsec.data.movielens import read_known
+from recsec.data.own import read_own
+from recsec.data.synthetic import SyntheticConfig, generate
+
+__all__ = ["load"]
+
+
+def load(
+    name: str | Path,
+    *,
+    source: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    filters: Filters | None = None,
+) -> Dataset:
+    """Load a data set. Never downloads; ``recsec data get`` does.
+
+    Args:
+        name: a known name (``ml-1m``), ``synthetic`` with or without settings
+            (``synthetic:users=500,items=200,seed=1``), or a path to a CSV, Parquet or S3-Rec file.
+        source: an archive of a known data set to read in place of the cache or mirror.
+        columns: for own files, our column names (user, item, time, rating) to theirs.
+        filters: rules; the defaults of ``Filters`` if None.
+
+    Raises:
+        DataError: unknown name, missing, broken or empty data.
+        ConfigError: settings of ``synthetic`` that do not fit.
+    """
+    text = str(name)
+    if text == "synthetic" or text.startswith("synthetic:"):
+        config = SyntheticConfig.parse(text.partition(":")[2])
+        return Dataset.from_raw(text, generate(config), filters=filters, synthetic=True)
+    if text in KNOWN:
+        data = known(text)
+        with open_archive(locate(data, source=source)) as archive:
+            raw = read_known(archive, data)
+        return Dataset.from_raw(text, raw, filters=filters, license=data.license)
+    path = Path(text)
+    if not path.exists() and not path.suffix:
+        known(text)
+    return Dataset.from_raw(path.stem, read_own(path, columns=columns), filters=filters)

@@ -1,0 +1,345 @@
+"""Made-up interactions whose best possible ranker is known.
+
+Every next item depends on the last one only. With probability ``restart`` it comes from the whole
+catalog by popularity; else with probability ``chain`` from a few planted successors of the last
+item; else from a cluster reached by a planted chain over clusters (a cluster is a genre), by
+popularity inside it. Items that the user already has are never drawn. So the best list for a
+history is: all other items, sorted by the probability of following its last item, and no ranker
+has a higher expected HR@k, for any k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsec.data.catalog import Catalog
+from recsec.data.interactions import Raw
+from recsec.data.movielens import item_table
+from recsec.data.titles import GENRES, made_up_titles
+from recsec.errors import ConfigError
+from recsec.types import Answerer, FloatArray, IntArray
+
+__all__ = ["Plant", "SyntheticConfig", "best_answer", "generate", "optimal_scores", "plant"]
+
+SUCCESSORS = np.array([0.4, 0.3, 0.2, 0.1])
+"""How likely each planted successor of an item is, first to last."""
+ROUNDS = 30
+"""Draws before the rows that keep hitting known items are drawn from their exact law instead."""
+BLOCK = 2**27
+"""Bytes of the table of who has what; users are drawn in blocks that fit."""
+
+
+class SyntheticConfig(BaseModel):
+    """Size and shape of made-up data.
+
+    Attributes:
+        users: U.
+        items: N.
+        length: mean items per user, at most a quarter of ``items``; 50 or that if None. Lengths
+            spread around it as in real logs, from 5 up.
+        clusters: genres with their own items.
+        popularity: exponent of the power law of item popularity; 0 makes all alike.
+        chain: share of steps that follow planted successors of the last item.
+        restart: share of steps that start over anywhere in the catalog.
+        seed: everything follows from it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    users: int = Field(default=1000, ge=1)
+    items: int = Field(default=300, ge=20)
+    length: int | None = Field(default=None, ge=5)
+    clusters: int = Field(default=8, ge=2, le=len(GENRES))
+    popularity: float = Field(default=0.7, ge=0, le=2)
+    chain: float = Field(default=0.6, ge=0, le=1)
+    restart: float = Field(default=0.1, gt=0, le=1)
+    seed: int = Field(default=0, ge=0)
+
+    @classmethod
+    def parse(cls, text: str) -> SyntheticConfig:
+        """From ``users=500,items=200``.
+
+        Raises:
+            ConfigError: an unknown word or a value out of range.
+        """
+        values: dict[str, str] = {}
+        for part in filter(None, text.split(",")):
+            key, equals, value = part.partition("=")
+            if not equals:
+                raise ConfigError(f"synthetic: found {part!r}, expected key=value")
+            values[key.strip()] = value.strip()
+        return cls.checked(values)
+
+    @classmethod
+    def checked(cls, values: dict[str, str]) -> SyntheticConfig:
+        """From texts or numbers, with one readable error.
+
+        Raises:
+            ConfigError: an unknown word or a value out of range.
+        """
+        try:
+            config = cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            raise ConfigError(
+                f"synthetic: {name}: {first['msg'].lower()}",
+                hint=f"settings are {', '.join(cls.model_fields)}",
+            ) from error
+        if config.mean_length > config.items // 4:
+            raise ConfigError(
+                f"synthetic: length={config.length} needs items >= {4 * config.length}, "
+                f"found {config.items}: nobody meets an item twice"
+            )
+        return config
+
+    @property
+    def mean_length(self) -> int:
+        """Items per user, decided."""
+        return self.length if self.length is not None else min(50, self.items // 4)
+
+
+@dataclass(frozen=True, eq=False)
+class Plant:
+    """The planted law. Index 0 is padding and has no probability.
+
+    Attributes:
+        popularity: ``(N + 1,)`` probability of each item when starting over.
+        cluster: ``(N + 1,)`` cluster of each item, -1 for padding.
+        moves: ``(C, C)`` probability of the next cluster given the last.
+        successors: ``(N + 1, 4)`` planted successors of each item; may repeat.
+        chain: share of steps that follow them.
+        restart: share of steps that start over.
+    """
+
+    popularity: FloatArray
+    cluster: IntArray
+    moves: FloatArray
+    successors: IntArray
+    chain: float
+    restart: float
+
+    @cached_property
+    def by_cluster(self) -> IntArray:
+        """``(N,)`` items sorted by cluster."""
+        return np.argsort(self.cluster[1:], kind="stable") + 1
+
+    @cached_property
+    def edges(self) -> FloatArray:
+        """``(C + 1,)`` popularity summed up to each cluster, in the order of ``by_cluster``."""
+        sizes = np.bincount(
+            self.cluster[1:], weights=self.popularity[1:], minlength=len(self.moves)
+        )
+        return np.concatenate([[0.0], np.cumsum(sizes)])
+
+    def probabilities(self, last: IntArray) -> FloatArray:
+        """Law of the next item before known items are left out.
+
+        Args:
+            last: ``(B,)`` the last item of each history; 0 for an empty one.
+
+        Returns:
+            ``(B, N + 1)`` float64, rows sum to 1.
+        """
+        mass = np.diff(self.edges)[self.cluster[1:]]
+        inside = self.popularity.copy()
+        inside[1:] /= mass
+        rows = (1 - self.restart - self._chained) * self.moves[self.cluster[last]][
+            :, self.cluster
+        ] * inside + self.restart * self.popularity
+        at = np.arange(len(last))[:, None]
+        np.add.at(rows, (at, self.successors[last]), self._chained * SUCCESSORS)
+        rows[last == 0] = self.popularity
+        return rows
+
+    def draw(self, last: IntArray, rng: np.random.Generator) -> IntArray:
+        """One next item for each history, by ``probabilities`` but without forming them.
+
+        Args:
+            last: ``(B,)``; 0 for an empty history.
+            rng: the source of chance.
+        """
+        way, where = rng.random(len(last)), rng.random(len(last))
+        anywhere = (last == 0) | (way < self.restart)
+        chained = ~anywhere & (way < self.restart + self._chained)
+        moved = ~anywhere & ~chained
+        out = np.empty(len(last), dtype=np.int64)
+        total = self._cumulative[-1]
+        out[anywhere] = self._pick(where[anywhere] * total)
+        pick = np.searchsorted(np.cumsum(SUCCESSORS)[:-1], where[chained], side="right")
+        out[chained] = self.successors[last[chained], pick]
+        out[moved] = self._in_cluster(self._move(last[moved], rng), where[moved])
+        return out
+
+    @property
+    def _chained(self) -> float:
+        return (1 - self.restart) * self.chain
+
+    @cached_property
+    def _cumulative(self) -> FloatArray:
+        return np.cumsum(self.popularity[self.by_cluster])
+
+    def _move(self, last: IntArray, rng: np.random.Generator) -> IntArray:
+        bounds = np.cumsum(self.moves, axis=1)[self.cluster[last], :-1]
+        moved: IntArray = (rng.random(len(last))[:, None] > bounds).sum(axis=1)
+        return moved
+
+    def _in_cluster(self, cluster: IntArray, where: FloatArray) -> IntArray:
+        low, high = self.edges[cluster], self.edges[cluster + 1]
+        return self._pick(low + where * (high - low))
+
+    def _pick(self, heights: FloatArray) -> IntArray:
+        place = np.searchsorted(self._cumulative, heights, side="right")
+        return self.by_cluster[np.minimum(place, len(self.by_cluster) - 1)]
+
+
+def plant(config: SyntheticConfig) -> Plant:
+    """The law that ``generate(config)`` draws from."""
+    rng = _stream(config, "plant")
+    n, clusters = config.items, config.clusters
+    weights = np.arange(1, n + 1, dtype=np.float64) ** -config.popularity
+    popularity = np.concatenate([[0.0], rng.permutation(weights / weights.sum())])
+    cluster = np.concatenate([[-1], rng.permutation(np.arange(n) % clusters)])
+    moves = np.full((clusters, clusters), 0.1 / clusters)
+    at = np.arange(clusters)
+    moves[at, at] += 0.6
+    moves[at, (at + 1) % clusters] += 0.3
+    bare = Plant(popularity, cluster, moves, np.zeros((n + 1, 4), np.int64), 0.0, 1e-9)
+    following = np.stack([bare.draw(np.arange(n + 1), rng) for _ in SUCCESSORS], axis=1)
+    return Plant(popularity, cluster, moves, following, config.chain, config.restart)
+
+
+def optimal_scores(law: Plant, histories: IntArray) -> FloatArray:
+    """Score of every item for every history; no ranker has a higher expected HR@k.
+
+    Args:
+        law: what the data was drawn from.
+        histories: ``(B, L)`` items 1..N, zeros on the right.
+
+    Returns:
+        ``(B, N + 1)`` float64: the probability of following the last item, -inf for padding and
+        for items of the history.
+    """
+    lengths = (histories > 0).sum(axis=1)
+    at = np.arange(len(histories))
+    last = np.where(lengths > 0, histories[at, np.maximum(lengths - 1, 0)], 0)
+    scores = law.probabilities(last)
+    np.put_along_axis(scores, histories, -np.inf, axis=1)
+    scores[:, 0] = -np.inf
+    return scores
+
+
+def best_answer(law: Plant, catalog: Catalog) -> Answerer:
+    """The best possible ranker for a data set drawn from ``law``, in its catalog's indices.
+
+    Ids of made-up items are 1..N, so a catalog that filters made smaller still fits.
+    """
+    ids = np.concatenate([[0], catalog.ids]).astype(np.int64)
+
+    def answer(histories: IntArray, k: int) -> IntArray:
+        scores = optimal_scores(law, ids[histories])[:, ids]
+        scores[:, 0] = -np.inf
+        lists: IntArray = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.where(np.isfinite(np.take_along_axis(scores, lists, axis=1)), lists, 0)
+
+    return answer
+
+
+def generate(config: SyntheticConfig) -> Raw:
+    """Draw the interactions of ``config.users`` users, and titles, genres and years of items."""
+    law = plant(config)
+    lengths = _lengths(config)
+    drawn = np.empty(int(lengths.sum()), dtype=np.uint32)
+    rng = _stream(config, "draw")
+    size = max(1, BLOCK // (config.items + 1))
+    done = 0
+    for start in range(0, config.users, size):
+        part = lengths[start : start + size]
+        flat = _draw_block(law, part, rng)
+        drawn[done : done + len(flat)] = flat
+        done += len(flat)
+    noise = _stream(config, "ratings")
+    liking = noise.normal(3.6, 0.6, config.items + 1)
+    ratings = np.clip(np.rint(liking[drawn] + noise.normal(0, 0.8, len(drawn))), 1, 5)
+    rows = pl.DataFrame(
+        {
+            "user": np.repeat(np.arange(1, config.users + 1), lengths),
+            "item": drawn.astype(np.int64),
+            "rating": ratings.astype(np.float32),
+        }
+    ).with_columns(pl.lit(None, dtype=pl.Int64).alias("time"))
+    return Raw(rows, _items(config, law), ("synthetic: made-up users and items",))
+
+
+def _stream(config: SyntheticConfig, name: str) -> np.random.Generator:
+    from recsec.rng import Streams  # imports torch, which reading files does not need
+
+    return Streams(config.seed).child("synthetic").numpy(name)
+
+
+def _lengths(config: SyntheticConfig) -> IntArray:
+    """``(U,)`` log-normal around the mean, from 5 to half of the catalog."""
+    spread = 0.5
+    drawn = _stream(config, "lengths").lognormal(
+        np.log(config.mean_length) - spread**2 / 2, spread, config.users
+    )
+    return np.clip(np.rint(drawn), 5, config.items // 2).astype(np.int64)
+
+
+def _draw_block(law: Plant, lengths: IntArray, rng: np.random.Generator) -> npt.NDArray[np.uint32]:
+    """Histories of some users, one after the other, drawn one step of all users at a time."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    out = np.empty(int(offsets[-1]), dtype=np.uint32)
+    has = np.zeros((len(lengths), len(law.popularity)), dtype=bool)
+    last = np.zeros(len(lengths), dtype=np.int64)
+    for step in range(int(lengths.max())):
+        open_users = np.flatnonzero(lengths > step)
+        for _ in range(ROUNDS):
+            items = law.draw(last[open_users], rng)
+            fresh = ~has[open_users, items]
+            chosen, items = open_users[fresh], items[fresh]
+            out[offsets[chosen] + step] = items
+            open_users = open_users[~fresh]
+            if len(open_users) == 0:
+                break
+        if len(open_users):
+            out[offsets[open_users] + step] = _exact(law, last, has, open_users, rng)
+        moved = np.flatnonzero(lengths > step)
+        last[moved] = out[offsets[moved] + step]
+        has[moved, last[moved]] = True
+    return out
+
+
+def _exact(
+    law: Plant,
+    last: IntArray,
+    has: npt.NDArray[np.bool_],
+    users: IntArray,
+    rng: np.random.Generator,
+) -> IntArray:
+    """Draw from the law with known items left out: what endless rejection would converge to."""
+    chance = np.where(has[users], 0.0, law.probabilities(last[users]))
+    heights = np.cumsum(chance, axis=1)
+    wanted = rng.random(len(users)) * heights[:, -1]
+    place: IntArray = (heights <= wanted[:, None]).sum(axis=1)
+    return place
+
+
+def _items(config: SyntheticConfig, law: Plant) -> pl.DataFrame:
+    """Titles, years, and one to three genres: the item's cluster first, then its neighbors."""
+    rng = _stream(config, "items")
+    years = 2024 - np.minimum(rng.geometric(0.06, config.items), 90)
+    titles = made_up_titles(years, rng)
+    count = rng.choice([1, 2, 3], size=config.items, p=[0.55, 0.35, 0.1])
+    rows = []
+    for place in range(config.items):
+        home = int(law.cluster[place + 1])
+        names = [GENRES[(home + step) % config.clusters] for step in range(int(count[place]))]
+        rows.append((place + 1, titles[place], list(dict.fromkeys(names))))
+    return item_table(rows)
