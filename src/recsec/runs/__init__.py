@@ -1,5 +1,16 @@
-"""Run directories and the files in them."""
+"""Run directories: the unit of resumption, and the writes that a crash cannot tear."""
 
 from recsec.runs.atomic import atomic_write_bytes, atomic_write_json, atomic_write_text
+from recsec.runs.canonical import canonical_json, digest
+from recsec.runs.directory import RunDirectory
+from recsec.runs.environment import environment
 
-__all__ = ["atomic_write_bytes", "atomic_write_json", "atomic_write_text"]
+__all__ = [
+    "RunDirectory",
+    "atomic_write_bytes",
+    "atomic_write_json",
+    "atomic_write_text",
+    "canonical_json",
+    "digest",
+    "environment",
+]

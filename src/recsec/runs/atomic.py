@@ -1,41 +1,60 @@
-"""Files that are either the old or the new content, never something between."""
+"""Files that are either the old one or the new one, never half of it."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_write_bytes", "atomic_write_json", "atomic_write_text"]
+from recsec.runs.canonical import canonical_json
+
+__all__ = ["UNFINISHED", "atomic_write_bytes", "atomic_write_json", "atomic_write_text"]
+
+UNFINISHED = ".unfinished"
+"""Ending of the files that a killed writer leaves behind; any of them may be deleted."""
 
 
-def atomic_write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``; a crash or a full disk leaves the old file.
+def atomic_write_bytes(path: Path | str, content: bytes) -> None:
+    """Replace ``path`` by ``content``, or leave it as it was.
+
+    The content goes to a file in the same folder, reaches the disk, and then takes the name in one
+    step. Missing folders are made.
 
     Raises:
-        OSError: the disk is full or the folder is not writable; nothing is left behind.
+        OSError: the disk is full or the folder cannot be written; the old file is untouched.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(unfinished, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        os.replace(unfinished, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
 
 
-def atomic_write_text(path: Path, content: str) -> None:
-    """``atomic_write_bytes`` of UTF-8 text."""
-    atomic_write_bytes(path, content.encode())
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut; not every file system offers it."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
-def atomic_write_json(path: Path, content: Any) -> None:
-    """``atomic_write_text`` of JSON: sorted keys, NaN refused."""
-    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    atomic_write_text(path, text + "\n")
+def atomic_write_text(path: Path | str, text: str) -> None:
+    """``atomic_write_bytes`` of UTF-8 text; line ends stay as they are."""
+    atomic_write_bytes(path, text.encode())
+
+
+def atomic_write_json(path: Path | str, value: Any) -> None:
+    """``atomic_write_text`` of the canonical JSON of ``value``."""
+    atomic_write_text(path, canonical_json(value))

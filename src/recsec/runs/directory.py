@@ -1,0 +1,301 @@
+"""The run directory: what was planned, what is done, and who is working on it.
+
+    RUN/
+      run.json        kind, plan, digest of the plan, versions, threads: written once
+      events.jsonl    what happened, one line each, appended
+      cells/ID.json   results of finished units of work
+      timings.json    times, dates and host: nothing else in the directory holds any
+      .lock           held while a process works here; the system frees it when that process dies
+
+Rooms add folders of their own (``target/``, ``transcript/`` ...).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from recsec.errors import RunError
+from recsec.runs.atomic import UNFINISHED, atomic_write_json
+from recsec.runs.canonical import digest, plain
+from recsec.runs.environment import environment
+
+__all__ = ["RunDirectory"]
+
+FORMAT = 1
+CELL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path.parent} is not a run directory: it has no {path.name}",
+            hint="name the folder that was given to --out",
+        ) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"cannot read {what} {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} does not hold {what}")
+    return found
+
+
+def _differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """The keys in which two plans differ, dotted."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [
+            name
+            for key in keys
+            if old.get(key) != new.get(key)
+            for name in _differences(old.get(key), new.get(key), f"{at}.{key}" if at else key)
+        ]
+    return [at]
+
+
+class RunDirectory:
+    """A folder that one plan owns and that any number of killed processes may have worked in.
+
+    Use ``create_or_resume`` to work in it (it holds the lock until ``close``, or as a context
+    manager) and ``open`` to read it.
+
+    Attributes:
+        path: the folder.
+        kind: what made it, such as ``"audit"`` or ``"train"``.
+        plan: the plan as plain JSON data.
+        plan_digest: SHA-256 of the plan.
+        versions: package and version; "a, then b" where a later process had another one.
+        threads: threads of the numerical library, as first planned.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self.path = path
+        try:
+            self.kind: str = header["kind"]
+            self.plan: dict[str, Any] = header["plan"]
+            self.plan_digest: str = header["plan_digest"]
+            self.versions: dict[str, str] = dict(header["versions"])
+            self.threads: int = header["threads"]
+        except KeyError as error:
+            raise RunError(f"{path / 'run.json'} lacks {error.args[0]!r}: not a run") from error
+        self._lock: FileLock | None = None
+        self._opened = time.monotonic()
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """The run directory at ``path``, to read; another process may be working in it.
+
+        Raises:
+            RunError: there is none, or it cannot be read.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(
+                f"there is no folder {path}", hint="name the folder that was given to --out"
+            )
+        return cls(path, _read_json(path / "run.json", "the run's description"))
+
+    @classmethod
+    def create_or_resume(
+        cls, path: Path | str, kind: str, plan: Mapping[str, Any], *, threads: int | None = None
+    ) -> Self:
+        """Take the folder for this plan: a new one, or one in which the same plan was begun.
+
+        Args:
+            path: the folder; made if missing.
+            kind: what makes it.
+            plan: everything the results depend on, as JSON data without paths of outputs.
+            threads: see ``environment``.
+
+        Raises:
+            RunError: another process works there, it belongs to another plan, it holds files that
+                are no run's, or it cannot be written.
+        """
+        path, wanted = Path(path), plain(plan)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _refuse_strangers(path)
+            lock = _take(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        try:
+            run = cls._begin(path, kind, wanted, threads)
+        except BaseException:
+            lock.release()
+            raise
+        run._lock = lock
+        return run
+
+    @classmethod
+    def _begin(cls, path: Path, kind: str, plan: dict[str, Any], threads: int | None) -> Self:
+        wanted = digest(plan)
+        header = {"format": FORMAT, "kind": kind, "plan": plan, "plan_digest": wanted}
+        now = environment(threads=threads)
+        if (path / "run.json").exists():
+            run = cls.open(path)
+            run._check_same(kind, plan, wanted)
+            for left in path.rglob(f"*{UNFINISHED}"):
+                left.unlink(missing_ok=True)
+            run.record("resumed", **now)
+        else:
+            run = cls(path, header | now)
+            run._write("run.json", header | now)
+            run.record("created", **now)
+        for event in run.events():
+            for package, version in event.get("versions", {}).items():
+                known = run.versions.get(package, version)
+                if not known.endswith(version):
+                    run.versions[package] = f"{known}, then {version}"
+        return run
+
+    def _check_same(self, kind: str, plan: dict[str, Any], wanted: str) -> None:
+        if self.kind != kind:
+            raise RunError(
+                f"{self.path} holds a run of kind {self.kind!r}, not {kind!r}",
+                hint="give --out another folder",
+            )
+        if self.plan_digest != wanted:
+            keys = ", ".join(_differences(self.plan, plan)[:5])
+            raise RunError(
+                f"{self.path} belongs to another plan: they differ in {keys}",
+                hint="give --out another folder, or repeat the command that made this one",
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _write(self, name: str, value: Any) -> None:
+        try:
+            atomic_write_json(self.path / name, value)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _cell(self, cell_id: str) -> Path:
+        if not CELL_ID.fullmatch(cell_id):
+            raise ValueError(f"{cell_id!r} cannot name a cell: letters, digits and ._=+- only")
+        return self.path / "cells" / f"{cell_id}.json"
+
+    def done(self, cell_id: str) -> dict[str, Any] | None:
+        """The result of a finished unit of work; None while it is not finished.
+
+        Raises:
+            RunError: the record is broken.
+        """
+        path = self._cell(cell_id)
+        return _read_json(path, "the result") if path.exists() else None
+
+    def finish(self, cell_id: str, result: Mapping[str, Any]) -> None:
+        """Keep the result of a unit of work; from now on it is not done again.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self._write(f"cells/{self._cell(cell_id).name}", result)
+
+    def record(self, event: str, **fields: Any) -> None:
+        """Append one line to ``events.jsonl``: the event, the time, and ``fields``.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        line = {"event": event, "at": datetime.now(UTC).isoformat(timespec="seconds"), **fields}
+        path = self.path / "events.jsonl"
+        try:
+            with open(path, "ab+") as file:
+                end = file.seek(0, os.SEEK_END)
+                if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
+                    file.write(b"\n")  # a line that a kill cut short
+                file.write(json.dumps(plain(line), ensure_ascii=False).encode() + b"\n")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The recorded events, oldest first; lines that a kill cut short are left out."""
+        path = self.path / "events.jsonl"
+        if not path.exists():
+            return
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(event, dict):
+                yield event
+
+    def add_seconds(self, name: str, seconds: float) -> None:
+        """Add to the time spent on ``name`` in ``timings.json``.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        path = self.path / "timings.json"
+        timings = _read_json(path, "the timings") if path.exists() else {"seconds": {}}
+        timings["seconds"][name] = round(timings["seconds"].get(name, 0.0) + seconds, 3)
+        timings["host"] = platform.node()
+        timings["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+        timings["updated"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write("timings.json", timings)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Time a block under ``name``; a block that fails is timed too."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add_seconds(name, time.monotonic() - start)
+
+
+def _refuse_strangers(path: Path) -> None:
+    """A folder with files but no run in it is somebody's: leave it alone."""
+    if (path / "run.json").exists():
+        return
+    strangers = [
+        entry.name
+        for entry in path.iterdir()
+        if entry.name != ".lock" and not entry.name.endswith(UNFINISHED)
+    ]
+    if strangers:
+        raise RunError(
+            f"{path} already holds files ({', '.join(sorted(strangers)[:3])}) but no run",
+            hint="give --out a new or an empty folder",
+        )
+
+
+def _take(path: Path) -> FileLock:
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(
+            f"another process is working in {path}",
+            hint="wait until it ends, or give --out another folder",
+        ) from error
+    return lock
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"cannot write in {path}: {error.strerror or error}",
+        hint="free some space or choose another --out; the same command continues",
+    )
