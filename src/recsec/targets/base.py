@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from recsec.data.catalog import Catalog
 from recsec.errors import TargetError
 from recsec.types import IntArray
 
-__all__ = ["Budget", "Target", "check_answer"]
+__all__ = ["Budget", "PartialAnswer", "Stateful", "Target", "check_answer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,45 @@ class Target(Protocol):
             TargetError: the target failed or broke its contract.
         """
         ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A target in this process that remembers histories in order to extend them cheaply.
+
+    ``pool`` is how many calls may wait before they are recorded: asking such a target again costs
+    time only, and a segment on disk for each small query would cost more.
+    """
+
+    pool: int
+
+    def follow(self, account: str, histories: IntArray) -> None:
+        """Take note of a query that was answered from the record.
+
+        What is asked afterwards is then computed exactly as if that query had been made here.
+        """
+        ...
+
+
+class PartialAnswer(TargetError):  # noqa: N818 - a state, not a failure of its own
+    """The target failed in the middle of a chunk; the rows that it did answer are kept.
+
+    Attributes:
+        lists: ``(B, k)`` int64 catalog indices.
+        answered: ``(B,)`` bool, the rows of ``lists`` that are answers.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        lists: IntArray,
+        answered: npt.NDArray[np.bool_],
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.lists = lists
+        self.answered = answered
 
 
 def check_answer(answer: IntArray, *, rows: int, k: int, items: int) -> IntArray:

@@ -1,0 +1,107 @@
+"""A recommender in this process as a target."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from recsec.models.base import Incremental, Recommender, mask_history, top_k
+from recsec.types import IntArray
+
+__all__ = ["LocalTarget"]
+
+GROWING = 8
+"""Groups of growing histories that are kept encoded."""
+
+
+@dataclass
+class _Growing:
+    """Histories that were asked together, and how to encode them.
+
+    ``start`` is their length when they were first seen: encoding begins with those items and
+    extends one by one, so that a replayed run repeats the arithmetic of the first one exactly.
+    """
+
+    start: int
+    state: Any
+
+
+class LocalTarget:
+    """Answers with the top k of a recommender, history items excluded.
+
+    Where the recommender is ``Incremental`` and a query extends each history of an earlier query
+    by one item, the encoded state is extended, which is much faster than encoding each prefix.
+
+    Args:
+        recommender: who ranks.
+        chunk: histories per pass.
+        pool: calls that may wait before they are recorded.
+        exclude_history: leave out items that the history holds.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        *,
+        chunk: int = 256,
+        pool: int = 4096,
+        exclude_history: bool = True,
+    ) -> None:
+        self.catalog = recommender.catalog
+        self.recommender = recommender
+        self.chunk = chunk
+        self.pool = pool
+        self.exclude_history = exclude_history
+        self._growing: OrderedDict[tuple[str, int, bytes], _Growing] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"LocalTarget({self.recommender.name}, {len(self.catalog)} items)"
+
+    def query(self, account: str, histories: IntArray, k: int) -> IntArray:
+        """See ``Target.query``."""
+        answer = np.zeros((len(histories), k), dtype=np.int64)
+        for start in range(0, len(histories), self.chunk):
+            part = np.ascontiguousarray(histories[start : start + self.chunk])
+            scores = self._scores(account, part)
+            if self.exclude_history:
+                mask_history(scores, torch.from_numpy(part))
+            lists = top_k(scores, k).numpy()
+            answer[start : start + len(part), : lists.shape[1]] = lists
+        return answer
+
+    def follow(self, account: str, histories: IntArray) -> None:
+        """See ``Stateful.follow``; encoding waits until a query needs it."""
+        for start in range(0, len(histories), self.chunk):
+            part = np.ascontiguousarray(histories[start : start + self.chunk])
+            if isinstance(self.recommender, Incremental) and part.size and part.all():
+                self._advance(account, part).state = None
+
+    def _advance(self, account: str, histories: IntArray) -> _Growing:
+        """The group of these histories; its state, if any, is one item behind."""
+        length = histories.shape[1]
+        growing = self._growing.pop((account, length - 1, histories[:, :-1].tobytes()), None)
+        if growing is None:
+            growing = _Growing(length, None)
+        self._growing[account, length, histories.tobytes()] = growing
+        while len(self._growing) > GROWING:
+            self._growing.popitem(last=False)
+        return growing
+
+    def _scores(self, account: str, histories: IntArray) -> torch.Tensor:
+        model = self.recommender
+        if not isinstance(model, Incremental) or histories.size == 0 or not histories.all():
+            return model.scores(histories)
+        growing = self._advance(account, histories)
+        if growing.state is None:
+            growing.state = model.open(histories[:, : growing.start])
+            columns = range(growing.start, histories.shape[1])
+        else:
+            columns = range(histories.shape[1] - 1, histories.shape[1])
+        for column in columns:
+            growing.state = model.extend(growing.state, histories[:, column])
+        scores: torch.Tensor = model.state_scores(growing.state)
+        return scores

@@ -1,0 +1,228 @@
+"""The query log on disk: Parquet segments, each written whole or not at all.
+
+One row per call:
+
+| column | type | meaning |
+|---|---|---|
+| ``call`` | Int64 | number of the call in the order of asking, from 0 |
+| ``account`` | String | the end user in whose name it was made |
+| ``parent`` | Int64, null | the call whose history this one extends |
+| ``items`` | List[id] | what the history adds to the parent's; the whole of it without parent |
+| ``k`` | Int64 | list length asked for |
+| ``answer`` | List[id] | what came back, best first |
+
+Ids are external. A call may occur in several segments (a compaction that was killed): readers keep
+one. Whoever writes holds the run directory's lock.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from sys import intern
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsec.data.catalog import Catalog
+from recsec.errors import RunError
+from recsec.types import IntArray
+
+__all__ = ["Calls", "compact", "discard_unfinished", "narrow", "read_segments", "write_segment"]
+
+SEALED = 32_768
+"""Calls from which on a segment is never rewritten."""
+
+COLUMNS = ("call", "account", "parent", "items", "k", "answer")
+PATTERN = "calls-*.parquet"
+
+
+def narrow(catalog: Catalog) -> type[np.int16 | np.int32]:
+    """The smallest type that holds every index of the catalog."""
+    return np.int16 if len(catalog) <= np.iinfo(np.int16).max else np.int32
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """Calls as columns, in catalog indices.
+
+    Attributes:
+        call: ``(n,)`` int64 call numbers.
+        account: ``(n,)`` names.
+        parent: ``(n,)`` int64 call numbers, -1 for none.
+        items: ``(T,)`` flat catalog indices appended by each call.
+        offsets: ``(n + 1,)`` int64; call i appended ``items[offsets[i]:offsets[i + 1]]``.
+        k: ``(n,)`` int64 list lengths asked for.
+        answers: ``(n, K)`` catalog indices, zeros where a list is shorter than K.
+    """
+
+    call: IntArray
+    account: list[str]
+    parent: IntArray
+    items: npt.NDArray[np.integer]
+    offsets: IntArray
+    k: IntArray
+    answers: npt.NDArray[np.integer]
+
+    def __len__(self) -> int:
+        return len(self.call)
+
+
+def _lists(
+    ids: pl.Series, flat: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]
+) -> pl.Series:
+    """A column of lists of external ids from flat catalog indices."""
+    values = ids.gather(flat.astype(np.int64) - 1)
+    width = int(lengths[0]) if len(lengths) else 0
+    if width and (lengths == width).all():
+        return values.reshape((len(lengths), width)).arr.to_list()
+    ends = np.cumsum(lengths)
+    rows = [
+        values.slice(int(end - size), int(size)) for end, size in zip(ends, lengths, strict=True)
+    ]
+    return pl.Series(rows, dtype=pl.List(ids.dtype))
+
+
+def _encode(calls: Calls, catalog: Catalog) -> pl.DataFrame:
+    ids = catalog.table["id"]
+    filled = calls.answers > 0
+    return pl.DataFrame(
+        {
+            "call": calls.call,
+            "account": pl.Series(calls.account, dtype=pl.String),
+            "parent": pl.Series(calls.parent).replace(-1, None),
+            "items": _lists(ids, calls.items, np.diff(calls.offsets)),
+            "k": calls.k,
+            "answer": _lists(ids, calls.answers[filled], filled.sum(axis=1)),
+        }
+    )
+
+
+def _indices(column: pl.Series, catalog: Catalog) -> tuple[IntArray, IntArray]:
+    """Flat catalog indices and the offsets of the rows of a column of lists."""
+    offsets = np.concatenate([[0], np.cumsum(column.list.len().to_numpy())]).astype(np.int64)
+    flat = column.explode().drop_nulls()
+    ids = catalog.table["id"]
+    if not ids.dtype.is_integer():
+        return flat.cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int64) + 1, offsets
+    values, order = flat.to_numpy(), np.argsort(catalog.ids)
+    place = np.searchsorted(catalog.ids, values, sorter=order)
+    found = order[np.minimum(place, len(order) - 1)]
+    if (catalog.ids[found] != values).any():
+        raise ValueError("an item id is not in the catalog")
+    return found + 1, offsets
+
+
+def _decode(frame: pl.DataFrame, catalog: Catalog) -> Calls:
+    items, offsets = _indices(frame["items"], catalog)
+    flat, ends = _indices(frame["answer"], catalog)
+    lengths = np.diff(ends)
+    k = frame["k"].to_numpy()
+    answers = np.zeros((len(frame), int(k.max(initial=0))), dtype=narrow(catalog))
+    columns = np.arange(len(flat)) - np.repeat(ends[:-1], lengths)
+    answers[np.repeat(np.arange(len(frame)), lengths), columns] = flat
+    return Calls(
+        call=frame["call"].to_numpy(),
+        account=[intern(name) for name in frame["account"]],
+        parent=frame["parent"].fill_null(-1).to_numpy(),
+        items=items.astype(np.int32),
+        offsets=offsets,
+        k=k,
+        answers=answers,
+    )
+
+
+def _read(path: Path) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(path)
+        missing = [name for name in COLUMNS if name not in frame.columns]
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise RunError(
+            f"the transcript segment {path} cannot be read: {str(error).splitlines()[0]}",
+            hint="delete that file: only its calls are asked again",
+        ) from error
+    if missing:
+        raise RunError(f"{path} is no transcript segment: it lacks the columns {missing}")
+    return frame.select(COLUMNS)
+
+
+def _write(folder: Path, frame: pl.DataFrame) -> Path:
+    first, last = frame["call"].min(), frame["call"].max()
+    path = folder / f"calls-{first!s:0>10}-{last!s:0>10}.parquet"
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="lz4")
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(unfinished, "wb") as file:
+            file.write(buffer.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise RunError(f"cannot record calls in {folder}: {error}") from error
+    return path
+
+
+def write_segment(folder: Path, calls: Calls, catalog: Catalog) -> Path:
+    """Write calls as one segment; a crash leaves either the whole segment or none.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    return _write(folder, _encode(calls, catalog))
+
+
+def read_segments(folder: Path, catalog: Catalog) -> Iterator[Calls]:
+    """The segments of a transcript, oldest first; calls may repeat across segments.
+
+    Raises:
+        RunError: a segment is broken, or names items that the catalog does not have.
+    """
+    for path in sorted(folder.glob(PATTERN)):
+        frame = _read(path)
+        try:
+            yield _decode(frame, catalog)
+        except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+            raise RunError(
+                f"the transcript segment {path} does not fit this catalog of "
+                f"{len(catalog)} items: {str(error).splitlines()[0]}",
+                hint="use the data set with which the transcript was collected",
+            ) from error
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Remove what a killed writer left behind."""
+    for path in folder.glob("*.unfinished"):
+        path.unlink(missing_ok=True)
+
+
+def _span(path: Path) -> int:
+    first, last = path.stem.split("-")[1:]
+    return int(last) - int(first) + 1
+
+
+def compact(folder: Path) -> None:
+    """Merge the segments that are not sealed into one.
+
+    The merged segment is in place before the first source is removed, so a kill at any point
+    leaves every call in at least one segment.
+
+    Raises:
+        RunError: a segment is broken, or the folder cannot be written.
+    """
+    small = [path for path in sorted(folder.glob(PATTERN)) if _span(path) < SEALED]
+    if len(small) < 2:
+        return
+    merged = pl.concat([_read(path) for path in small]).unique("call", keep="first")
+    kept = _write(folder, merged.sort("call"))
+    for path in small:
+        if path != kept:
+            path.unlink(missing_ok=True)
