@@ -42,6 +42,11 @@ class Rule(Recommender):
         """Never needed here."""
         raise NotImplementedError
 
+    @classmethod
+    def fit(cls, split, config, *, seed, training):
+        """Never needed here."""
+        raise NotImplementedError
+
 
 def ring_catalog(items: int = 30) -> Catalog:
     """Items 1..N with ids 101.., genres in thirds (children's, horror, drama), years by decade."""

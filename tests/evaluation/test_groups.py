@@ -44,4 +44,4 @@ def test_rows_hold_the_mean_of_their_group() -> None:
     assert [(row.group, row.users) for row in rows] == [("Comedy", 2), ("Drama", 1)]
     assert rows[0].metrics["hr@10"].value == 1 / 2
     assert rows[0].to_json()["hr@10"]["n"] == 2
-    assert rows[1].to_json()["hr@10"] is None
+    assert rows[1].to_json()["hr@10"]["n"] == 0

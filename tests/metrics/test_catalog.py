@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from recsec.metrics import (
     coverage,
+    genre_confusion,
     genre_counts,
     jaccard,
     mean_per_list,
@@ -70,3 +71,10 @@ def test_jaccard_is_symmetric_and_bounded(a: np.ndarray, b: np.ndarray) -> None:
         assert ((known >= 0) & (known <= 1 + 1e-12)).all()
         same = metric(a, a)
         assert same[~np.isnan(same)] == pytest.approx(1)
+
+
+def test_confusion_splits_an_item_over_its_genres() -> None:
+    genres = np.array([[0, 0], [1, 0], [1, 1]], dtype=bool)
+    found = genre_confusion(np.array([1, 1]), np.array([[2, 0], [1, 0]]), genres)
+    assert found[0].tolist() == [3 / 4, 1 / 4]
+    assert np.isnan(found[1]).all()

@@ -2,20 +2,33 @@
 
 from recsec.evaluation.agreement import Fidelity, fidelity, fidelity_of_lists
 from recsec.evaluation.answers import answer_lists, as_answerer
+from recsec.evaluation.comparison import Change, Comparison, SideBySide, Variant, compare
 from recsec.evaluation.estimates import lift, lift_estimate, paired_estimates
 from recsec.evaluation.groups import GroupRow
-from recsec.evaluation.held_out import Evaluation, evaluate
+from recsec.evaluation.held_out import Evaluation, evaluate, evaluate_lists
+from recsec.evaluation.profiles import TasteProfile, taste_profiles
+from recsec.evaluation.session import Reply, Session
 
 __all__ = [
+    "Change",
+    "Comparison",
     "Evaluation",
     "Fidelity",
     "GroupRow",
+    "Reply",
+    "Session",
+    "SideBySide",
+    "TasteProfile",
+    "Variant",
     "answer_lists",
     "as_answerer",
+    "compare",
     "evaluate",
+    "evaluate_lists",
     "fidelity",
     "fidelity_of_lists",
     "lift",
     "lift_estimate",
     "paired_estimates",
+    "taste_profiles",
 ]

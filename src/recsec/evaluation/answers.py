@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from recsec.data.sequences import Split, Stage
-from recsec.errors import TargetError
+from recsec.errors import DataError, TargetError
 from recsec.models.base import Recommender
 from recsec.types import Answerer, IntArray, Progress
 
-__all__ = ["answer_lists", "as_answerer", "fit_lists"]
+__all__ = ["answer_lists", "as_answerer", "check_catalog", "fit_lists"]
 
 BATCH = 256
 
@@ -17,6 +17,23 @@ BATCH = 256
 def as_answerer(source: Recommender | Answerer) -> Answerer:
     """The top-k view of a recommender (history excluded); an answerer is returned as it is."""
     return source.top_k if isinstance(source, Recommender) else source
+
+
+def check_catalog(source: Recommender | Answerer, split: Split) -> None:
+    """A recommender must rank the very items of the split, in the same order.
+
+    Raises:
+        DataError: it was trained on another catalog, so its indices mean other items.
+    """
+    if not isinstance(source, Recommender) or source.catalog is split.catalog:
+        return
+    ours, theirs = split.catalog.ids, source.catalog.ids
+    if not np.array_equal(ours, theirs):
+        raise DataError(
+            f"the recommender {source.name} ranks {len(theirs)} items, the data hold {len(ours)}: "
+            "not the same catalog in the same order",
+            hint="use the data set, and the filters, that it was trained on",
+        )
 
 
 def fit_lists(lists: IntArray, *, rows: int, k: int) -> IntArray:
@@ -62,7 +79,11 @@ def answer_lists(
 
     Returns:
         ``(U, k)`` int64 catalog indices, best first, zeros where a list is shorter.
+
+    Raises:
+        DataError: a recommender ranks other items than the split holds.
     """
+    check_catalog(source, split)
     answer = as_answerer(source)
     total = len(split.full) if users is None else len(users)
     out = np.zeros((total, k), dtype=np.int64)

@@ -49,12 +49,7 @@ class GroupRow:
     def to_json(self) -> dict[str, Any]:
         """A flat object: ``by``, ``group``, ``users`` and the metrics by name."""
         row: dict[str, Any] = {"by": self.by, "group": self.group, "users": self.users}
-        return row | {name: estimate_json(value) for name, value in self.metrics.items()}
-
-
-def estimate_json(estimate: Estimate) -> dict[str, Any] | None:
-    """``Estimate.to_json``, and None where there is no value (JSON has no NaN)."""
-    return None if np.isnan(estimate.value) else estimate.to_json()
+        return row | {name: value.to_json() for name, value in self.metrics.items()}
 
 
 def activity_groups(lengths: IntArray) -> Grouping:

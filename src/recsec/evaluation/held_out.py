@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from recsec.data.sequences import Split, Stage
-from recsec.evaluation.answers import BATCH, fit_lists
+from recsec.evaluation.answers import BATCH, answer_lists, check_catalog, fit_lists
 from recsec.evaluation.estimates import paired_estimates
 from recsec.evaluation.groups import Grouping, GroupRow, activity_groups, genre_groups, group_rows
 from recsec.evaluation.histories import HistoryTable, describe_histories, list_columns
@@ -19,7 +19,7 @@ from recsec.models.base import Recommender, mask_history, top_k
 from recsec.stats import Estimate
 from recsec.types import Answerer, FloatArray, IntArray, Progress
 
-__all__ = ["CUTOFFS", "Evaluation", "evaluate"]
+__all__ = ["CUTOFFS", "Evaluation", "evaluate", "evaluate_lists"]
 
 CUTOFFS = (1, 5, 10, 20)
 GROUP_METRICS = (
@@ -110,19 +110,41 @@ class Evaluation:
         return group_rows(self.groupings, columns, rng)
 
 
-def _protocol(split: Split, stage: Stage, users: int, unreachable: int, depth: int | None) -> str:
-    """One line that belongs beside every number."""
-    text = (
+def _unreachable(split: Split, stage: Stage, users: IntArray) -> int:
+    """How many of the users held an item out that is also in their history."""
+    known = split.full.drop_last(1 if stage == "test" else 2)
+    same = known.items == np.repeat(split.targets(stage), known.lengths)
+    return int(np.logical_or.reduceat(same, known.offsets[:-1])[users].sum())
+
+
+def _finish(
+    split: Split, stage: Stage, users: IntArray, ranks: IntArray, lists: IntArray, *, exact: bool
+) -> Evaluation:
+    """Put the protocol beside the numbers."""
+    protocol = (
         f"leave-one-out ({'last' if stage == 'test' else 'second-last'} item held out), full "
-        f"ranking of {len(split.catalog)} items, history excluded, {users} users"
+        f"ranking of {len(split.catalog)} items, history excluded, {len(users)} users"
     )
-    if depth is None:
-        text += "; a tie counts as a loss"
+    if exact:
+        protocol += "; a tie counts as a loss"
     else:
-        text += f"; only the first {depth} places of each list are known, a rank beyond is a miss"
+        protocol += (
+            f"; only the first {lists.shape[1]} places of each list are known, "
+            "a rank beyond is a miss"
+        )
+    unreachable = _unreachable(split, stage, users)
     if unreachable:
-        text += f"; {unreachable} held-out items are in the user's own history: misses"
-    return text
+        protocol += f"; {unreachable} held-out items are in the user's own history: misses"
+    return Evaluation(split, stage, users, ranks, lists, exact, protocol)
+
+
+def evaluate_lists(
+    lists: IntArray, split: Split, *, stage: Stage = "test", users: IntArray | None = None
+) -> Evaluation:
+    """``evaluate`` where the lists ``(U, K)`` are at hand, row u for user ``users[u]``."""
+    chosen = np.arange(len(split.full)) if users is None else users
+    ranks = list_ranks(lists, split.targets(stage)[chosen])
+    return _finish(split, stage, chosen, ranks, lists, exact=False)
 
 
 @torch.no_grad()
@@ -149,35 +171,30 @@ def evaluate(
         depth: length of the lists that are kept; metrics at longer cutoffs are left out.
         batch: users at a time; the peak is ``batch x (N + 1)`` float32 scores.
         progress: told after each batch.
+
+    Raises:
+        DataError: the recommender ranks other items than the split holds.
+        TargetError: the answerer failed.
     """
+    if not isinstance(source, Recommender):
+        lists = answer_lists(
+            source, split, depth, stage=stage, users=users, batch=batch, progress=progress
+        )
+        return evaluate_lists(lists, split, stage=stage, users=users)
+    check_catalog(source, split)
     chosen = np.arange(len(split.full)) if users is None else users
     ranks = np.empty(len(chosen), dtype=np.int64)
-    lists = np.zeros((len(chosen), depth), dtype=np.int64)
-    exact = isinstance(source, Recommender)
-    unreachable = done = 0
+    lists = np.empty((len(chosen), depth), dtype=np.int64)
+    done = 0
     for part in split.batches(stage, size=batch, users=chosen):
         rows = slice(done, done + len(part.users))
-        if isinstance(source, Recommender):
-            scores = source.scores(part.histories)
-            mask_history(scores, torch.from_numpy(part.histories).to(scores.device))
-            targets = torch.from_numpy(part.targets).to(scores.device)
-            ranks[rows] = target_ranks(scores, targets).cpu().numpy()
-            answer = top_k(scores, depth).cpu().numpy()
-        else:
-            answer = source(part.histories, depth)
-        lists[rows] = fit_lists(answer, rows=len(part.users), k=depth)
-        if not exact:
-            ranks[rows] = list_ranks(lists[rows], part.targets)
-        unreachable += int((part.histories == part.targets[:, None]).any(axis=1).sum())
+        scores = source.scores(part.histories)
+        mask_history(scores, torch.from_numpy(part.histories).to(scores.device))
+        targets = torch.from_numpy(part.targets).to(scores.device)
+        ranks[rows] = target_ranks(scores, targets).cpu().numpy()
+        best = top_k(scores, depth).cpu().numpy()
+        lists[rows] = fit_lists(best, rows=len(best), k=depth)
         done += len(part.users)
         if progress is not None:
             progress("evaluate", done, len(chosen))
-    return Evaluation(
-        split=split,
-        stage=stage,
-        users=chosen,
-        ranks=ranks,
-        lists=lists,
-        exact=exact,
-        protocol=_protocol(split, stage, len(chosen), unreachable, None if exact else depth),
-    )
+    return _finish(split, stage, chosen, ranks, lists, exact=True)

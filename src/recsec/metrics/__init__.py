@@ -2,6 +2,7 @@
 
 from recsec.metrics.catalog import (
     coverage,
+    genre_confusion,
     genre_counts,
     jaccard,
     mean_per_list,
@@ -14,6 +15,7 @@ from recsec.metrics.ranking import hits, list_ranks, mrr, ndcg, target_ranks
 __all__ = [
     "agreement",
     "coverage",
+    "genre_confusion",
     "genre_counts",
     "hits",
     "jaccard",

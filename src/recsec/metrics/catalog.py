@@ -9,6 +9,7 @@ from recsec.types import FloatArray, IntArray
 
 __all__ = [
     "coverage",
+    "genre_confusion",
     "genre_counts",
     "jaccard",
     "mean_per_list",
@@ -91,6 +92,32 @@ def genre_counts(lists: IntArray, genres: npt.NDArray[np.bool_]) -> FloatArray:
         part = slice(start, start + step)
         out[part] = table[lists[part]].sum(axis=1)
     return out
+
+
+def genre_confusion(
+    targets: IntArray, lists: IntArray, genres: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """Which genres are recommended to those who went on to choose each genre.
+
+    An item with several genres counts in equal parts for each.
+
+    Args:
+        targets: ``(U,)`` the items chosen.
+        lists: ``(U, K)`` the items recommended.
+        genres: ``(N + 1, G)``, row 0 empty.
+
+    Returns:
+        ``(G, G)``: row g holds the shares of the recommended genres where an item of genre g was
+        chosen, and sums to 1; NaN where no item of genre g was chosen.
+    """
+    parts = genres / np.maximum(genres.sum(axis=1, keepdims=True), 1)
+    total = np.zeros((genres.shape[1], genres.shape[1]))
+    for column in lists.T:
+        total += parts[targets].T @ parts[column]
+    size = total.sum(axis=1, keepdims=True)
+    shares = np.full_like(total, np.nan)
+    np.divide(total, size, out=shares, where=size > 0)
+    return shares
 
 
 def jaccard(a: FloatArray, b: FloatArray) -> FloatArray:
