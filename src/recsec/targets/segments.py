@@ -18,9 +18,7 @@ one. Whoever writes holds the run directory's lock.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
@@ -31,6 +29,8 @@ import polars as pl
 
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
+from recsec.runs import atomic_write_bytes
+from recsec.runs.atomic import UNFINISHED
 from recsec.types import IntArray
 
 __all__ = ["Calls", "compact", "discard_unfinished", "narrow", "read_segments", "write_segment"]
@@ -156,17 +156,9 @@ def _write(folder: Path, frame: pl.DataFrame) -> Path:
     path = folder / f"calls-{first!s:0>10}-{last!s:0>10}.parquet"
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="lz4")
-    unfinished = path.with_suffix(".unfinished")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        atomic_write_bytes(path, buffer.getvalue())
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         raise RunError(f"cannot record calls in {folder}: {error}") from error
     return path
 
@@ -200,7 +192,7 @@ def read_segments(folder: Path, catalog: Catalog) -> Iterator[Calls]:
 
 def discard_unfinished(folder: Path) -> None:
     """Remove what a killed writer left behind."""
-    for path in folder.glob("*.unfinished"):
+    for path in folder.glob(f"*{UNFINISHED}"):
         path.unlink(missing_ok=True)
 
 
