@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recsec.targets.base import Target
 
 __all__ = [
+    "ColumnsOption",
     "ConfigOption",
     "DataOption",
     "DeviceOption",
@@ -31,6 +32,7 @@ __all__ = [
     "SetOption",
     "build_config",
     "fit_config",
+    "open_data",
     "open_model",
     "open_recommender",
     "read_toml",
@@ -64,6 +66,14 @@ DataOption = Annotated[
         "--data",
         metavar="NAME",
         help="A known data set (recsec data list), synthetic:users=500,items=200, or a file.",
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="user=U,item=I,time=T",
+        help="Columns of an own CSV or Parquet file, where they have other names.",
     ),
 ]
 OutOption = Annotated[
@@ -140,6 +150,27 @@ def build_config(
     """
     values = read_toml(file) if file is not None else {}
     return fit_config(config_class, {**values, **parse_settings(pairs or [])}, where=where)
+
+
+def open_data(name: str, columns: str | None = None) -> Dataset:
+    """The data set that ``--data`` and ``--columns`` name.
+
+    Raises:
+        UsageError: ``--columns`` is not ``ours=theirs,ours=theirs``.
+        DataError: missing, broken or empty data.
+    """
+    chosen: dict[str, str] = {}
+    for part in (columns or "").split(",") if columns else []:
+        ours, equals, theirs = part.partition("=")
+        if not equals or not ours.strip() or not theirs.strip():
+            raise UsageError(
+                f"--columns {columns!r}: expected ours=theirs pairs with commas between",
+                hint="--columns user=customer_id,item=product_id,time=ordered_at",
+            )
+        chosen[ours.strip()] = theirs.strip()
+    from recsec.data import load
+
+    return load(name, columns=chosen or None)
 
 
 def open_model(

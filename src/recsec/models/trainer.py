@@ -208,7 +208,7 @@ def fit(
                 if position.history:
                     name, value = next(iter(position.history[-1]["valid"].items()))
                     seen += f", {name} {value:.4f}"
-                what = f"epoch {position.epoch + 1}/{config.epochs} ({seen})"
+                what = f"training | epoch {position.epoch + 1}/{config.epochs}, {seen}"
                 training.progress(what, step + 1, total)
         objective.eval()
         valid = objective.validate()
