@@ -183,6 +183,15 @@ def test_prefixes_in_one_query_are_linked(oracle, tmp_path: Path):
     assert meter.transcript().calls.parent.tolist() == [-1, -1, -1, 1, 0, 3, -1, 4]
 
 
+def test_equal_histories_grow_side_by_side(oracle, tmp_path: Path):
+    with MeteredTarget(oracle, budget=BUDGET, folder=tmp_path) as meter:
+        meter.query("a", np.array([[1], [1], [1]]), 5)
+        meter.query("a", np.array([[1, 2], [1, 3], [1, 3]]), 5)
+        meter.query("a", np.array([[1, 3, 4], [1, 3, 4], [1, 3, 4]]), 5)
+    assert meter.transcript().calls.parent.tolist() == [-1, -1, -1, 0, 1, 2, 4, 5, -1]
+    assert len(meter.transcript().chains()) == 4
+
+
 def test_a_broken_answer_is_refused_and_not_recorded(oracle, tmp_path: Path):
     oracle.query = lambda account, histories, k: np.ones((len(histories), k), dtype=np.int64)
     meter = MeteredTarget(oracle, budget=BUDGET, folder=tmp_path)

@@ -23,6 +23,9 @@ __all__ = ["MeteredTarget"]
 LEAVES = 65_536
 """Histories that the next query may extend, newest kept."""
 
+TWINS = 255
+"""Equal histories, asked several times, that may each be extended."""
+
 MERGE = 64
 """Segments after which the small ones are merged."""
 
@@ -30,41 +33,41 @@ _Key = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
-class _Links:
-    """How the rows of one query continue earlier calls."""
-
-    parents: IntArray
-    consumed: set[_Key]
-    fresh: dict[_Key, int]
-
-
-@dataclass(frozen=True)
 class _Leaves:
-    """Calls that nobody has extended yet, by account and history."""
+    """Calls that nobody has extended yet, by account and history, oldest first."""
 
-    calls: OrderedDict[_Key, int] = field(default_factory=OrderedDict)
+    calls: OrderedDict[_Key, tuple[int, ...]] = field(default_factory=OrderedDict)
 
-    def link(self, account: str, histories: IntArray, lengths: IntArray, first: int) -> _Links:
-        """Find the parent of each row: the call that asked the same history less its last item."""
-        links = _Links(np.full(len(histories), -1), set(), {})
+    def link(
+        self, account: str, histories: IntArray, lengths: IntArray, first: int
+    ) -> tuple[IntArray, dict[_Key, tuple[int, ...]]]:
+        """Find the parent of each row: a call that asked the same history less its last item.
+
+        Returns:
+            Parents ``(B,)``, -1 for none, and the leaves that change if the query is answered.
+        """
+        parents = np.full(len(histories), -1)
+        changed: dict[_Key, tuple[int, ...]] = {}
         for row, length in enumerate(lengths.tolist()):
             digest = blake2b(histories[row, : max(length - 1, 0)].tobytes(), digest_size=16)
             if length:
                 shorter = (account, digest.digest())
+                leaves = changed.get(shorter, self.calls.get(shorter, ()))
+                if leaves:
+                    parents[row] = leaves[0]
+                    changed[shorter] = leaves[1:]
                 digest.update(histories[row, length - 1 : length].tobytes())
-                if shorter in links.fresh:
-                    links.parents[row] = links.fresh.pop(shorter)
-                elif shorter in self.calls and shorter not in links.consumed:
-                    links.parents[row] = self.calls[shorter]
-                    links.consumed.add(shorter)
-            links.fresh[account, digest.digest()] = first + row
-        return links
+            whole = (account, digest.digest())
+            same = changed.get(whole, self.calls.get(whole, ()))
+            changed[whole] = (*same[-TWINS:], first + row)
+        return parents, changed
 
-    def commit(self, links: _Links) -> None:
+    def commit(self, changed: dict[_Key, tuple[int, ...]]) -> None:
         """The query was answered: its rows are leaves now."""
-        for key in links.consumed:
-            del self.calls[key]
-        self.calls.update(links.fresh)
+        for key, leaves in changed.items():
+            self.calls.pop(key, None)
+            if leaves:
+                self.calls[key] = leaves
         while len(self.calls) > LEAVES:
             self.calls.popitem(last=False)
 
@@ -197,12 +200,12 @@ class MeteredTarget:
         self._allow(account, rows, k)
         histories = np.ascontiguousarray(histories, dtype=np.int64)
         lengths = (histories > 0).sum(axis=1)
-        links = self._leaves.link(account, histories, lengths, self._calls)
-        items, offsets = _appended(histories, lengths, links.parents)
+        parents, leaves = self._leaves.link(account, histories, lengths, self._calls)
+        items, offsets = _appended(histories, lengths, parents)
         query = Calls(
             call=np.arange(self._calls, self._calls + rows),
             account=[account] * rows,
-            parent=links.parents,
+            parent=parents,
             items=items,
             offsets=offsets,
             k=np.full(rows, k),
@@ -216,7 +219,7 @@ class MeteredTarget:
                 self._ask(account, histories, query, missing)
             elif isinstance(self.target, Stateful):
                 self.target.follow(account, histories[part])
-        self._leaves.commit(links)
+        self._leaves.commit(leaves)
         self._calls += rows
         self._by_account[account] = self._by_account.get(account, 0) + rows
         if self.remaining == 0:
