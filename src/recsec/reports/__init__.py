@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from recsec.reports.published import published_numbers
+from recsec.reports.render import kind_of, read_report, render, render_training
 from recsec.reports.schema import (
     SCHEMA_VERSION,
     Cell,
@@ -48,4 +50,9 @@ __all__ = [
     "Twin",
     "Verdict",
     "json_schema",
+    "kind_of",
+    "published_numbers",
+    "read_report",
+    "render",
+    "render_training",
 ]

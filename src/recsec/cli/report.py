@@ -1,0 +1,70 @@
+"""``recsec report``: the report of a run directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from recsec.cli.common import JsonOption, QuietOption
+from recsec.cli.output import emit
+from recsec.errors import UsageError
+
+__all__ = ["run"]
+
+
+def run(
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="Folder of an audit, an extraction or a training."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where to write; by default the run's folder."),
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of an audit's report.json.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make the report of a run directory.
+
+    An audit gets report.html, junit.xml and sarif.json; a training gets its curves. The kind is
+    read from the run. A failed gate is not an error here: it is what the report says.
+    """
+    if schema:
+        from recsec.reports.schema import json_schema
+
+        emit(json_schema(), lambda console: _print_json(console, json_schema()), json=json)
+        return
+    if run is None:
+        raise UsageError("missing RUN: which run?", hint="recsec report RUN, or --schema")
+    from recsec.reports import kind_of, read_report, render, render_training
+
+    kind = kind_of(run)
+    files = (render if kind == "audit" else render_training)(run, out=out)
+    found: dict[str, Any] = {"kind": kind, "files": [str(path) for path in files]}
+    if kind == "audit":
+        report = read_report(run)
+        found["synthetic"] = report.synthetic
+        found["verdict"] = report.verdict.model_dump(mode="json")
+    emit(found, lambda console: _show(console, found), json=json)
+
+
+def _print_json(console: Console, value: Any) -> None:
+    console.print_json(data=value, highlight=False)
+
+
+def _show(console: Console, found: dict[str, Any]) -> None:
+    """Verdict and files, one line each."""
+    if "verdict" in found:
+        verdict = found["verdict"]
+        passed = "passed" if verdict["passed"] else "failed"
+        note = " (synthetic data)" if found["synthetic"] else ""
+        console.print(f"{verdict['level']}, gate {passed}{note}", style="bold", markup=False)
+        console.print(verdict["statement"], markup=False)
+    for path in found["files"]:
+        console.print(path, markup=False, soft_wrap=True)

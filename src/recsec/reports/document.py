@@ -1,0 +1,116 @@
+"""Putting values of a JSON document into a page, each marked with where it stands.
+
+A page shows a number only through here, as ``<data value="0.569" data-json="/rows/0/...">``; the
+pointer (RFC 6901) lets a reader, or a test in a browser, look every number up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+__all__ = ["FORMATS", "LABELS", "Document", "pointer"]
+
+LABELS = {
+    "agr@1": "Agr@1",
+    "agr@5": "Agr@5",
+    "agr@10": "Agr@10",
+    "agr@20": "Agr@20",
+    "rbo": "RBO",
+    "tau": "Kendall’s τ",
+    "lift": "lift",
+    "hr@10": "HR@10",
+    "ndcg@10": "NDCG@10",
+    "hr_ratio": "HR ratio",
+}
+"""Keys of metrics as the reader knows them; another key is its own label."""
+
+
+def _hours(value: float) -> str:
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "share": lambda value: f"{value:.3f}",
+    "count": lambda value: f"{value:,}",
+    "hours": _hours,
+    "percent": lambda value: f"{100 * value:g} %",
+    "plain": lambda value: f"{value:.6g}",
+}
+"""How a number is printed, by the kind of number."""
+
+
+def pointer(*parts: str | int) -> str:
+    """The JSON pointer of a path.
+
+    >>> pointer("rows", 0, "metrics", "a/b")
+    '/rows/0/metrics/a~1b'
+    """
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A JSON document that is shown as a page."""
+
+    data: Any
+
+    def at(self, *parts: str | int) -> Any:
+        """The value at a path."""
+        value = self.data
+        for part in parts:
+            value = value[part]
+        return value
+
+    def number(self, style: str, *parts: str | int) -> Markup:
+        """A number of the document, printed in a style of ``FORMATS``; a dash where it is null."""
+        value = self.at(*parts)
+        where = escape(pointer(*parts))
+        if value is None:
+            return Markup('<span class="none" data-json="{}" title="not defined">–</span>').format(
+                where
+            )
+        return Markup('<data value="{}" data-json="{}" data-style="{}">{}</data>').format(
+            value, where, style, FORMATS[style](value)
+        )
+
+    def text(self, *parts: str | int) -> Markup:
+        """A string of the document, kept from changing the direction of what stands around it."""
+        where = escape(pointer(*parts))
+        return Markup('<bdi data-json="{}">{}</bdi>').format(where, self.at(*parts))
+
+    def key(self, name: str) -> Markup:
+        """The label of a metric: its number is part of its name."""
+        return Markup('<span data-key="{}">{}</span>').format(name, LABELS.get(name, name))
+
+    def page(self, template: str, **values: Any) -> str:
+        """The document through a template."""
+        return self._environment.get_template(template).render(**values)
+
+    @cached_property
+    def _environment(self) -> Environment:
+        environment = Environment(
+            loader=PackageLoader("recsec.reports", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        style = files("recsec.reports").joinpath("templates/report.css").read_text("utf-8")
+        environment.globals.update(
+            doc=self.data,
+            num=self.number,
+            txt=self.text,
+            key=self.key,
+            labels=LABELS,
+            style=Markup(style),  # noqa: S704 - our own file
+        )
+        return environment

@@ -1,0 +1,132 @@
+"""Fidelity against calls: how fast a thief's copy approaches the target."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from recsec.reports.figures.style import (
+    DASHES,
+    INK,
+    MARKERS,
+    MUTED,
+    OKABE_ITO,
+    drawing,
+    keep_apart,
+    svg,
+    ticks,
+)
+from recsec.reports.schema import Metrics, Report, Row
+
+__all__ = ["fidelity_curve", "series_of"]
+
+WIDTH, HEIGHT = 5.2, 3.9
+
+
+def series_of(rows: Sequence[Row], k: int) -> dict[str, list[int]]:
+    """Indices of the rows with list length ``k``, by series, sorted by calls.
+
+    A series is a policy; the surrogate and its loss join the name where they differ.
+    """
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    here = [(index, row) for index, row in enumerate(rows) if row.k == k]
+    surrogates = len({row.surrogate for _, row in here}) > 1
+    losses = len({row.loss for _, row in here}) > 1
+    accounts = len({row.accounts for _, row in here}) > 1
+    for index, row in sorted(here, key=lambda pair: pair[1].calls):
+        name = row.policy
+        name += f", {row.surrogate}" if surrogates else ""
+        name += f", {row.loss}" if losses else ""
+        name += f", accounts: {row.accounts}" if accounts else ""
+        found[name].append(index)
+    return dict(found)
+
+
+def fidelity_curve(report: Report, k: int, *, metric: str = "agr@10", label: str = "Agr@10") -> str:
+    """Fidelity against calls for one list length, with floor and twin, as SVG.
+
+    Both axes carry only numbers of the report: the calls that were made, and its fixed scale.
+
+    Args:
+        report: the report.
+        k: list length.
+        metric: key of the metric on the vertical axis.
+        label: its name for the reader.
+    """
+    with drawing(WIDTH, HEIGHT) as figure:
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        series = series_of(report.rows, k)
+        for index, (name, members) in enumerate(series.items()):
+            _curve(axes, [report.rows[member] for member in members], metric, name, index)
+        calls = {row.calls: index for index, row in enumerate(report.rows) if row.k == k}
+        shown = sorted(max(1, count) for count in calls)
+        low, high = shown[0] / 1.7, shown[-1] * 1.7
+        axes.set_xlim(low, high)
+        axes.set_ylim(report.scale[0], report.scale[-1])
+        _level(axes, report.floor.metrics, metric, "floor", (0, (1, 1.6)))
+        _level(axes, report.twin.metrics or {}, metric, "twin", (0, (7, 3)))
+        span = math.log(high / low)
+        kept = keep_apart([math.log(count / low) / span for count in shown], 0.17)
+        ticks(
+            axes,
+            "x",
+            [(shown[i], f"{shown[i]:,}", f"/rows/{calls[shown[i]]}/calls") for i in kept],
+        )
+        ticks(
+            axes,
+            "y",
+            [(value, f"{value:g}", f"/scale/{i}") for i, value in enumerate(report.scale)],
+        )
+        axes.set_xlabel("API calls (logarithmic)")
+        axes.set_ylabel(label)
+        figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=2.6)
+        return svg(figure, name=f"{metric}-{k}")
+
+
+def _curve(axes: Axes, rows: list[Row], metric: str, name: str, index: int) -> None:
+    """One series: line, markers, and its intervals as a band (bars where it is a single point)."""
+    points = [
+        (row.calls, found.value, found.low, found.high)
+        for row in rows
+        if (found := row.metrics.get(metric)) is not None and found.value is not None
+    ]
+    if not points:
+        return
+    color = OKABE_ITO[index % len(OKABE_ITO)]
+    x = [max(1, calls) for calls, _, _, _ in points]
+    low = [value if at is None else at for _, value, at, _ in points]
+    high = [value if at is None else at for _, value, _, at in points]
+    axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+    axes.vlines(x, low, high, color=color, linewidth=1)
+    axes.plot(
+        x,
+        [value for _, value, _, _ in points],
+        color=color,
+        marker=MARKERS[index % len(MARKERS)],
+        dashes=DASHES[index % len(DASHES)] or (None, None),
+        label=name,
+    )
+
+
+def _level(
+    axes: Axes, metrics: Metrics, metric: str, name: str, dashes: tuple[int, tuple[float, float]]
+) -> None:
+    """A horizontal line for the floor or the twin, with its interval, named in place."""
+    found = metrics.get(metric)
+    if found is None or found.value is None:
+        return
+    if found.low is not None and found.high is not None:
+        axes.axhspan(found.low, found.high, color=MUTED, alpha=0.16, linewidth=0)
+    axes.axhline(found.value, color=INK, linewidth=1.3, linestyle=dashes)
+    axes.annotate(
+        name,
+        (0.012, found.value),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        style="italic",
+    )
