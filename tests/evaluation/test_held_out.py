@@ -157,3 +157,11 @@ def test_coverage_of_a_constant_list(ring) -> None:
     coverage = same.estimates(RNG.numpy("a"))["coverage@5"]
     assert coverage.value == 5 / 30
     assert coverage.low is None
+
+
+def test_lists_that_name_history_items_are_counted(ring) -> None:
+    """User 0 has items 1, 2, 3 in the history; the constant list 1, 2 is theirs and others'."""
+    result = evaluate(lambda h, k: np.tile([1, 2], (len(h), 1)), ring, depth=2)
+    own = sum(bool({1, 2} & set(ring.history("test", user).tolist())) for user in range(40))
+    assert f"; {own} lists name items of the user's own history" in result.protocol
+    assert "own history" not in evaluate(lambda h, k: h[:, :1] * 0, ring).protocol

@@ -92,7 +92,7 @@ def test_remove_takes_a_number_beyond_the_history_as_an_id(session: Session) -> 
         ("add 1 999", "999"),
         ("remove", "remove needs"),
         ("remove 0", "0"),
-        ("remove 6", "'Heat' is not in the history"),
+        ("remove 6", "'Heat (1995)' is not in the history"),
         ("remove -1", "-1"),
         ("recommend many", "takes a number of items"),
         ("recommend 0", "takes a number of items"),
@@ -158,6 +158,7 @@ def test_reply_as_json_has_ids_of_the_outside(session: Session, catalog: Catalog
     assert session.run("show").to_json(catalog) == {
         "command": "show",
         "ok": True,
+        "error": None,
         "message": "",
         "items": [
             {

@@ -90,11 +90,13 @@ class Comparison:
     protocol: str
 
 
-def _biased(lists: IntArray, split: Split, stage: Stage, weight: float, k: int) -> IntArray:
-    """Genre bias over the lists ``(U, M)`` of all users: ``(U, k)``."""
+def _biased(
+    lists: IntArray, split: Split, stage: Stage, users: IntArray | None, *, weight: float, k: int
+) -> IntArray:
+    """Genre bias over the lists ``(U, M)`` of the users: ``(U, k)``."""
     out = np.empty((len(lists), k), dtype=np.int64)
     done = 0
-    for part in split.batches(stage):
+    for part in split.batches(stage, users=users):
         rows = slice(done, done + len(part.users))
         out[rows] = genre_rerank(lists[rows], part.histories, split.catalog, weight=weight, k=k)
         done += len(part.users)
@@ -156,6 +158,7 @@ def compare(
     streams: Streams,
     genre_bias: float = 0.3,
     stage: Stage = "test",
+    users: IntArray | None = None,
     depth: int = 20,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -171,6 +174,7 @@ def compare(
         streams: draw the intervals.
         genre_bias: weight of the variant with bias; 0 leaves that variant out.
         stage: which item is held out.
+        users: ``(U,)`` user numbers of the test set, by default all.
         depth: length of the lists; with bias the models are asked for at least ``POOL``.
         progress: told after each batch.
 
@@ -183,10 +187,14 @@ def compare(
     asked = max(depth, POOL) if len(weights) > 1 else depth
     evaluations: dict[Variant, Evaluation] = {}
     for model, source in models.items():
-        lists = answer_lists(source, split, asked, stage=stage, progress=progress)
+        lists = answer_lists(source, split, asked, stage=stage, users=users, progress=progress)
         for weight in weights:
-            best = _biased(lists, split, stage, weight, depth) if weight else lists[:, :depth]
-            evaluations[Variant(model, weight)] = evaluate_lists(best, split, stage=stage)
+            best = lists[:, :depth]
+            if weight:
+                best = _biased(lists, split, stage, users, weight=weight, k=depth)
+            evaluations[Variant(model, weight)] = evaluate_lists(
+                best, split, stage=stage, users=users
+            )
     first, *others = models
     pairs = [
         (Variant(first, weight), Variant(name, weight)) for name in others for weight in weights

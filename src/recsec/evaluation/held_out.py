@@ -13,7 +13,7 @@ from recsec.evaluation.answers import BATCH, answer_lists, check_catalog, fit_li
 from recsec.evaluation.estimates import paired_estimates
 from recsec.evaluation.groups import Grouping, GroupRow, activity_groups, genre_groups, group_rows
 from recsec.evaluation.histories import HistoryTable, describe_histories, list_columns
-from recsec.metrics.catalog import coverage
+from recsec.metrics.catalog import coverage, genre_confusion
 from recsec.metrics.ranking import hits, list_ranks, mrr, ndcg, target_ranks
 from recsec.models.base import Recommender, mask_history, top_k
 from recsec.stats import Estimate
@@ -96,6 +96,13 @@ class Evaluation:
             out[f"coverage@{k}"] = Estimate(value, None, None, len(self.lists))
         return out
 
+    def genre_confusion(self) -> FloatArray:
+        """``(G, G)`` genre shares of the lists of ten, by genre of the held-out item.
+
+        See ``metrics.genre_confusion``; genres in the order of ``Catalog.genre_names``.
+        """
+        return genre_confusion(self.targets, self.lists[:, :10], self.split.catalog.genre_matrix)
+
     @cached_property
     def groupings(self) -> list[Grouping]:
         """Users by quartile of activity and, where items have genres, by dominant genre."""
@@ -117,6 +124,14 @@ def _unreachable(split: Split, stage: Stage, users: IntArray) -> int:
     return int(np.logical_or.reduceat(same, known.offsets[:-1])[users].sum())
 
 
+def _own_items(split: Split, stage: Stage, users: IntArray, lists: IntArray) -> int:
+    """How many lists hold an item of the user's own history."""
+    known = split.full.drop_last(1 if stage == "test" else 2)
+    width = len(split.catalog) + 1
+    chosen = np.repeat(np.arange(len(known)) * width, known.lengths) + known.items
+    return int(np.isin(users[:, None] * width + lists, chosen).any(axis=1).sum())
+
+
 def _finish(
     split: Split, stage: Stage, users: IntArray, ranks: IntArray, lists: IntArray, *, exact: bool
 ) -> Evaluation:
@@ -132,6 +147,9 @@ def _finish(
             f"; only the first {lists.shape[1]} places of each list are known, "
             "a rank beyond is a miss"
         )
+        own = _own_items(split, stage, users, lists)
+        if own:
+            protocol += f"; {own} lists name items of the user's own history all the same"
     unreachable = _unreachable(split, stage, users)
     if unreachable:
         protocol += f"; {unreachable} held-out items are in the user's own history: misses"

@@ -57,7 +57,8 @@ class Reply:
         return {
             "command": self.command,
             "ok": self.ok,
-            "message": self.message,
+            "error": None if self.ok else self.message,
+            "message": self.message if self.ok else "",
             "items": [item_json(catalog, item) for item in self.items],
             "history": catalog.external(np.array(self.history, dtype=np.int64)),
         }

@@ -64,7 +64,7 @@ def genre_confusion(names: Sequence[str], shares: FloatArray) -> str:
         names: G genre names.
         shares: ``(G, G)`` in [0, 1], rows sum to 1; NaN rows (never chosen) are left out.
     """
-    kept = np.flatnonzero(~np.isnan(shares).all(axis=1))
+    kept = [row for row in range(len(names)) if not np.isnan(shares[row]).all()]
     title = "Genres recommended where each genre was chosen next"
     side = 2.2 + 0.34 * len(names)
     with drawing(side + 0.6, side * (0.4 + 0.6 * len(kept) / max(1, len(names)))) as figure:
