@@ -32,16 +32,25 @@ class Archive:
         names = [name for name in self.zip.namelist() if PurePosixPath(name).name == member]
         return min(names, key=len) if names else None
 
+    def require(self, member: str) -> str:
+        """``find``, or an error that says what the archive holds.
+
+        Raises:
+            DataError: there is no such member.
+        """
+        name = self.find(member)
+        if name is None:
+            have = ", ".join(sorted(self.zip.namelist())[:8]) or "nothing"
+            raise DataError(f"{self.path} has no member {member}; it holds {have}")
+        return name
+
     def read(self, member: str) -> bytes:
         """The content of the member called ``member``.
 
         Raises:
             DataError: it is absent, cut short, damaged or a decompression bomb.
         """
-        name = self.find(member)
-        if name is None:
-            have = ", ".join(sorted(self.zip.namelist())[:8]) or "nothing"
-            raise DataError(f"{self.path} has no member {member} (it holds: {have})")
+        name = self.require(member)
         info = self.zip.getinfo(name)
         ratio = info.file_size / max(info.compress_size, 1)
         if info.file_size > LARGEST_MEMBER or (ratio > LARGEST_RATIO and info.file_size > 2**20):

@@ -131,7 +131,8 @@ class Catalog:
     def external(self, indices: IntArray) -> list[ItemId]:
         """External ids of a vector of catalog indices; padding (0) is left out."""
         kept = np.asarray(indices)
-        return self.ids[kept[kept > 0] - 1].tolist()
+        chosen: list[ItemId] = self.ids[kept[kept > 0] - 1].tolist()
+        return chosen
 
     def title(self, index: int) -> str:
         """The title of one catalog index."""

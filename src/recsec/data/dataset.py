@@ -8,6 +8,8 @@ from recsec.data.catalog import Catalog
 from recsec.data.filters import Filters, Report
 from recsec.data.interactions import Interactions, Raw, arrange
 from recsec.data.sequences import Sequences, Split, leave_one_out
+from recsec.data.splits import TimeSplit, split_by_time
+from recsec.errors import DataError
 
 __all__ = ["Dataset"]
 
@@ -74,3 +76,16 @@ class Dataset:
             DataError: a user has fewer than three items.
         """
         return leave_one_out(self.sequences())
+
+    def time_split(self, *, valid: float = 0.1, test: float = 0.1) -> TimeSplit:
+        """Split by clock time, the newest ``test`` share of rows last.
+
+        Raises:
+            DataError: times say order only, or the shares do not fit.
+        """
+        if not self.times_are_real:
+            raise DataError(
+                f"{self.name} has no clock times, so it cannot be split by time",
+                hint="use the leave-one-out split, which needs order only",
+            )
+        return split_by_time(self.interactions, valid=valid, test=test)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 from polars._typing import PolarsDataType
@@ -22,7 +26,7 @@ def decode(data: bytes, *, name: str) -> str:
     Raises:
         DataError: neither: the text holds zero bytes, as UTF-16 does.
     """
-    if b"\0" in data[:4096] or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if _is_binary(data):
         raise _unknown_encoding(name)
     try:
         return data.decode("utf-8-sig")
@@ -38,7 +42,7 @@ def read_delimited(
     schema: Mapping[str, PolarsDataType],
     header: bool = False,
 ) -> pl.DataFrame:
-    """Read the columns of ``schema``; every one of them must be there in every line.
+    """Read the columns of ``schema``; every line but blank ones must have a value in each.
 
     A separator of two equal characters (``::``) is read as one with empty columns in between,
     which is as fast as a plain one and needs no second copy of the text.
@@ -47,62 +51,49 @@ def read_delimited(
         data: the text, or a file of it.
         name: what to call it in errors.
         separator: one character, or the same one twice.
-        schema: column names and types; with a header, the columns to take from it.
-        header: whether the first line names the columns.
+        schema: column names and types (Int64, Float32, Float64 or String); with a header, the
+            columns to take from it.
+        header: whether the first line names the columns; such text may quote fields, and surplus
+            fields at the end of a line go unnoticed if the file has columns that are not read.
 
     Raises:
         DataError: empty, a column missing, an unknown encoding, or a malformed line (named).
     """
-    fillers = [f"_{place}" for place in range(len(schema) - 1)] if len(separator) == 2 else []
-    layout: dict[str, PolarsDataType] = {}
-    for place, (column, kind) in enumerate(schema.items()):
-        layout[column] = kind
-        if place < len(fillers):
-            layout[fillers[place]] = pl.String
+    fillers = [f"between {place}" for place in range(1, len(schema)) if len(separator) == 2]
     try:
-        table = pl.read_csv(
-            io.BytesIO(data) if isinstance(data, bytes) else data,
-            separator=separator[0],
-            has_header=header,
-            quote_char='"' if header else None,
-            low_memory=True,
-            **(
-                {"columns": list(schema), "schema_overrides": dict(schema)}
-                if header
-                else {"schema": layout}
-            ),
-        )
-    except pl.exceptions.NoDataError as error:
-        raise DataError(f"{name} is empty") from error
-    except pl.exceptions.ColumnNotFoundError as error:
-        first = _lines(data)[0].decode("utf-8", "replace")
-        raise DataError(
-            f"{name}: its columns are {first!r}, expected {', '.join(schema)}"
-        ) from error
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise _explain(data, name, separator, schema, header) or DataError(
-            f"{name} cannot be read: {error}"
-        ) from error
-    broken = sum(table[column].null_count() for column in schema)
+        if header:
+            have = pl.read_csv(_source(data), separator=separator, n_rows=0).columns
+            table = pl.read_csv(
+                _source(data),
+                separator=separator,
+                columns=None if set(have) == set(schema) else list(schema),
+                schema_overrides=dict(schema),
+            )
+        else:
+            pairs = zip_longest(schema, fillers)
+            names = [name for pair in pairs for name in pair if name is not None]
+            table = pl.read_csv(
+                _source(data),
+                separator=separator[0],
+                has_header=False,
+                quote_char=None,
+                schema={name: schema.get(name, pl.String) for name in names},
+            )
+    except pl.exceptions.PolarsError as error:
+        reason = _explain(data, name, separator, schema, header=header)
+        raise reason or DataError(f"{name} cannot be read: {error}") from error
+    if any(table[column].null_count() for column in schema):
+        table = table.filter(~pl.all_horizontal(pl.all().is_null()))
+    empty = sum(table[column].null_count() for column in schema)
     filled = sum(table.height - table[column].null_count() for column in fillers)
-    if broken or filled:
-        found = _explain(data, name, separator, schema, header)
-        raise found or DataError(f"{name} has {broken} empty fields")
+    if empty or filled:
+        reason = _explain(data, name, separator, schema, header=header)
+        raise reason or DataError(f"{name} has {empty:,} empty fields")
     if table.height == 0:
-        raise DataError(f"{name} is empty")
+        raise _explain(data, name, separator, schema, header=header) or DataError(
+            f"{name} is empty"
+        )
     return table.drop(fillers)
-
-
-def _lines(data: bytes | Path) -> list[bytes]:
-    content = data if isinstance(data, bytes) else data.read_bytes()
-    return content.splitlines()
-
-
-def _unknown_encoding(name: str) -> DataError:
-    return DataError(
-        f"{name} is in an unknown encoding (neither UTF-8 nor Latin-1)",
-        hint=f"convert it: iconv -f UTF-16 -t UTF-8 {name}",
-    )
 
 
 def _explain(
@@ -110,37 +101,92 @@ def _explain(
     name: str,
     separator: str,
     schema: Mapping[str, PolarsDataType],
+    *,
     header: bool,
 ) -> DataError | None:
-    """Walk the lines to the first that does not fit. Slow, and only for broken files."""
-    lines = _lines(data)
-    if b"\0" in b"".join(lines[:50]):
-        return _unknown_encoding(name)
-    columns = list(schema)
-    if header and lines:
-        columns = lines[0].decode("utf-8", "replace").lstrip("\ufeff").split(separator)
-    for number, line in enumerate(lines, start=1):
-        if header and number == 1:
-            continue
-        text = line.decode("utf-8", "replace")
-        fields = text.split(separator)
-        fits = len(fields) == len(columns) or (header and '"' in text)
-        for column, field in zip(columns, fields, strict=False):
-            fits = fits and (column not in schema or _is(field, schema[column]))
-        if not fits:
-            return DataError(
-                f"{name}, line {number}: found {text[:80]!r}, expected {separator.join(columns)}",
-                hint="repair or delete the line",
-            )
+    """Walk to the first line that does not fit. Slow, and only for broken files."""
+    with _opened(data) as file:
+        start = file.read(4096)
+        if _is_binary(start):
+            return _unknown_encoding(name)
+        if not start.strip():
+            return DataError(f"{name} is empty")
+        file.seek(0)
+        columns = list(schema)
+        for number, line, fields in _records(file, separator, quoted=header):
+            if header and number == 1:
+                columns = fields
+                missing = [column for column in schema if column not in columns]
+                if missing:
+                    return DataError(
+                        f"{name} has no column {missing[0]!r}; its columns are {', '.join(columns)}"
+                    )
+                continue
+            values = dict(zip(columns, fields, strict=False))
+            fits = len(fields) == len(columns)
+            fits = fits and all(_reads_as(values[key], kind) for key, kind in schema.items())
+            if line.strip() and not fits:
+                return DataError(
+                    f"{name}, line {number}: found {line[:80]!r}, expected "
+                    f"{separator.join(columns)} ({_types(schema)})",
+                    hint="repair or delete the line",
+                )
+            if "\ufffd" in line and header:
+                return DataError(
+                    f"{name}, line {number}: found {line[:80]!r}, which is not UTF-8",
+                    hint=f"convert the file: iconv -f LATIN1 -t UTF-8 {name}",
+                )
     return None
 
 
-def _is(field: str, kind: PolarsDataType) -> bool:
-    """Whether a field reads as a value of ``kind``."""
+def _source(data: bytes | Path) -> io.BytesIO | Path:
+    return io.BytesIO(data) if isinstance(data, bytes) else data
+
+
+@contextmanager
+def _opened(data: bytes | Path) -> Iterator[BinaryIO]:
+    with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
+        yield file
+
+
+def _records(
+    file: BinaryIO, separator: str, *, quoted: bool
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Number, text and fields of each line (of its last line where a quoted field has several)."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+    if quoted:
+        reader = csv.reader(text, delimiter=separator)
+        for fields in reader:
+            yield reader.line_num, separator.join(fields), fields
+    else:
+        for number, line in enumerate(text, start=1):
+            stripped = line.rstrip("\r\n")
+            yield number, stripped, stripped.split(separator)
+
+
+def _reads_as(field: str, kind: PolarsDataType) -> bool:
+    """Whether a field has a value of this type."""
     if kind == pl.String:
         return field != ""
     try:
-        int(field) if pl.Int64 == kind else float(field)
+        int(field) if kind == pl.Int64 else float(field)
     except ValueError:
         return False
     return True
+
+
+def _types(schema: Mapping[str, PolarsDataType]) -> str:
+    words = {pl.Int64: "whole number", pl.String: "text"}
+    return ", ".join(f"{name}: {words.get(kind, 'number')}" for name, kind in schema.items())  # type: ignore[call-overload]
+
+
+def _is_binary(data: bytes) -> bool:
+    """Zero bytes do not occur in UTF-8 or Latin-1 text; UTF-16 is full of them."""
+    return b"\0" in data[:4096] or data[:2] in (b"\xff\xfe", b"\xfe\xff")
+
+
+def _unknown_encoding(name: str) -> DataError:
+    return DataError(
+        f"{name} is in an unknown encoding, neither UTF-8 nor Latin-1",
+        hint=f"convert it: iconv -f UTF-16 -t UTF-8 {name}",
+    )

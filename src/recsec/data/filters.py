@@ -125,4 +125,5 @@ def _frequent(codes: IntArray, least: int) -> npt.NDArray[np.bool_]:
 
 def _sizes(users: IntArray, items: IntArray) -> tuple[int, int, int]:
     """Rows, distinct users, distinct items."""
-    return len(users), *(int(np.count_nonzero(np.bincount(codes))) for codes in (users, items))
+    distinct = [int(np.count_nonzero(np.bincount(codes))) for codes in (users, items)]
+    return len(users), distinct[0], distinct[1]

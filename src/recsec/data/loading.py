@@ -10,7 +10,7 @@ from recsec.data.cache import locate
 from recsec.data.dataset import Dataset
 from recsec.data.filters import Filters
 from recsec.data.known import KNOWN, known
-from recsec.data.movielens import read_known
+from recsec.data.layouts import read_known
 from recsec.data.own import read_own
 from recsec.data.synthetic import SyntheticConfig, generate
 

@@ -10,7 +10,7 @@ from polars._typing import PolarsDataType
 
 from recsec.data.delimited import read_delimited
 from recsec.data.interactions import Raw
-from recsec.data.movielens import read_sequences
+from recsec.data.s3rec import read_sequences
 from recsec.errors import ConfigError, DataError
 
 __all__ = ["read_own"]

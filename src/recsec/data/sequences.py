@@ -56,8 +56,9 @@ class Sequences:
     def from_lists(cls, catalog: Catalog, rows: Sequence[Sequence[int]]) -> Sequences:
         """From lists of catalog indices; users are numbered from 0."""
         offsets = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
-        flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows] or [[]])
-        return cls(catalog, flat.astype(np.int64), offsets, np.arange(len(rows)))
+        parts = [np.asarray(row, dtype=np.int64) for row in rows]
+        flat = np.concatenate([np.empty(0, dtype=np.int64), *parts])
+        return cls(catalog, flat, offsets, np.arange(len(rows)))
 
     def __len__(self) -> int:
         """U, the number of users."""
