@@ -1,4 +1,4 @@
-"""The loss over the whole catalog, computed in chunks together with its gradient.
+"""Losses over the whole catalog, computed in chunks together with their gradient.
 
 Scores of T tokens against N items would fill T x N floats, written and read several times: memory
 traffic, not arithmetic, is what a full softmax costs on a CPU. Here a chunk of tokens at a time is
@@ -8,19 +8,39 @@ peak is one chunk and the backward pass is a scaling.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["catalog_cross_entropy"]
+__all__ = ["Kernel", "catalog_loss", "cross_entropy"]
 
 CHUNK = 512
 
+Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""``kernel(logits (C, N + 1), targets (C, J), weights (C, J), gradient (C, N + 1)) -> loss ()``.
 
-class _CatalogCrossEntropy(torch.autograd.Function):
-    """The weighted sum and its gradients, both in the forward pass."""
+Sums the loss of C tokens and overwrites ``gradient`` with its derivative by ``logits``. Logits of
+-inf take no part: their gradient must be 0."""
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, gradient: Tensor) -> Tensor:
+    """Kernel of ``sum_tj weights[t, j] (logsumexp(logits[t]) - logits[t, targets[t, j]])``.
+
+    A target of weight 0 may be any index, so short lists are filled with 0.
+    """
+    torch.softmax(logits, dim=1, out=gradient)
+    found = gradient.gather(1, targets).float().clamp_min_(torch.finfo(torch.float32).tiny)
+    loss = -(weights * found.log_()).sum(dtype=torch.float64)
+    gradient.mul_(weights.sum(dim=1, keepdim=True).to(gradient.dtype))
+    gradient.scatter_add_(1, targets, -weights.to(gradient.dtype))
+    return loss
+
+
+class _CatalogLoss(torch.autograd.Function):
+    """The sum and its gradients, both in the forward pass."""
 
     @staticmethod
     def forward(
@@ -29,25 +49,26 @@ class _CatalogCrossEntropy(torch.autograd.Function):
         items: Tensor,
         targets: Tensor,
         weights: Tensor,
+        seen: Tensor | None,
+        kernel: Kernel,
         dtype: torch.dtype,
     ) -> Tensor:
         table = items.to(dtype)
-        mass = weights.sum(dim=1, keepdim=True).to(dtype)
         grad_hidden = torch.empty_like(hidden)
         grad_items = torch.zeros_like(items)
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
-        logits = torch.empty(min(CHUNK, len(hidden)), len(items), dtype=dtype, device=hidden.device)
-        p = torch.empty_like(logits)
+        size = (min(CHUNK, len(hidden)), len(items))
+        logits = torch.empty(size, dtype=dtype, device=hidden.device)
+        gradient = torch.empty_like(logits)
         for start in range(0, len(hidden), CHUNK):
             part = slice(start, start + CHUNK)
-            x, y, w = hidden[part].to(dtype), targets[part], weights[part]
-            logits, p = logits[: len(x)], p[: len(x)]
+            x = hidden[part].to(dtype)
+            logits, gradient = logits[: len(x)], gradient[: len(x)]
             torch.mm(x, table.T, out=logits)
             logits[:, 0] = float("-inf")
-            torch.softmax(logits, dim=1, out=p)
-            likelihood = p.gather(1, y).float().clamp_min_(torch.finfo(torch.float32).tiny)
-            total -= (w * likelihood.log_()).sum(dtype=torch.float64)
-            gradient = p.mul_(mass[part]).scatter_add_(1, y, -w.to(dtype))
+            if seen is not None:
+                logits.scatter_(1, seen[part], float("-inf"))
+            total += kernel(logits, targets[part], weights[part], gradient)
             grad_hidden[part] = gradient @ table
             grad_items += gradient.T @ x
         ctx.save_for_backward(grad_hidden, grad_items)
@@ -56,35 +77,38 @@ class _CatalogCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_items = ctx.saved_tensors
-        return grad_hidden * grads[0], grad_items * grads[0], None, None, None
+        return grad_hidden * grads[0], grad_items * grads[0], None, None, None, None, None
 
 
-def catalog_cross_entropy(
+def catalog_loss(
     hidden: Float[Tensor, "T D"],
     items: Float[Tensor, "N1 D"],
     targets: Int[Tensor, "T J"],
     weights: Float[Tensor, "T J"],
+    *,
+    seen: Int[Tensor, "T L"] | None = None,
+    kernel: Kernel = cross_entropy,
 ) -> Float[Tensor, ""]:
-    """Weighted cross-entropy of J targets per token against all items, summed.
+    """Sum over T tokens of a loss on the scores ``<hidden_t, items_n>`` of all items n >= 1.
 
-    With one target of weight 1 it is the full-softmax next-item loss; with the K items of a list
-    and weights by rank it is the distillation loss. Gradients flow to ``hidden`` and ``items``,
-    none to ``weights``. Under autocast the matrix products run in its dtype: bfloat16 halves the
-    traffic and keeps two to three significant digits of each probability.
+    With one target of weight 1 and the default kernel it is the full-softmax next-item loss; with
+    the K items of a list and weights by rank it distills lists. Gradients flow to ``hidden`` and
+    ``items``. Under autocast the matrix products run in its dtype: bfloat16 halves the traffic and
+    keeps two to three significant digits of each probability.
 
     Args:
         hidden: token representations.
-        items: output embeddings; row 0 is padding and takes no part in the softmax.
-        targets: catalog indices 1..N; where the weight is 0, any index but 0.
-        weights: non-negative weights.
-
-    Returns:
-        ``sum_tj weights[t, j] * (logsumexp_{n >= 1} <hidden_t, items_n> - <hidden_t, items_y>)``.
+        items: output embeddings; row 0 is padding and takes no part.
+        targets: catalog indices, J per token.
+        weights: non-negative; their meaning is the kernel's.
+        seen: indices that take no part in a token's loss (its history, where lists exclude it);
+            filled up with 0. None of them may be a target of positive weight.
+        kernel: the loss.
     """
     device = hidden.device.type
     fast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if fast else items.dtype
-    total: Tensor = _CatalogCrossEntropy.apply(
-        hidden.to(items.dtype), items, targets, weights, dtype
+    total: Tensor = _CatalogLoss.apply(
+        hidden.to(items.dtype), items, targets, weights, seen, kernel, dtype
     )
     return total

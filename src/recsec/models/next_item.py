@@ -9,7 +9,7 @@ from torch import Tensor
 from recsec.data.sequences import Split
 from recsec.metrics import hits, ndcg, target_ranks
 from recsec.models.base import mask_history
-from recsec.models.losses import catalog_cross_entropy
+from recsec.models.losses import catalog_loss
 from recsec.models.neural import NeuralRecommender
 from recsec.models.trainer import Objective
 from recsec.models.windows import cut_windows, gather_windows, length_buckets
@@ -49,7 +49,7 @@ class NextItem(Objective):
         encoded = self.model.hidden(windows[:, :-1])[real]
         wanted = targets[real][:, None]
         weights = torch.ones_like(wanted, dtype=torch.float32)
-        return catalog_cross_entropy(encoded, table, wanted, weights) / len(wanted)
+        return catalog_loss(encoded, table, wanted, weights) / len(wanted)
 
     def validate(self) -> dict[str, float]:
         """``ndcg@10`` and ``hr@10`` of the validation items, history excluded."""

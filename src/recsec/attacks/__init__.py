@@ -1,0 +1,1 @@
+"""Attacks on recommenders; they never import a defense."""

@@ -1,0 +1,28 @@
+"""Settings of an extraction attack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsec.attacks.extraction.distill import Loss
+
+__all__ = ["ExtractionConfig"]
+
+
+class ExtractionConfig(BaseModel):
+    """What the thief does, apart from budget and seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: str = Field("mixed", description="which queries; see recsec list policies")
+    policy_settings: dict[str, Any] = Field(default_factory=dict)
+    length: int = Field(200, gt=0, description="items to which a session grows")
+    sessions: int = Field(50, gt=0, description="sessions that grow side by side")
+    surrogate: str = Field("sasrec", description="architecture of the copy")
+    surrogate_settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="settings of the copy; epochs and batch size follow from the calls unless set",
+    )
+    loss: Loss = Field("cross-entropy", description="loss on the lists")
