@@ -12,7 +12,7 @@ from recsec.data.loading import load
 from recsec.data.planted import Plant, best_answer, optimal_scores
 from recsec.data.sequences import Batch, Sequences, Split, Stage, leave_one_out, pad
 from recsec.data.splits import TimeSplit, split_by_time
-from recsec.data.synthetic import SyntheticConfig, generate, plant, write_synthetic
+from recsec.data.synthetic import SyntheticConfig, best_hit_rate, generate, plant, write_synthetic
 
 __all__ = [
     "KNOWN",
@@ -35,6 +35,7 @@ __all__ = [
     "TimeSplit",
     "analyze",
     "best_answer",
+    "best_hit_rate",
     "cache_folder",
     "generate",
     "get",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recsec.data.dataset import Dataset
+from recsec.data.filters import REPEATS
 from recsec.types import IntArray
 
 __all__ = ["Analysis", "analyze", "gini"]
@@ -135,7 +136,9 @@ def _summary(
         "rows_read": data.report.rows,
         "rows_dropped": data.report.dropped,
     }
-    summary |= {f"dropped[{step.rule}]": step.rows for step in data.report.steps}
+    for step in data.report.steps:  # a k-core runs the same rule several times
+        key = f"dropped[{step.rule}]"
+        summary[key] = summary.get(key, 0) + step.rows
     shares = zip(genres["genre"], genres["rows"], strict=True)
     summary |= {f"genre_share[{genre}]": count / rows for genre, count in shares}
     summary |= {f"rating_share[{value:g}]": count / rows for value, count in ratings.iter_rows()}
@@ -147,7 +150,7 @@ def _summary(
 
 def _repeats(data: Dataset) -> int:
     """Rows whose user had met their item before, whether the filters dropped them or not."""
-    dropped = sum(step.rows for step in data.report.steps if step.rule == "first of repeated pairs")
+    dropped = sum(step.rows for step in data.report.steps if step.rule == REPEATS)
     rows = data.interactions.table
     return dropped + rows.height - rows.select("user", "item").n_unique()
 

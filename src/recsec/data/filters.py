@@ -12,7 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["Filters", "Report", "Step", "kept_rows"]
+__all__ = ["REPEATS", "Filters", "Report", "Step", "kept_rows"]
+
+REPEATS = "repeated user-item pairs"
+"""The rule that drops them, as steps call it."""
 
 
 class Filters(BaseModel):
@@ -40,7 +43,11 @@ class Filters(BaseModel):
 
 @dataclass(frozen=True)
 class Step:
-    """What one rule removed: rows, and users and items of which nothing was left."""
+    """What one rule removed: rows, and users and items of which nothing was left.
+
+    Attributes:
+        rule: what was removed, in words: ``items with fewer than 5 rows``.
+    """
 
     rule: str
     rows: int
@@ -103,17 +110,25 @@ def kept_rows(
 
     if filters.min_rating > 0:
         kept = np.ones(len(rows), dtype=bool) if ratings is None else ratings >= filters.min_rating
-        apply(f"rating >= {filters.min_rating:g}", kept)
+        apply(f"rating below {filters.min_rating:g}", kept)
     if filters.repeats == "drop":
         pairs = users[rows].astype(np.int64) * (int(items.max(initial=0)) + 1) + items[rows]
-        apply("first of repeated pairs", pl.Series(pairs).is_first_distinct().to_numpy())
+        apply(REPEATS, pl.Series(pairs).is_first_distinct().to_numpy())
     while True:
         size = len(rows)
-        apply(f"item with >= {filters.min_item} rows", _frequent(items[rows], filters.min_item))
-        apply(f"user with >= {filters.min_user} rows", _frequent(users[rows], filters.min_user))
+        apply(
+            f"items with fewer than {filters.min_item} rows",
+            _frequent(items[rows], filters.min_item),
+        )
+        apply(
+            f"users with fewer than {filters.min_user} rows",
+            _frequent(users[rows], filters.min_user),
+        )
         if not filters.core or len(rows) == size:
             break
-    apply(f"length >= {filters.min_length}", _frequent(users[rows], filters.min_length))
+    apply(
+        f"histories shorter than {filters.min_length}", _frequent(users[rows], filters.min_length)
+    )
     return rows, tuple(steps)
 
 

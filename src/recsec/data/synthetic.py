@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recsec.data.interactions import Raw
 from recsec.data.movielens import item_table
-from recsec.data.planted import SUCCESSORS, Plant
+from recsec.data.planted import SUCCESSORS, Plant, optimal_scores
 from recsec.data.titles import GENRES, made_up_titles
 from recsec.errors import ConfigError
 from recsec.runs.atomic import UNFINISHED
 from recsec.types import IntArray
 
-__all__ = ["SyntheticConfig", "generate", "plant", "write_synthetic"]
+__all__ = ["SyntheticConfig", "best_hit_rate", "generate", "plant", "write_synthetic"]
 
 ROUNDS = 30
 """Draws before the rows that keep hitting known items are drawn from their exact law instead."""
@@ -68,7 +70,7 @@ class SyntheticConfig(BaseModel):
         return cls.checked(values)
 
     @classmethod
-    def checked(cls, values: dict[str, str]) -> SyntheticConfig:
+    def checked(cls, values: Mapping[str, Any]) -> SyntheticConfig:
         """From texts or numbers, with one readable error.
 
         Raises:
@@ -89,6 +91,12 @@ class SyntheticConfig(BaseModel):
                 f"found {config.items}: nobody meets an item twice"
             )
         return config
+
+    def spec(self) -> str:
+        """The name by which ``load`` makes this data; ``parse`` reads what follows the colon."""
+        changed = self.model_dump(exclude_defaults=True)
+        settings = ",".join(f"{key}={value}" for key, value in changed.items())
+        return f"synthetic:{settings}" if settings else "synthetic"
 
     @property
     def mean_length(self) -> int:
@@ -136,6 +144,29 @@ def generate(config: SyntheticConfig) -> Raw:
         }
     ).with_columns(pl.lit(None, dtype=pl.Int64).alias("time"))
     return Raw(rows, _items(config, law), ("synthetic: made-up users and items",))
+
+
+def best_hit_rate(config: SyntheticConfig, *, k: int = 10, users: int = 500) -> float:
+    """Estimate of the highest HR@k that any ranker can reach on the last items of this data.
+
+    Drawn histories are given to the planted law; the probability that it gives to the k best
+    items is averaged, which is exact for the histories that were drawn.
+
+    Args:
+        config: the data.
+        k: list length.
+        users: how many histories are drawn.
+    """
+    law = plant(config)
+    rng = _stream(config, "best")
+    lengths = _lengths(config)[:users] - 1
+    flat = _draw_block(law, lengths, rng).astype(np.int64)
+    histories = np.zeros((len(lengths), int(lengths.max())), dtype=np.int64)
+    histories[np.arange(histories.shape[1]) < lengths[:, None]] = flat
+    scores = optimal_scores(law, histories)
+    chance = np.where(np.isfinite(scores), scores, 0.0)
+    best = np.sort(chance, axis=1)[:, -k:].sum(axis=1)
+    return float((best / chance.sum(axis=1)).mean())
 
 
 def _stream(config: SyntheticConfig, name: str) -> np.random.Generator:
