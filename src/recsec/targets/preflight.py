@@ -1,0 +1,92 @@
+"""Checks of a target before a budget is spent on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsec.errors import TargetError, UsageError
+from recsec.targets.base import Target, check_answer
+from recsec.types import IntArray
+
+__all__ = ["Preflight", "preflight"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What was learned; a target that cannot be audited raises instead.
+
+    Attributes:
+        calls: how many calls the check made.
+        k: the list length asked for.
+        shortest: length of the shortest list that came back.
+        ordered: a shorter list is the beginning of a longer one, so the order of ids is known.
+        own_history: share of answered items that the history already held.
+    """
+
+    calls: int
+    k: int
+    shortest: int
+    ordered: bool
+    own_history: float
+
+
+def preflight(
+    target: Target, histories: IntArray, k: int, *, account: str = "preflight"
+) -> Preflight:
+    """Ask known histories twice, and once for shorter lists.
+
+    Args:
+        target: whom to check; its calls are not metered here.
+        histories: ``(B, L)`` int64, at least two different ones.
+        k: the list length that the audit will ask for.
+        account: in whose name.
+
+    Raises:
+        TargetError: the target fails, breaks its contract, answers the same history differently,
+            answers nothing, or answers all histories alike.
+        UsageError: fewer than two different histories.
+    """
+    rows = len(histories)
+    if rows < 2 or (histories == histories[0]).all():
+        raise UsageError("the pre-flight check needs at least two different histories")
+
+    def ask(length: int) -> IntArray:
+        answer = target.query(account, histories, length)
+        return check_answer(answer, rows=rows, k=length, items=len(target.catalog))
+
+    first, second = ask(k), ask(k)
+    changed = np.flatnonzero((first != second).any(axis=1))
+    if len(changed):
+        row = int(changed[0])
+        raise TargetError(
+            f"the target does not repeat itself: {len(changed)} of {rows} histories got another "
+            f"list the second time (the first of them {_names(target, first[row])}, "
+            f"then {_names(target, second[row])})",
+            hint="switch off randomness, A/B tests and caches that expire, then try again",
+        )
+    lengths = (first > 0).sum(axis=1)
+    if not lengths.any():
+        raise TargetError(f"the target answered {rows} histories with empty lists")
+    if (first == first[0]).all():
+        raise TargetError(
+            f"the target gave {rows} different histories the same list "
+            f"({_names(target, first[0])}): it does not look at the history",
+            hint="check that the request carries the history, oldest item first",
+        )
+    shorter = max(1, k // 2)
+    ordered = bool((ask(shorter) == first[:, :shorter]).all())
+    own = (first[:, :, None] == histories[:, None, :]) & (first > 0)[:, :, None]
+    return Preflight(
+        calls=3 * rows,
+        k=k,
+        shortest=int(lengths.min()),
+        ordered=ordered,
+        own_history=float(own.any(axis=2).sum() / lengths.sum()),
+    )
+
+
+def _names(target: Target, row: IntArray) -> str:
+    """The beginning of a list in external ids."""
+    return ", ".join(str(item) for item in target.catalog.external(row)[:5]) + " ..."
