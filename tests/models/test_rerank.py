@@ -43,9 +43,9 @@ def test_score_follows_the_formula(catalog: Catalog) -> None:
 
 def test_no_weight_or_no_genres_changes_nothing(catalog: Catalog) -> None:
     lists, history = np.array([[5, 3, 1, 0]]), np.array([[2]])
-    assert genre_rerank(lists, history, catalog, weight=0, k=4).tolist() == lists.tolist()
+    assert genre_rerank(lists, history, catalog, weight=0.0, k=4).tolist() == lists.tolist()
     bare = Catalog.from_ids(range(5))
-    assert genre_rerank(lists, history, bare, weight=1, k=4).tolist() == lists.tolist()
+    assert genre_rerank(lists, history, bare, weight=1.0, k=4).tolist() == lists.tolist()
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,171 @@
+"""Training: what it reaches on a planted chain, and that a killed run ends with the same bits."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recsec.errors import CheckpointError, ConfigError, DataError
+from recsec.metrics import hits, target_ranks
+from recsec.models import MarkovConfig, SasRecConfig, Training, load, train
+from recsec.models.trainer import learning_rate
+from recsec.registry import registry
+
+FAST = {"epochs": 6, "batch_size": 16, "max_length": 16, "embedding_dim": 32, "lr": 5e-3}
+
+
+def hit_rate(model, split) -> float:
+    """HR@1 without excluding the history: the planted successor may have been seen."""
+    ranks = [
+        target_ranks(model.scores(batch.histories), torch.from_numpy(batch.targets)).numpy()
+        for batch in split.batches("test")
+    ]
+    return float(hits(np.concatenate(ranks), 1).mean())
+
+
+@pytest.mark.parametrize("name", ["sasrec", "markov"])
+def test_order_aware_models_find_the_planted_chain(name, chain):
+    kind = registry("models").get(name)
+    config = MarkovConfig(reach=1) if name == "markov" else kind.config_class(**FAST)
+    model = train(name, chain, config, training=Training(device="cpu"))
+    assert hit_rate(model, chain) > 0.75, "the chain is followed in 85 % of the steps"
+    assert hit_rate(train("popularity", chain), chain) < 0.2
+
+
+def test_meanpool_learns_but_cannot_see_order(chain):
+    config = registry("models").get("meanpool").config_class(**FAST)
+    learned = hit_rate(train("meanpool", chain, config), chain)
+    assert hit_rate(train("popularity", chain), chain) < learned < 0.6
+
+
+SCRIPT = """
+import sys, pathlib, pytest
+sys.path[:0] = {path!r}
+import conftest
+chain = conftest.chain.__wrapped__(conftest.successor.__wrapped__())
+from recsec.models import SasRecConfig, Training, train
+train("sasrec", chain, SasRecConfig(**{fast!r}), seed=5,
+      training=Training(out=pathlib.Path(sys.argv[1]), device="cpu", snapshots=2))
+"""
+
+
+def run(out: Path) -> subprocess.Popen:
+    text = SCRIPT.format(path=[str(Path(__file__).parent)], fast=FAST)
+    return subprocess.Popen([sys.executable, "-c", text, str(out)])
+
+
+def test_killed_training_ends_with_the_same_bits(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run(whole).wait() == 0
+    process = run(broken)
+    while not list((broken / "resume").glob("epoch-000[2-5]")) and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (broken / "model.safetensors").exists(), "it was killed too late to test anything"
+    done = json.loads((broken / "history.json").read_text())
+    assert 1 <= len(done) < 6
+    assert run(broken).wait() == 0
+    for name in ("model.safetensors", "history.json", "config.json"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    kept = sorted(path.name for path in (broken / "snapshots").iterdir())
+    assert kept == ["epoch-0003.safetensors", "epoch-0006.safetensors"]
+
+
+@pytest.fixture
+def trained(chain, tmp_path):
+    config = SasRecConfig(**{**FAST, "epochs": 1})
+    train("sasrec", chain, config, training=Training(out=tmp_path, device="cpu"))
+    return tmp_path, config
+
+
+def test_a_finished_checkpoint_is_loaded_not_trained(chain, trained):
+    folder, config = trained
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    again = train("sasrec", chain, config, training=Training(out=folder, device="cpu"))
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+    assert torch.equal(again.state()["items.weight"], load(folder).state()["items.weight"])
+
+
+def test_another_recipe_is_refused(chain, trained):
+    folder, config = trained
+    with pytest.raises(CheckpointError, match="seed"):
+        train("sasrec", chain, config, seed=1, training=Training(out=folder, device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x00" * 40), "cannot read"),
+        (lambda f: (f / "model.safetensors").unlink(), "has not finished"),
+        (lambda f: (f / "config.json").write_text("{"), "cannot read"),
+        (lambda f: (f / "config.json").unlink(), "not a checkpoint"),
+        (lambda f: (f / "items.parquet").write_text("no"), "item table"),
+        (
+            lambda f: (f / "config.json").write_text(
+                (f / "config.json").read_text().replace('"heads": 2', '"heads": "many"')
+            ),
+            "does not fit",
+        ),
+        (
+            lambda f: (f / "config.json").write_text(
+                (f / "config.json").read_text().replace('"blocks": 2', '"blocks": 3')
+            ),
+            "do not fit",
+        ),
+    ],
+)
+def test_broken_checkpoints_are_named(trained, damage, message):
+    folder, _ = trained
+    damage(folder)
+    with pytest.raises((CheckpointError, DataError), match=message):
+        load(folder)
+
+
+def test_a_broken_training_state_is_named(chain, tmp_path):
+    config = SasRecConfig(**{**FAST, "epochs": 2})
+    training = Training(out=tmp_path, device="cpu")
+    train("sasrec", chain, config, training=training)
+    (tmp_path / "model.safetensors").unlink()
+    newest = sorted((tmp_path / "resume").glob("epoch-*"))[-1]
+    (newest / "weights.safetensors").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="training state"):
+        train("sasrec", chain, config, training=training)
+
+
+def test_divergence_is_an_error_not_a_checkpoint(chain, tmp_path):
+    config = SasRecConfig(**{**FAST, "lr": 1e30, "warmup": 0.0})
+    with pytest.raises(ConfigError, match="became"):
+        train("sasrec", chain, config, training=Training(out=tmp_path, device="cpu"))
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_an_absent_device_is_named(chain):
+    with pytest.raises(ConfigError, match="mps"):
+        train("sasrec", chain, SasRecConfig(**FAST), training=Training(device="mps"))
+
+
+def test_schedule_rises_then_falls_to_zero():
+    config = SasRecConfig(lr=1.0, warmup=0.1)
+    rates = [learning_rate(step, 100, config) for step in range(101)]
+    assert rates[0] == pytest.approx(1 / 11)
+    assert int(np.argmax(rates)) == 10
+    assert rates[100] == pytest.approx(0.0)
+
+
+def test_nobody_else_may_train_in_the_same_folder(chain, tmp_path):
+    from filelock import FileLock
+
+    with (
+        FileLock(tmp_path / ".lock"),
+        pytest.raises(CheckpointError, match="another process"),
+    ):
+        train("popularity", chain, training=Training(out=tmp_path))
+
+
