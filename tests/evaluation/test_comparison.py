@@ -58,7 +58,7 @@ def test_without_bias_the_models_are_asked_for_no_more_than_depth(ring) -> None:
         asked.add(k)
         return last_first(histories, k)
 
-    found = compare({"a": answer}, ring, histories=ASKED, streams=STREAMS, genre_bias=0, depth=5)
+    found = compare({"a": answer}, ring, histories=ASKED, streams=STREAMS, genre_bias=0.0, depth=5)
     assert asked == {5}
     assert found.changes == []
     assert "hr@10" not in found.quality[Variant("a")]

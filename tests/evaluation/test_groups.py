@@ -11,13 +11,13 @@ from recsec.evaluation.groups import activity_groups, genre_groups, group_rows
 def test_quartiles_of_eight_lengths() -> None:
     found = activity_groups(np.array([1, 2, 3, 4, 5, 6, 7, 8]))
     assert len(found.names) == 4
-    assert found.names[0] == "Q1 (1-3 items)"
+    assert found.names[0] == "Q1 (1-3)"
     assert np.bincount(found.member).tolist() == [3, 2, 2, 1]
 
 
 def test_equal_lengths_are_one_group() -> None:
     found = activity_groups(np.full(6, 9))
-    assert found.names == ("Q1 (9-9 items)",)
+    assert found.names == ("Q1 (9-9)",)
     assert found.member.tolist() == [0] * 6
 
 

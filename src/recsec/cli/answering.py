@@ -95,19 +95,22 @@ def plain_table(title: str, columns: Sequence[str], *, left: int = 1) -> Table:
     """A table in the house style: the first ``left`` columns flush left, numbers flush right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for at, column in enumerate(columns):
-        table.add_column(column, justify="left" if at < left else "right", overflow="fold")
+        words = at < left  # numbers keep their line, words give way
+        table.add_column(
+            column, justify="left" if words else "right", no_wrap=not words, overflow="fold"
+        )
     return table
 
 
-def items_table(catalog: Catalog, items: Sequence[int], *, title: str = "") -> Table:
-    """Numbered items with id, title, year and genres, one line each."""
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
+def items_table(catalog: Catalog, items: Sequence[int]) -> Table:
+    """Numbered items with id, title and genres, one line each where ids are short."""
+    ids = [str(catalog.ids[item - 1]) for item in items]
+    table = Table(box=box.SIMPLE, expand=True)
     table.add_column("", justify="right", style="dim")
-    table.add_column("id", justify="right", no_wrap=True)
+    table.add_column("id", justify="right", max_width=24, overflow="fold")
     table.add_column("title", ratio=3, no_wrap=True, overflow="ellipsis")
     table.add_column("genres", ratio=2, no_wrap=True, overflow="ellipsis")
-    for at, item in enumerate(items, start=1):
-        identifier = str(catalog.ids[item - 1])
+    for at, (item, identifier) in enumerate(zip(items, ids, strict=True), start=1):
         genres = ", ".join(catalog.genres[item - 1])
         table.add_row(str(at), Text(identifier), Text(catalog.title(item)), Text(genres))
     return table

@@ -26,7 +26,7 @@ from recsec.errors import UsageError
 
 if TYPE_CHECKING:
     from recsec.data import Catalog, Split
-    from recsec.evaluation import Change, Comparison, SideBySide, Variant
+    from recsec.evaluation import Change, Comparison, GroupRow, SideBySide, Variant
     from recsec.models.base import Recommender
     from recsec.types import Answerer, IntArray
 
@@ -36,8 +36,8 @@ QUALITY = {
     "hr@10": "HR@10",
     "ndcg@10": "NDCG@10",
     "coverage@10": "coverage",
-    "popularity_bias@10": "popularity bias",
-    "genre_consistency@10": "genre consistency",
+    "popularity_bias@10": "popularity\nbias",
+    "genre_consistency@10": "genre\nconsistency",
 }
 
 
@@ -197,34 +197,47 @@ def _render(out: Console, found: Comparison, catalog: Catalog) -> None:
     names = [name for name in QUALITY if all(name in row for row in found.quality.values())]
     table = plain_table("Quality", ["", *(QUALITY[name] for name in names)])
     for variant, row in found.quality.items():
-        table.add_row(Text(str(variant)), *(interval(row[name], digits=3) for name in names))
+        cells = [
+            interval(row[name], digits=3) if name == "hr@10" else f"{row[name].value:.3f}"
+            for name in names
+        ]
+        table.add_row(Text(str(variant)), *cells)
     out.print(table)
     table = plain_table("Fidelity of their lists", ["", *found.changes[0].fidelity])
     for change in found.changes:
         title = Text(f"{change.before} to {change.after}")
         table.add_row(title, *(f"{value.value:.3f}" for value in change.fidelity.values()))
     out.print(table)
-    for change in found.changes:
-        out.print(_change_table(change))
+    for at, change in enumerate(found.changes):
+        out.print(_change_table(change, whole=at == 0))
     for side in found.histories:
         _render_side(out, side, catalog)
     out.print(found.protocol, markup=False)
 
 
-def _change_table(change: Change) -> Any:
-    """Who gains and who loses."""
-    columns = {"hr@10": "HR@10", "gain": "gain", "lose": "lose", "agr@10": "Agr@10"}
+def _moved(row: GroupRow) -> bool:
+    """Whether the change of HR@10 is more than chance makes."""
+    change = row.metrics.get("hr@10")
+    if change is None or change.low is None or change.high is None:
+        return False
+    return change.low > 0 or change.high < 0
+
+
+def _change_table(change: Change, *, whole: bool) -> Any:
+    """Who gains and who loses; all groups, or those whose interval leaves out 0."""
+    columns = {"hr@10": "HR@10 change", "gain": "gain", "lose": "lose", "agr@10": "Agr@10"}
     known = {key: label for key, label in columns.items() if key in change.groups[0].metrics}
     title = f"For whom: {change.before} to {change.after}"
+    title += "" if whole else " (groups beyond chance; --json has all)"
     table = plain_table(title, ["group", "users", *known.values()])
-    table.columns[2].header = "HR@10 change"
     for row in change.groups:
+        if not whole and row.by != "all" and not _moved(row):
+            continue
         cells: list[str | Text] = []
         for key in known:
             value = row.metrics[key]
-            cells.append(
-                interval(value, digits=3, sign=True) if key == "hr@10" else f"{value.value:.3f}"
-            )
+            signed = interval(value, digits=3, sign=True)
+            cells.append(signed if key == "hr@10" else f"{value.value:.3f}")
         table.add_row(row.group, str(row.users), *cells)
     return table
 
@@ -237,8 +250,10 @@ def _render_side(out: Console, side: SideBySide, catalog: Catalog) -> None:
     for bias in sorted({variant.genre_bias for variant in side.lists}):
         variants = [variant for variant in side.lists if variant.genre_bias == bias]
         common = set.intersection(*(set(side.lists[v].tolist()) for v in variants)) - {0}
-        title = f"genre bias {bias:g}" if bias else "as they are"
-        table = plain_table(f"{title}; * in all lists", [v.model for v in variants], left=99)
+        title = f"With genre bias {bias:g}" if bias else "As they are"
+        title += f": {len(common)} of {len(side.lists[variants[0]])} in all lists (*)"
+        table = plain_table(title, [v.model for v in variants], left=len(variants))
+        table.expand = True
         for column in table.columns:
             column.no_wrap, column.overflow, column.ratio = True, "ellipsis", 1
         for row in zip(*(side.lists[v].tolist() for v in variants), strict=True):

@@ -116,6 +116,8 @@ def _figures(
     if not genres:
         note("no figures: the items have no genres")
         return []
+    import numpy as np
+
     from recsec.reports.figures.evaluation import genre_confusion, hr_by_genre
     from recsec.runs import atomic_write_text
 
@@ -124,7 +126,9 @@ def _figures(
         for row in groups
         if row.by == "genre" and "hr@10" in row.metrics
     ]
-    drawn = {"genre-confusion.svg": genre_confusion(genres, confusion)}
+    drawn = {}
+    if not np.isnan(confusion).all():
+        drawn["genre-confusion.svg"] = genre_confusion(genres, confusion)
     if rows and overall is not None:
         drawn["hr-by-genre.svg"] = hr_by_genre(rows, overall)
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +147,7 @@ def _render(
         table.add_row(name, *(interval(estimates[f"{name}@{k}"]) for k in cutoffs))
     out.print(table)
     table = plain_table("Lists of 10", ["", "mean", "users", "what it is"])
-    table.columns[3].justify = "left"
+    table.columns[3].justify, table.columns[3].no_wrap = "left", False
     for name, what in LISTS.items():
         if name in estimates:
             value = estimates[name]
@@ -162,9 +166,9 @@ def _group_table(title: str, rows: list[GroupRow]) -> Any:
     """HR, consistency, year shift and crossing of each group."""
     columns = {
         "hr@10": "HR@10",
-        "genre_consistency@10": "genre consistency",
+        "genre_consistency@10": "consistency",
         "year_shift@10": "year shift",
-        "children_to_adult@10": "children to adult",
+        "children_to_adult@10": "to adult",
     }
     known = {name: label for name, label in columns.items() if name in rows[0].metrics}
     table = plain_table(title, ["group", "users", *known.values()])

@@ -17,7 +17,7 @@ from recsec.evaluation.held_out import Evaluation, evaluate_lists
 from recsec.metrics.fidelity import agreement
 from recsec.metrics.ranking import hits
 from recsec.models.base import Recommender
-from recsec.models.rerank import POOL, genre_rerank
+from recsec.models.rerank import POOL, check_weight, genre_rerank
 from recsec.rng import Streams
 from recsec.stats import Estimate
 from recsec.types import Answerer, FloatArray, IntArray, Progress
@@ -103,6 +103,17 @@ def _biased(
     return out
 
 
+def _about(model: str, progress: Progress | None) -> Progress | None:
+    """Progress that names the model."""
+    if progress is None:
+        return None
+
+    def report(what: str, done: int, total: int) -> None:
+        progress(f"{what} of {model}", done, total)
+
+    return report
+
+
 def _change(
     before: Evaluation, after: Evaluation, names: tuple[Variant, Variant], streams: Streams
 ) -> Change:
@@ -183,11 +194,14 @@ def compare(
         DataError: a recommender ranks other items than the split holds.
         TargetError: an answerer failed.
     """
+    check_weight(genre_bias)
     weights = (0.0, genre_bias) if genre_bias and split.catalog.genre_names else (0.0,)
     asked = max(depth, POOL) if len(weights) > 1 else depth
     evaluations: dict[Variant, Evaluation] = {}
     for model, source in models.items():
-        lists = answer_lists(source, split, asked, stage=stage, users=users, progress=progress)
+        lists = answer_lists(
+            source, split, asked, stage=stage, users=users, progress=_about(model, progress)
+        )
         for weight in weights:
             best = lists[:, :depth]
             if weight:

@@ -55,6 +55,8 @@ class GroupRow:
 def activity_groups(lengths: IntArray) -> Grouping:
     """Quartiles of history length; users of equal length are never parted, so sizes may differ.
 
+    The names say which lengths are in: ``Q1 (17-43)``.
+
     Args:
         lengths: ``(U,)`` items in each history.
     """
@@ -64,7 +66,7 @@ def activity_groups(lengths: IntArray) -> Grouping:
     names = []
     for at, group in enumerate(kept, start=1):
         inside = lengths[member == group]
-        names.append(f"Q{at} ({inside.min()}-{inside.max()} items)")
+        names.append(f"Q{at} ({inside.min()}-{inside.max()})")
     return Grouping("activity", tuple(names), np.searchsorted(kept, member).astype(np.int64))
 
 

@@ -9,10 +9,20 @@ from recsec.errors import ConfigError
 from recsec.metrics.catalog import genre_counts
 from recsec.types import Answerer, FloatArray, IntArray
 
-__all__ = ["genre_match", "genre_rerank", "with_genre_bias"]
+__all__ = ["POOL", "check_weight", "genre_match", "genre_rerank", "with_genre_bias"]
 
 POOL = 100
 TEMPERATURE = 20.0
+
+
+def check_weight(weight: float) -> None:
+    """Refuse a weight outside [0, 1].
+
+    Raises:
+        ConfigError: it is outside.
+    """
+    if not 0 <= weight <= 1:
+        raise ConfigError(f"the genre bias must lie between 0 and 1, got {weight}")
 
 
 def genre_match(lists: IntArray, histories: IntArray, catalog: Catalog) -> FloatArray:
@@ -59,8 +69,7 @@ def genre_rerank(
     Raises:
         ConfigError: the weight is outside [0, 1].
     """
-    if not 0 <= weight <= 1:
-        raise ConfigError(f"the genre bias must lie between 0 and 1, got {weight}")
+    check_weight(weight)
     by_rank = np.exp(-np.arange(lists.shape[1]) / TEMPERATURE)
     score = (1 - weight) * by_rank + weight * genre_match(lists, histories, catalog)
     order = np.argsort(np.where(lists > 0, -score, np.inf), axis=1, kind="stable")[:, :k]
@@ -81,8 +90,7 @@ def with_genre_bias(
     Raises:
         ConfigError: the weight is outside [0, 1].
     """
-    if not 0 <= weight <= 1:
-        raise ConfigError(f"the genre bias must lie between 0 and 1, got {weight}")
+    check_weight(weight)
 
     def biased(histories: IntArray, k: int) -> IntArray:
         lists = answer(histories, max(k, pool))

@@ -62,7 +62,8 @@ def genre_confusion(names: Sequence[str], shares: FloatArray) -> str:
 
     Args:
         names: G genre names.
-        shares: ``(G, G)`` in [0, 1], rows sum to 1; NaN rows (never chosen) are left out.
+        shares: ``(G, G)`` in [0, 1], rows sum to 1; NaN rows (never chosen) are left out, one at least
+            is known.
     """
     kept = [row for row in range(len(names)) if not np.isnan(shares[row]).all()]
     title = "Genres recommended where each genre was chosen next"
@@ -70,7 +71,7 @@ def genre_confusion(names: Sequence[str], shares: FloatArray) -> str:
     with drawing(side + 0.6, side * (0.4 + 0.6 * len(kept) / max(1, len(names)))) as figure:
         axes = figure.add_subplot()
         table = shares[kept]
-        top = float(table.max()) if table.size else 1.0
+        top = float(table.max())
         axes.imshow(table, cmap="Blues", vmin=0, vmax=top, aspect="auto")
         for row in range(len(table)):
             for column in range(len(names)):
