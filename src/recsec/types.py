@@ -24,5 +24,5 @@ Answerer: TypeAlias = Callable[[IntArray, int], IntArray]
 ``top_k`` and a target seen by its owner both fit."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""``progress(what, done, total)``: libraries report, only the command line shows. ``what`` is the name
-of the work, and may carry what changes on the way after `` | ``: ``"training | loss 4.31"``."""
+"""``progress(what, done, total)``: libraries report, only the command line shows. ``what`` is the
+name of the work, and may carry what changes on the way after `` | ``: ``training | loss 4.31``."""

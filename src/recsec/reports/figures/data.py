@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -14,8 +15,10 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from recsec.data import Analysis
 from recsec.reports.figures.style import INK, MUTED, OKABE_ITO, drawing
+
+if TYPE_CHECKING:
+    from recsec.data import Analysis
 
 __all__ = ["FIGURES", "draw"]
 
