@@ -43,6 +43,8 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,}",
     "hours": _hours,
     "percent": lambda value: f"{100 * value:g} %",
+    "loss": lambda value: f"{value:.4f}",
+    "rate": lambda value: f"{value:.3g}",
     "plain": lambda value: f"{value:.6g}",
 }
 """How a number is printed, by the kind of number."""

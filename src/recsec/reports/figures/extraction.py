@@ -16,6 +16,7 @@ from recsec.reports.figures.style import (
     OKABE_ITO,
     drawing,
     keep_apart,
+    named_after,
     svg,
     ticks,
 )
@@ -63,18 +64,19 @@ def fidelity_curve(report: Report, k: int, *, metric: str = "agr@10", label: str
         for index, (name, members) in enumerate(series.items()):
             _curve(axes, [report.rows[member] for member in members], metric, name, index)
         calls = {row.calls: index for index, row in enumerate(report.rows) if row.k == k}
-        shown = sorted(max(1, count) for count in calls)
-        low, high = shown[0] / 1.7, shown[-1] * 1.7
+        shown = sorted(calls)
+        at = [max(1, count) for count in shown]  # no call has no place on a logarithmic axis
+        low, high = at[0] / 1.7, at[-1] * 1.7
         axes.set_xlim(low, high)
         axes.set_ylim(report.scale[0], report.scale[-1])
         _level(axes, report.floor.metrics, metric, "floor", (0, (1, 1.6)))
         _level(axes, report.twin.metrics or {}, metric, "twin", (0, (7, 3)))
         span = math.log(high / low)
-        kept = keep_apart([math.log(count / low) / span for count in shown], 0.17)
+        kept = keep_apart([math.log(place / low) / span for place in at], 0.17)
         ticks(
             axes,
             "x",
-            [(shown[i], f"{shown[i]:,}", f"/rows/{calls[shown[i]]}/calls") for i in kept],
+            [(at[i], f"{shown[i]:,}", f"/rows/{calls[shown[i]]}/calls") for i in kept],
         )
         ticks(
             axes,
@@ -82,8 +84,9 @@ def fidelity_curve(report: Report, k: int, *, metric: str = "agr@10", label: str
             [(value, f"{value:g}", f"/scale/{i}") for i, value in enumerate(report.scale)],
         )
         axes.set_xlabel("API calls (logarithmic)")
-        axes.set_ylabel(label)
-        figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=2.6)
+        named_after(axes.set_ylabel(label), metric)
+        if axes.get_legend_handles_labels()[0]:
+            figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=2.6)
         return svg(figure, name=f"{metric}-{k}")
 
 

@@ -14,7 +14,20 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["DASHES", "GRID", "INK", "MARKERS", "MUTED", "OKABE_ITO", "drawing", "points_at", "svg"]
+__all__ = [
+    "DASHES",
+    "GRID",
+    "INK",
+    "MARKERS",
+    "MUTED",
+    "OKABE_ITO",
+    "drawing",
+    "keep_apart",
+    "named_after",
+    "points_at",
+    "svg",
+    "ticks",
+]
 
 INK: Final = "#1b1f24"
 MUTED: Final = "#59636e"
@@ -31,7 +44,7 @@ _VARIABLES = {
     GRID: "--grid",
     **{color: f"--series-{index}" for index, color in enumerate(OKABE_ITO)},
 }
-_POINTER = "json:"
+_POINTER, _KEY = "json:", "key:"
 
 
 @contextmanager
@@ -71,6 +84,11 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
 def points_at(artist: Artist, pointer: str) -> None:
     """Mark a number in a figure with the JSON pointer of where it stands in the report."""
     artist.set_gid(_POINTER + pointer)
+
+
+def named_after(artist: Artist, key: str) -> None:
+    """Mark the name of a metric in a figure with the metric's key."""
+    artist.set_gid(_KEY + key)
 
 
 def keep_apart(positions: list[float], gap: float) -> list[int]:
@@ -125,7 +143,7 @@ def svg(figure: Figure, *, name: str) -> str:
     text = text[text.index("<svg") :]
     for color, variable in _VARIABLES.items():
         text = text.replace(color, f"var({variable}, {color})")
-    text = text.replace(f'id="{_POINTER}', 'data-json="')
+    text = text.replace(f'id="{_POINTER}', 'data-json="').replace(f'id="{_KEY}', 'data-key="')
     prefix = salt[:6]
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)

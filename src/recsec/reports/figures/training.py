@@ -14,6 +14,7 @@ from recsec.reports.figures.style import (
     OKABE_ITO,
     drawing,
     keep_apart,
+    named_after,
     svg,
     ticks,
 )
@@ -62,7 +63,7 @@ def loss_curve(epochs: Sequence[EpochLike], best: int) -> str:
         scaled = [math.log(loss) if positive else loss for loss in losses]
         span = max(max(scaled) - min(scaled), 1e-9)
         kept = _spread([(value - min(scaled)) / span for value in scaled])
-        marks = [(losses[i], f"{losses[i]:.4g}", f"/epochs/{i}/loss") for i in kept]
+        marks = [(losses[i], f"{losses[i]:.3g}", f"/epochs/{i}/loss") for i in kept]
         ticks(axes, "y", marks)
         axes.set_ylabel("loss (logarithmic)" if positive else "loss")
         return svg(figure, name="loss")
@@ -103,7 +104,7 @@ def metric_curve(epochs: Sequence[EpochLike], best: int, metric: str, label: str
         low, high = min(at for at, _, _ in marks), max(at for at, _, _ in marks)
         kept = keep_apart([(at - low) / max(high - low, 1e-9) for at, _, _ in marks], 0.08)
         ticks(axes, "y", [marks[i] for i in kept])
-        axes.set_ylabel(label)
+        named_after(axes.set_ylabel(label), metric)
         axes.legend(loc="lower right")
         return svg(figure, name="metric")
 

@@ -1,0 +1,156 @@
+"""The page without a browser: hostile input stays text, nothing is fetched, cases all render."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_example import CALLS, HOSTILE, example_report, fidelity
+
+from recsec.reports import ExampleItem, Row, Twin, Verdict
+from recsec.reports.html import html
+
+VOID = {"meta", "link", "br"}
+
+
+class Outline(HTMLParser):
+    """Tags with their attributes' names, and the text, of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+
+def small(**changes: Any) -> Any:
+    report = example_report()
+    parts = {"rows": report.rows[:2], "cells": report.cells[:2], "published": ()}
+    verdict = report.verdict.model_copy(update={"row": 1})
+    return report.model_copy(update={**parts, "verdict": verdict, **changes})
+
+
+def test_nothing_is_fetched_and_nothing_runs() -> None:
+    page = html(example_report())
+    assert "<script" not in page
+    assert not re.search(r'\b(?:src|action|srcset|poster)="', page)
+    assert set(re.findall(r'href="([^"#]*)', page)) <= {"data:,", ""}
+    assert "@import" not in page
+    assert not re.findall(r"url\((?!#)", page)
+    assert not re.search(r"<[^>]* on[a-z]+=", page)
+    assert "default-src 'none'" in page
+
+
+def test_the_page_is_well_formed_and_small() -> None:
+    page = html(example_report())
+    assert Outline(page).open == []
+    assert len(page.encode()) < 1_000_000
+
+
+def test_a_plan_of_hundreds_of_rows_stays_below_five_megabytes() -> None:
+    rows = [
+        Row(
+            policy=f"policy-{index % 20}",
+            k=10 * (1 + index // 100),
+            calls=calls,
+            surrogate="sasrec",
+            loss="cross-entropy",
+            seeds=(1, 2, 3),
+            metrics=fidelity(0.3),
+        )
+        for index in range(100)
+        for calls in CALLS
+    ]
+    assert len(html(small(rows=tuple(rows))).encode()) < 5_000_000
+
+
+def test_hostile_titles_stay_text() -> None:
+    outline = Outline(html(example_report()))
+    assert HOSTILE in outline.text
+    assert "owned" not in "".join(name for tag in outline.tags for name in tag[1])
+
+
+@settings(max_examples=15)
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0")))
+def test_any_title_changes_the_text_only(title: str) -> None:
+    def page(words: str) -> Outline:
+        report = small(rows=())  # no figures: they are drawn from other words
+        example = report.examples[0]
+        item = ExampleItem(id="x", title=words)
+        example = example.model_copy(update={"history": (item,), "target": (item,)})
+        target = report.target.model_copy(update={"name": words or "-"})
+        return Outline(html(report.model_copy(update={"examples": (example,), "target": target})))
+
+    assert page(title).tags == page("plain").tags
+
+
+def test_synthetic_data_is_said_at_the_top() -> None:
+    words = "Synthetic data."
+    assert words in Outline(html(small(synthetic=True))).text
+    assert words not in Outline(html(small(synthetic=False))).text
+
+
+def test_floor_and_twin_stand_in_the_table_and_an_absent_twin_gives_its_reason() -> None:
+    report = small(twin=Twin(metrics=None, reason="the target cannot be retrained"))
+    page = html(report)
+    assert "the target cannot be retrained" in page
+    assert 'data-json="/floor/metrics/agr@10/value"' in page
+    assert 'data-json="/twin/metrics/agr@10/value"' in html(small())
+
+
+def test_failures_are_named_and_not_called_safe() -> None:
+    text = Outline(html(example_report())).text
+    assert "503 from the target" in text
+    assert "neither safe nor unsafe" in text
+    assert "every cell of the plan was measured" in Outline(html(small())).text
+
+
+@pytest.mark.parametrize(
+    ("level", "passed", "words"),
+    [
+        ("low", True, "Gate: passed"),
+        ("moderate", True, "Gate: passed"),
+        ("high", False, "Gate: failed"),
+        ("incomplete", False, "Gate: undecided, counted as failed"),
+    ],
+)
+def test_each_level_has_its_words(level: Any, passed: bool, words: str) -> None:
+    verdict = Verdict(level=level, passed=passed, rule="a rule", statement="a statement")
+    text = Outline(html(small(verdict=verdict))).text
+    assert words in text
+    assert f"level: {level}" in text
+
+
+def test_a_run_in_which_nothing_was_measured_still_has_a_page() -> None:
+    verdict = Verdict(level="incomplete", passed=False, rule="r", statement="s")
+    report = small(rows=(), cells=(), examples=(), cost=(), findings=(), verdict=verdict)
+    assert "The plan holds no cells" in Outline(html(report)).text
+
+
+def test_undefined_numbers_are_dashes() -> None:
+    report = small()
+    undefined = {"agr@10": {"value": None, "low": None, "high": None, "n": 0}}
+    row = Row.model_validate(report.rows[0].model_dump() | {"metrics": undefined})
+    page = html(report.model_copy(update={"rows": (row, report.rows[1])}))
+    assert 'data-json="/rows/0/metrics/agr@10/value" title="not defined">–<' in page
+
+
+def test_same_report_same_page() -> None:
+    assert html(example_report()) == html(example_report())
