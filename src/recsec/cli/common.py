@@ -35,6 +35,7 @@ __all__ = [
     "open_data",
     "open_model",
     "open_recommender",
+    "parse_columns",
     "read_toml",
 ]
 
@@ -152,12 +153,11 @@ def build_config(
     return fit_config(config_class, {**values, **parse_settings(pairs or [])}, where=where)
 
 
-def open_data(name: str, columns: str | None = None) -> Dataset:
-    """The data set that ``--data`` and ``--columns`` name.
+def parse_columns(columns: str | None) -> dict[str, str]:
+    """``--columns`` as our names to the file's.
 
     Raises:
-        UsageError: ``--columns`` is not ``ours=theirs,ours=theirs``.
-        DataError: missing, broken or empty data.
+        UsageError: it is not ``ours=theirs,ours=theirs``.
     """
     chosen: dict[str, str] = {}
     for part in (columns or "").split(",") if columns else []:
@@ -168,9 +168,19 @@ def open_data(name: str, columns: str | None = None) -> Dataset:
                 hint="--columns user=customer_id,item=product_id,time=ordered_at",
             )
         chosen[ours.strip()] = theirs.strip()
+    return chosen
+
+
+def open_data(name: str, columns: str | None = None) -> Dataset:
+    """The data set that ``--data`` and ``--columns`` name.
+
+    Raises:
+        UsageError: ``--columns`` is not ``ours=theirs,ours=theirs``.
+        DataError: missing, broken or empty data.
+    """
     from recsec.data import load
 
-    return load(name, columns=chosen or None)
+    return load(name, columns=parse_columns(columns) or None)
 
 
 def open_model(

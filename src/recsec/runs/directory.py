@@ -150,7 +150,7 @@ class RunDirectory:
             run.record("resumed", **now)
         else:
             run = cls(path, header | now)
-            run._write("run.json", header | now)
+            run.write_json("run.json", header | now)
             run.record("created", **now)
         for event in run.events():
             for package, version in event.get("versions", {}).items():
@@ -184,7 +184,12 @@ class RunDirectory:
             self._lock.release()
             self._lock = None
 
-    def _write(self, name: str, value: Any) -> None:
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a file of the run as canonical JSON, whole or not at all.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         try:
             atomic_write_json(self.path / name, value)
         except OSError as error:
@@ -210,7 +215,7 @@ class RunDirectory:
         Raises:
             RunError: it cannot be written.
         """
-        self._write(f"cells/{self._cell(cell_id).name}", result)
+        self.write_json(f"cells/{self._cell(cell_id).name}", result)
 
     def record(self, event: str, **fields: Any) -> None:
         """Append one line to ``events.jsonl``: the event, the time, and ``fields``.
@@ -254,7 +259,7 @@ class RunDirectory:
         timings["host"] = platform.node()
         timings["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
         timings["updated"] = datetime.now(UTC).isoformat(timespec="seconds")
-        self._write("timings.json", timings)
+        self.write_json("timings.json", timings)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

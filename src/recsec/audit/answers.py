@@ -1,0 +1,92 @@
+"""The lists that an answerer gave to the users of an audit, kept for computing numbers again."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recsec.data import Split
+from recsec.data.catalog import Catalog
+from recsec.errors import RunError
+from recsec.evaluation import Evaluation, fidelity_of_lists
+from recsec.metrics import hits, ndcg
+from recsec.runs import atomic_write_bytes
+from recsec.types import FloatArray, IntArray
+
+__all__ = ["Answers", "read_answers", "write_answers"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one answerer said about U users.
+
+    Attributes:
+        ranks: ``(U,)`` rank of the held-out item; see ``Evaluation.ranks``.
+        lists: ``(U, K)`` catalog indices, best first.
+    """
+
+    ranks: IntArray
+    lists: IntArray
+
+    @property
+    def quality(self) -> dict[str, FloatArray]:
+        """``(U,)`` recommendation quality per user: ``hr@10`` and ``ndcg@10``."""
+        return {"hr@10": hits(self.ranks, 10), "ndcg@10": ndcg(self.ranks, 10)}
+
+    def compared_with(self, target: Answers) -> dict[str, FloatArray]:
+        """``(U,)`` fidelity to ``target`` and quality, per user."""
+        return fidelity_of_lists(self.lists, target.lists).values | self.quality
+
+
+def _path(run: Path, name: str) -> Path:
+    return run / "answers" / f"{name}.parquet"
+
+
+def write_answers(run: Path, name: str, evaluation: Evaluation) -> None:
+    """Keep ``answers/NAME.parquet``: user, rank of the held-out item, list of external ids."""
+    split = evaluation.split
+    buffer = io.BytesIO()
+    pl.DataFrame(
+        {
+            "user": split.full.users[evaluation.users],
+            "rank": evaluation.ranks,
+            "list": [split.catalog.external(row) for row in evaluation.lists],
+        }
+    ).write_parquet(buffer)
+    atomic_write_bytes(_path(run, name), buffer.getvalue())
+
+
+def read_answers(run: Path, name: str, catalog: Catalog, depth: int) -> Answers:
+    """Read what ``write_answers`` kept.
+
+    Args:
+        depth: K, places of a list.
+
+    Raises:
+        RunError: the file is missing or broken.
+        DataError: it names items that the catalog does not have.
+    """
+    path = _path(run, name)
+    try:
+        table = pl.read_parquet(path, columns=["rank", "list"])
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise RunError(
+            f"cannot read {path}: {error}",
+            hint=f"delete {run / 'cells' / (name + '.json')} and run the same command again",
+        ) from error
+    lists = np.zeros((len(table), depth), dtype=np.int64)
+    for row, items in enumerate(table["list"].to_list()):
+        lists[row, : len(items)] = catalog.index(items)
+    return Answers(table["rank"].to_numpy(), lists)
+
+
+def drawn_users(split: Split, count: int | None, rng: np.random.Generator) -> IntArray:
+    """``(U,)`` user numbers in order: all, or ``count`` of them drawn without replacement."""
+    total = len(split.full)
+    if count is None or count >= total:
+        return np.arange(total, dtype=np.int64)
+    return np.sort(rng.choice(total, size=count, replace=False)).astype(np.int64)

@@ -1,0 +1,115 @@
+"""What the owner should act on, and the sentences of the report that follow from numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from recsec.reports import Finding, Floor, Metrics, Row, ThreatModel, Twin, Verdict
+
+__all__ = ["findings", "threat_model"]
+
+ADVICE = {
+    "high": (
+        "Assume that the model can be copied through this interface. Limit calls per account, "
+        "watch for accounts that grow histories of their own, serve short lists, and audit again."
+    ),
+    "moderate": (
+        "A thief learns part of the model. Limit calls per account to well below this budget and "
+        "audit again with the budget that the limit leaves."
+    ),
+    "low": "Audit again when the model, the list length or the rate limit changes.",
+}
+
+
+def _number(metrics: Metrics, name: str) -> str:
+    metric = metrics.get(name)
+    if metric is None or metric.value is None:
+        return f"{name} not defined"
+    if metric.low is None or metric.high is None:
+        return f"{name} {metric.value:.3f}"
+    return f"{name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+
+
+def _row(row: Row) -> str:
+    shown = [name for name in ("agr@10", "lift", "hr_ratio") if name in row.metrics]
+    numbers = ", ".join(_number(row.metrics, name) for name in shown)
+    return f"{row.policy}, k = {row.k}, {row.calls:,} calls, {len(row.seeds)} seed(s): {numbers}"
+
+
+def findings(
+    rows: Sequence[Row], verdict: Verdict, floor: Floor, twin: Twin, *, missing: int
+) -> tuple[Finding, ...]:
+    """Findings, gravest first."""
+    found = []
+    if verdict.level != "incomplete" and verdict.row is not None:
+        level: Literal["high", "moderate", "low"] = verdict.level
+        title = {
+            "high": "The recommender can be copied through its top-k API",
+            "moderate": "The recommender can be copied in part through its top-k API",
+            "low": "The attacks tried did not copy the recommender",
+        }[level]
+        found.append(
+            Finding(
+                id="extraction-copyable",
+                title=title,
+                severity=level,
+                evidence=f"{_row(rows[verdict.row])}; floor: {_number(floor.metrics, 'agr@10')}",
+                advice=ADVICE[level],
+            )
+        )
+    if missing:
+        found.append(
+            Finding(
+                id="extraction-incomplete",
+                title="Some attacks could not be measured",
+                severity="moderate",
+                evidence=f"{missing} cells failed or were refused; see the list of cells.",
+                advice="Remove the cause and run the same command again: only these are repeated.",
+            )
+        )
+    beyond = _beyond_twin(rows, twin)
+    if beyond is not None:
+        found.append(
+            Finding(
+                id="extraction-beyond-twin",
+                title="The copy is closer to the target than an independently trained model",
+                severity="info",
+                evidence=f"{_row(beyond)}; twin: {_number(twin.metrics or {}, 'agr@10')}",
+                advice="Agreement on this level is evidence of copying, not of similar data.",
+            )
+        )
+    order = ("high", "moderate", "low", "info")
+    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+
+
+def _beyond_twin(rows: Sequence[Row], twin: Twin) -> Row | None:
+    """The cheapest row whose interval of Agr@10 lies above the twin's."""
+    metric = (twin.metrics or {}).get("agr@10")
+    if metric is None or metric.high is None:
+        return None
+    lows = [(row, row.metrics["agr@10"].low) for row in rows if "agr@10" in row.metrics]
+    above = [row for row, low in lows if low is not None and low > metric.high]
+    return min(above, key=lambda row: row.calls, default=None)
+
+
+def threat_model(calls: Sequence[int], ks: Sequence[int], surrogates: Sequence[str]) -> ThreatModel:
+    """A data-free thief behind a top-k API."""
+    lengths = ", ".join(map(str, sorted(set(ks))))
+    return ThreatModel(
+        goal="A surrogate that answers as the target does, without its data or its training cost.",
+        knowledge=(
+            "The public catalog: item ids. No user history, no popularity, no weights, no scores. "
+            f"The thief trains: {', '.join(sorted(set(surrogates)))}."
+        ),
+        access="Ids of the k best items for any history the thief sends, best first.",
+        budget=(
+            f"{min(calls):,} to {max(calls):,} calls, k = {lengths}, one account. One call is one "
+            "history; every prefix of a session is a call."
+        ),
+        not_assumed=(
+            "histories of real users (a leak would help the thief)",
+            "scores or gradients",
+            "a thief who adapts to a detector or spreads over many accounts",
+        ),
+    )

@@ -1,0 +1,98 @@
+"""From the words of a plan to the recommender under attack."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from recsec.data import Dataset, Split
+from recsec.data import load as load_data
+from recsec.models import Recommender
+from recsec.targets import CallableTarget, HttpTarget, LocalTarget, Target, open_target
+
+__all__ = ["OpenTarget", "checkpoint_fingerprint", "is_checkpoint", "open_data", "open_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class OpenTarget:
+    """The recommender under attack.
+
+    Attributes:
+        api: how the thief reaches it; a fresh one for every collection.
+        recommender: the model, where its owner holds it in this process; else None.
+        description: architecture and whereabouts, in words.
+    """
+
+    api: Target
+    recommender: Recommender | None
+    description: str
+
+
+def is_remote(spec: str) -> bool:
+    """Whether ``spec`` names a target over HTTP."""
+    return spec.startswith(("http://", "https://")) or spec.endswith(".toml")
+
+
+def is_checkpoint(spec: str) -> bool:
+    """Whether ``spec`` names a checkpoint folder, as opposed to something that only answers."""
+    return not (is_remote(spec) or spec.startswith("callable:"))
+
+
+@lru_cache(maxsize=1)
+def _open_data(name: str, columns: tuple[tuple[str, str], ...]) -> tuple[Dataset, Split]:
+    dataset = load_data(name, columns=dict(columns) or None)
+    return dataset, dataset.split()
+
+
+def open_data(name: str, columns: Mapping[str, str]) -> tuple[Dataset, Split]:
+    """The data of a plan and its leave-one-out split; the last one stays open.
+
+    Raises:
+        DataError: it is missing or broken.
+    """
+    return _open_data(name, tuple(sorted(columns.items())))
+
+
+def checkpoint_fingerprint(folder: Path) -> str:
+    """SHA-256 of the weights.
+
+    Raises:
+        OSError: there are none.
+    """
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
+    """Open what ``target.model`` names; raises as ``recsec.targets.open_target`` does.
+
+    Args:
+        spec: a checkpoint folder, ``callable:module:function``, an http(s) address or the TOML
+            file of an HTTP target.
+        dataset: whose catalog it speaks.
+        authorised: the owner of a target beyond this machine agreed.
+    """
+    api = open_target(spec, dataset.catalog, authorised=authorised)
+    if isinstance(api, LocalTarget):
+        return OpenTarget(api, api.recommender, _architecture(api.recommender))
+    if isinstance(api, CallableTarget):
+        return OpenTarget(api, None, "A Python function, in a process of this machine.")
+    stated = " The tester stated to be authorised (--i-am-authorised)." if authorised else ""
+    kind = "An HTTP API" if isinstance(api, HttpTarget) else "A target"
+    return OpenTarget(api, None, f"{kind}, seen from outside.{stated}")
+
+
+def _architecture(model: Recommender) -> str:
+    config = model.config.model_dump()
+    parts = [
+        f"{words} {config[key]}"
+        for key, words in (
+            ("embedding_dim", "width"),
+            ("blocks", "blocks"),
+            ("max_length", "newest items used:"),
+        )
+        if key in config
+    ]
+    return f"{', '.join([model.name, *parts])}; answers on this machine, without guards."

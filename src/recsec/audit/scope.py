@@ -1,0 +1,59 @@
+"""What a plan is going to cost, said before the first query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recsec.attacks.extraction import surrogate_config
+from recsec.audit.cells import Grid
+from recsec.audit.opening import is_checkpoint
+from recsec.audit.plan import Plan
+
+__all__ = ["Scope", "scope_of"]
+
+LOCAL_CALLS_PER_SECOND = 4000.0
+"""Order of magnitude of a checkpoint on one core."""
+LESSONS_PER_SECOND = 15_000.0
+"""Order of magnitude of the recorded lists that one core learns from in a second."""
+SECONDS_PER_CELL = 5.0
+"""Reading the transcript, and asking the surrogate about every user."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What will happen.
+
+    Attributes:
+        cells: attacks that are measured.
+        collections: sets of queries; cells with smaller budgets share them.
+        calls: queries over all collections.
+        users: on how many users fidelity is measured; None for all.
+        seconds: a rough estimate of the time; training a target and twins comes on top.
+        local: the target answers from a checkpoint on this machine.
+    """
+
+    cells: int
+    collections: int
+    calls: int
+    users: int | None
+    seconds: float
+    local: bool
+
+
+def scope_of(plan: Plan, grid: Grid) -> Scope:
+    """Count, and guess the time: asking at the plan's rate limit, or at that of a checkpoint."""
+    local = plan.target.train is not None or is_checkpoint(str(plan.target.model))
+    workers = plan.engine.processes
+    rate = LOCAL_CALLS_PER_SECOND * workers if local else plan.cost.calls_per_second
+    lessons = sum(
+        surrogate_config(spec.config, calls=spec.calls).epochs * spec.calls for spec in grid.cells
+    )
+    fitting = lessons / LESSONS_PER_SECOND + SECONDS_PER_CELL * len(grid.cells)
+    return Scope(
+        cells=len(grid.cells),
+        collections=len(grid.collections),
+        calls=grid.calls,
+        users=plan.evaluation.users,
+        seconds=grid.calls / rate + fitting / workers,
+        local=local,
+    )

@@ -1,0 +1,178 @@
+"""The tasks of an audit: module-level functions of JSON data that leave files in the run directory.
+
+Each can be killed at any point and called again: training continues from its last epoch, queries
+that were answered are replayed, and files are written whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from recsec import models
+from recsec.attacks.extraction import ExtractionConfig, collect, fit_surrogate
+from recsec.audit.answers import drawn_users, write_answers
+from recsec.audit.opening import OpenTarget, checkpoint_fingerprint, open_data, open_model
+from recsec.data import Split
+from recsec.errors import ConfigError, RunError
+from recsec.evaluation import Evaluation, evaluate
+from recsec.models import Popularity, Recommender, Training
+from recsec.registry import registry
+from recsec.rng import Streams
+from recsec.targets import Budget, MeteredTarget, Transcript, preflight
+from recsec.types import Answerer, IntArray, Progress
+
+__all__ = ["check_target", "collect_calls", "fit_copy", "measure_target", "measure_twin", "train"]
+
+OWNER = "owner"
+CHECKED_USERS = 4
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    """Progress under the name of the task: several report side by side."""
+
+    def report(what: str, done: int, total: int) -> None:
+        detail = what.partition(" | ")[2]
+        progress(f"{name} | {detail}" if detail else name, done, total)
+
+    return report
+
+
+def _open(payload: dict[str, Any]) -> OpenTarget:
+    dataset, _ = open_data(payload["data"], payload["columns"])
+    return open_model(payload["model"], dataset, authorised=payload["authorised"])
+
+
+def _users(split: Split, payload: dict[str, Any]) -> IntArray:
+    rng = Streams(payload["evaluation"]["seed"]).numpy("users")
+    return drawn_users(split, payload["evaluation"]["users"], rng)
+
+
+def _measure(
+    source: Recommender | Answerer, name: str, payload: dict[str, Any], progress: Progress
+) -> Evaluation:
+    _, split = open_data(payload["data"], payload["columns"])
+    evaluation = evaluate(
+        source,
+        split,
+        users=_users(split, payload),
+        depth=payload["evaluation"]["depth"],
+        progress=progress,
+    )
+    write_answers(Path(payload["run"]), name, evaluation)
+    return evaluation
+
+
+def train(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Train a recommender into ``payload["out"]``."""
+    dataset, split = open_data(payload["data"], payload["columns"])
+    kind: type[Recommender] = registry("models").get(payload["train"])
+    try:
+        config = kind.config_class.model_validate(payload["settings"])
+    except ValueError as error:
+        raise ConfigError(
+            f"settings of {payload['train']} do not fit: {error}",
+            hint="recsec list models prints them",
+        ) from error
+    folder = Path(payload["out"])
+    models.train(
+        payload["train"],
+        split,
+        config,
+        seed=payload["seed"],
+        training=Training(
+            out=folder, device=payload["device"], progress=_named(progress, payload["name"])
+        ),
+        data={"name": dataset.name, "fingerprint": dataset.fingerprint},
+    )
+    return {"fingerprint": checkpoint_fingerprint(folder)}
+
+
+def measure_twin(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Train an independent model and keep its answers."""
+    train(payload, progress)
+    model = models.load(Path(payload["out"]))
+    _measure(model, payload["id"], payload, _named(progress, payload["id"]))
+    return {"seed": payload["seed"]}
+
+
+def check_target(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Ask a target that is not ours whether it keeps the contract; a few calls."""
+    del progress
+    opened = _open(payload)
+    _, split = open_data(payload["data"], payload["columns"])
+    batch = next(split.batches("test", size=CHECKED_USERS, users=_users(split, payload)))
+    found = preflight(opened.api, batch.histories, payload["k"], account=OWNER)
+    return {"calls": found.calls, "shortest": found.shortest, "own_history": found.own_history}
+
+
+def measure_target(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Keep the answers of the target and of the floor to the users of the audit.
+
+    The owner asks in his own name, outside the thief's budget; a target that is only an API is
+    asked through a meter of its own, so that a killed measurement asks nobody twice.
+    """
+    run, opened = Path(payload["run"]), _open(payload)
+    dataset, split = open_data(payload["data"], payload["columns"])
+    report = _named(progress, "measure the target")
+    if opened.recommender is not None:
+        evaluation = _measure(opened.recommender, "target", payload, report)
+    else:
+        budget = Budget(calls=len(_users(split, payload)), k=payload["evaluation"]["depth"])
+        with MeteredTarget(opened.api, budget=budget, folder=run / "owner") as metered:
+            evaluation = _measure(
+                lambda histories, k: metered.query(OWNER, histories, k), "target", payload, report
+            )
+    _measure(Popularity.of(split.train), "floor", payload, _named(progress, "measure the floor"))
+    fingerprint = (
+        checkpoint_fingerprint(Path(payload["model"])) if opened.recommender is not None else None
+    )
+    return {
+        "description": opened.description,
+        "fingerprint": fingerprint,
+        "protocol": evaluation.protocol,
+        "data": dataset.fingerprint,
+    }
+
+
+def collect_calls(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Spend a budget: the answers are in ``transcript/ID/``."""
+    opened, folder = _open(payload), Path(payload["run"]) / "transcript" / payload["id"]
+    folder.mkdir(parents=True, exist_ok=True)
+    budget = Budget(calls=payload["calls"], k=payload["k"])
+    try:
+        with (
+            FileLock(folder / ".lock", timeout=30),
+            MeteredTarget(opened.api, budget=budget, folder=folder) as metered,
+        ):
+            collect(
+                metered,
+                ExtractionConfig.model_validate(payload["attack"]),
+                calls=payload["calls"],
+                k=payload["k"],
+                streams=Streams(payload["seed"]).child("collect"),
+                progress=_named(progress, f"ask {payload['id']}"),
+            )
+    except Timeout as error:
+        raise RunError(f"another process still asks into {folder}") from error
+    return {"calls": metered.calls, "accounts": len(metered.calls_by_account)}
+
+
+def fit_copy(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Train the surrogate of one cell and keep its answers."""
+    run = Path(payload["run"])
+    dataset, _ = open_data(payload["data"], payload["columns"])
+    surrogate = fit_surrogate(
+        Transcript.open(run / "transcript" / payload["collection"], dataset.catalog),
+        dataset.catalog,
+        ExtractionConfig.model_validate(payload["attack"]),
+        calls=payload["calls"],
+        streams=Streams(payload["seed"]).child("fit"),
+        out=run / "surrogate" / payload["id"],
+        device=payload["device"],
+        progress=_named(progress, f"copy {payload['id']}"),
+    )
+    _measure(surrogate, payload["id"], payload, _named(progress, f"measure {payload['id']}"))
+    return {"calls": payload["calls"]}

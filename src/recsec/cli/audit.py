@@ -1,0 +1,201 @@
+"""``recsec audit``: a plan of attacks, from the first query to the verdict."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from recsec.cli.common import JsonOption, QuietOption
+from recsec.cli.output import emit, note, progress, resumable
+from recsec.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsec.audit import Scope
+    from recsec.reports import Metric, Metrics, Report
+
+__all__ = ["announce", "metrics_json", "run", "show_rows"]
+
+INIT = "init"
+DEFAULT_PLAN = Path("audit.toml")
+COLUMNS = ("agr@1", "agr@10", "lift", "hr_ratio")
+
+
+def run(
+    plan: Annotated[
+        str,
+        typer.Argument(metavar="PLAN", help="A plan file, or the word init.", show_default=False),
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="With init: where to write; by default audit.toml."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The run directory; the same work resumes."),
+    ] = None,
+    gate: Annotated[
+        Path | None,
+        typer.Option("--gate", metavar="FILE", help="Thresholds that override those of the plan."),
+    ] = None,
+    authorised: Annotated[
+        bool,
+        typer.Option(
+            "--i-am-authorised", help="The owner of a target beyond this machine agreed to this."
+        ),
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a plan of attacks and write the report.
+
+    "recsec audit init [FILE]" writes a commented plan that runs unchanged. The report is
+    report.html in the run directory, beside report.json, junit.xml and sarif.json. Interrupted or
+    killed at any point, the same command continues and asks no answered query again. Exit code 1
+    if the gate fails, 4 if cells could not be measured.
+    """
+    if plan == INIT:
+        _init(file or DEFAULT_PLAN, json=json)
+        return
+    if file is not None:
+        raise UsageError(f"unexpected {str(file)!r}", hint="recsec audit PLAN --out DIR")
+    if out is None:
+        raise UsageError("missing --out: where to?", hint=f"recsec audit {plan} --out DIR")
+    from recsec.audit import exit_code, load_gate, load_plan, run_audit
+
+    wanted = load_plan(plan)
+    policy = load_gate(gate) if gate is not None else None
+    command = shlex.join(["recsec", *sys.argv[1:]])
+    resumable(command)
+    with progress() as report:
+        found = run_audit(
+            wanted,
+            out,
+            command=command,
+            authorised=authorised,
+            policy=policy,
+            announce=announce,
+            progress=report,
+        )
+    result = {
+        "run": str(out),
+        "report": str(out / "report.html"),
+        "synthetic": found.synthetic,
+        "verdict": found.verdict.model_dump(mode="json"),
+        "rows": [_row_json(found, at) for at in range(len(found.rows))],
+        "protocol": found.protocol.statement,
+    }
+    emit(result, lambda console: _show(console, found, out), json=json)
+    code = exit_code(found.verdict)
+    if code:
+        raise typer.Exit(code)
+
+
+def _init(path: Path, *, json: bool) -> None:
+    from recsec.audit.template import template
+
+    if path.exists():
+        raise UsageError(f"{path} exists", hint="recsec audit init OTHER-FILE")
+    try:
+        path.write_text(template(), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    step = f"recsec audit {shlex.quote(str(path))} --out runs/first-audit"
+
+    def show(console: Console) -> None:
+        console.print(f"wrote {path}", markup=False, soft_wrap=True)
+        console.print(f"next: {step}", markup=False, soft_wrap=True)
+
+    emit({"plan": str(path), "next": step}, show, json=json)
+
+
+def announce(scope: Scope) -> None:
+    """Say what is going to happen, before the first query."""
+    users = "all users" if scope.users is None else f"{scope.users:,} users"
+    what = f"{scope.cells} cells, {scope.calls:,} calls in {scope.collections} collections, {users}"
+    note(f"{what}; about {_duration(scope.seconds)}, and the training of twins")
+
+
+def _duration(seconds: float) -> str:
+    """One unit, rounded: it is an estimate.
+
+    >>> _duration(7000)
+    '1.9 hours'
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def metrics_json(found: Report, metrics: Metrics) -> dict[str, Any]:
+    """The metrics of a row or cell as flat keys, with floor and twin beside them."""
+    flat: dict[str, Any] = {key: value.model_dump() for key, value in metrics.items()}
+    flat["floor"] = found.floor.metrics["agr@10"].model_dump()
+    twin = (found.twin.metrics or {}).get("agr@10")
+    flat["twin"] = None if twin is None else twin.model_dump()
+    if found.twin.reason:
+        flat["twin_reason"] = found.twin.reason
+    return flat
+
+
+def count_json(value: int) -> dict[str, Any]:
+    """A number that was set, not measured, in the form of a metric."""
+    return {"value": value, "low": None, "high": None, "n": 1}
+
+
+def _row_json(found: Report, at: int) -> dict[str, Any]:
+    row = found.rows[at]
+    return {
+        "policy": row.policy,
+        "k": row.k,
+        "calls": count_json(row.calls),
+        "accounts": row.accounts,
+        "surrogate": row.surrogate,
+        "loss": row.loss,
+        "seeds": list(row.seeds),
+        "missing": row.missing,
+        **metrics_json(found, row.metrics),
+    }
+
+
+def _cell(metric: Metric | None) -> str:
+    if metric is None or metric.value is None:
+        return "-"
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} ({metric.low:.2f}-{metric.high:.2f})"
+
+
+def show_rows(console: Console, found: Report) -> None:
+    """The evidence with the floor and the twin under it, 95 % intervals in brackets."""
+    table = Table("policy", "k", "calls", *COLUMNS)
+    for row in found.rows:
+        cells = [_cell(row.metrics.get(name)) for name in COLUMNS]
+        table.add_row(row.policy, str(row.k), f"{row.calls:,}", *cells)
+    table.add_section()
+    floor = [_cell(found.floor.metrics.get(name)) for name in COLUMNS]
+    table.add_row(f"floor: {found.floor.name}", "", "0", *floor)
+    twin = [_cell((found.twin.metrics or {}).get(name)) for name in COLUMNS]
+    table.add_row("twin", "", "0", *twin)
+    console.print(table)
+    if found.twin.reason:
+        console.print(f"no twin: {found.twin.reason}", markup=False)
+
+
+def _show(console: Console, found: Report, out: Path) -> None:
+    show_rows(console, found)
+    for cell in found.cells:
+        if cell.error is not None:
+            console.print(f"{cell.status}: {cell.id}: {cell.error}", markup=False)
+    verdict = found.verdict
+    passed = "passed" if verdict.passed else "failed"
+    data = " (made-up data: no evidence about a real system)" if found.synthetic else ""
+    gate = "no verdict" if verdict.level == "incomplete" else f"gate {passed}"
+    console.print(f"{verdict.level}, {gate}{data}", style="bold", markup=False)
+    console.print(verdict.statement, markup=False)
+    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
