@@ -62,8 +62,8 @@ def genre_confusion(names: Sequence[str], shares: FloatArray) -> str:
 
     Args:
         names: G genre names.
-        shares: ``(G, G)`` in [0, 1], rows sum to 1; NaN rows (never chosen) are left out, one at least
-            is known.
+        shares: ``(G, G)`` in [0, 1], rows sum to 1; NaN rows (never chosen) are left out,
+            one at least is known.
     """
     kept = [row for row in range(len(names)) if not np.isnan(shares[row]).all()]
     title = "Genres recommended where each genre was chosen next"
