@@ -1,0 +1,44 @@
+"""The reference pages say what the code says, and no page points nowhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("design/*.md")])
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "generate", ROOT / "docs" / "reference" / "generate.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_reference_pages_do_not_drift(generate: ModuleType) -> None:
+    assert generate.drifted() == [], "run: .venv/bin/python docs/reference/generate.py"
+
+
+def test_help_fits_80_columns(generate: ModuleType) -> None:
+    for words in generate.commands():
+        shown = generate.help_text(words)
+        assert max(map(len, shown.splitlines())) <= 80, words
+        assert shown.startswith("Usage: recsec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" not in link and not link.startswith("mailto:"):
+            assert (page.parent / link).exists(), link
