@@ -1,0 +1,46 @@
+"""Killed at any point, the same command finishes, asks nothing twice, and reports the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Place
+
+
+CHUNK = 8
+"""Sessions that grow side by side: what is asked together and recorded together."""
+
+
+@pytest.mark.parametrize(
+    ("part", "count", "lost"),
+    [
+        ("transcript/mixed-k10-s0/calls-", 5, CHUNK),  # asked, answered, not yet recorded
+        ("surrogate/mixed-k10-c150-s0/resume/epoch-", 2, 0),
+        ("cells/mixed-k10-c60-s0.json", 1, 0),
+        ("run/report.json", 1, 0),
+    ],
+    ids=["collecting", "training the surrogate", "between two cells", "writing the report"],
+)
+def test_kill_and_run_again(
+    place: Place, undisturbed: Place, part: str, count: int, lost: int
+) -> None:
+    place.killed(part, count)
+    assert not (place.folder / "run" / "report.json").exists()
+    before = place.asked
+    assert 0 < len(before) <= len(undisturbed.asked) + lost
+    place.run()
+    assert place.report == undisturbed.report
+    assert len(place.asked) == len(undisturbed.asked) + lost
+    if lost == 0:
+        assert place.asked == before
+
+
+def test_a_finished_run_asks_nothing_and_writes_the_same(place: Place, undisturbed: Place) -> None:
+    place.run()
+    asked, report = place.asked, place.report
+    place.run()
+    assert (place.asked, place.report) == (asked, report)
+    assert report == undisturbed.report
