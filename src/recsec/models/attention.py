@@ -16,9 +16,9 @@ def causal_attention(
     """Softmax attention of each position to itself and the ones before it.
 
     On a CPU the fused kernel is fast forward and slow backward; for windows of some hundred items
-    three batched products with the L x L weights in between are about three times faster to train
-    (``benchmarks/bench_train.py`` prints the ratio). Elsewhere PyTorch's fused kernel is used; it is
-    also the reference that the test compares with.
+    batched products with the L x L weights in between are faster to train (the ratio is printed by
+    ``benchmarks/bench_train.py``). Elsewhere PyTorch's fused kernel is used; it is also the
+    reference that the test compares with.
     """
     if q.device.type != "cpu" or not torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)

@@ -6,8 +6,8 @@ In the tests of a plugin:
     def test_contract(check):
         check(my_model, histories)
 
-Each check raises ``CheckpointError`` or ``ConfigError`` that says what is wrong. ``histories`` are a
-few different ones, ``(B, L)`` int64 with zeros on the right, some of them shorter than L.
+Each check raises ``ConfigError`` or ``CheckpointError`` that says what is wrong. ``histories`` are
+a few different ones, ``(B, L)`` int64 with zeros on the right, some of them shorter than L.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ class Dropout(nn.Module):
     """Zeroes a share of the elements while training and scales the rest.
 
     ``nn.Dropout`` draws from the global generator, one number per element, which is a fifth of a
-    training step on a CPU. Here one 63-bit draw decides eight elements (seven for the top one, whose
-    highest bit is always 0 and is flipped into use), so the rate is rounded to 1/128.
+    training step on a CPU. Here one 63-bit draw decides eight elements by seven bits each, so the
+    rate is rounded to 1/128.
 
     Args:
         rate: share of elements to zero.

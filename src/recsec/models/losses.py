@@ -108,7 +108,7 @@ def catalog_loss(
     device = hidden.device.type
     fast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if fast else items.dtype
-    total: Tensor = _CatalogLoss.apply(
+    total: Tensor = _CatalogLoss.apply(  # type: ignore[no-untyped-call]
         hidden.to(items.dtype), items, targets, weights, seen, kernel, dtype
     )
     return total

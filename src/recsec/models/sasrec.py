@@ -9,6 +9,7 @@ Positions count from the first item of the window, so a growing history keeps it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -61,7 +62,8 @@ class Block(nn.Module):
     def finish(self, x: Tensor, attended: Tensor) -> Float[Tensor, "B L D"]:
         """Everything after the attention."""
         x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.down(F.relu(self.up(self.feed_norm(x)))))
+        out: Tensor = x + self.dropout(self.down(F.relu(self.up(self.feed_norm(x)))))
+        return out
 
     def forward(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Encode a whole window. No attention dropout: it forces the slow kernel on a CPU."""
@@ -107,6 +109,11 @@ class SasRec(NeuralRecommender):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
 
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, by their type."""
+        return cast("list[Block]", list(self.blocks))
+
     def item_table(self) -> Float[Tensor, "N1 D"]:
         """The input embeddings (tied)."""
         return self.items.weight
@@ -115,9 +122,10 @@ class SasRec(NeuralRecommender):
         """See ``NeuralRecommender.hidden``."""
         places = torch.arange(windows.shape[1], device=windows.device)
         x = self.dropout(self.items(windows) + self.positions(places))
-        for block in self.blocks:
+        for block in self.layers:
             x = block(x)
-        return self.norm(x)
+        out: Tensor = self.norm(x)
+        return out
 
     @torch.no_grad()
     def open(self, histories: IntArray) -> SasRecState:
@@ -126,8 +134,9 @@ class SasRec(NeuralRecommender):
         window = torch.from_numpy(histories[:, -self.config.max_length :])
         batch, length = window.shape
         x = self.items(window) + self.positions(torch.arange(length))
-        keys, values = [], []
-        for block in self.blocks:
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        for block in self.layers:
             q, k, v = block.split(x)
             shape = (batch, k.shape[1], self.config.max_length, k.shape[3])
             for cache, part in ((keys, k), (values, v)):
@@ -146,7 +155,7 @@ class SasRec(NeuralRecommender):
             return fresh
         at = state.used
         x = self.items(torch.from_numpy(items))[:, None] + self.positions.weight[at]
-        for block, keys, values in zip(self.blocks, state.keys, state.values, strict=True):
+        for block, keys, values in zip(self.layers, state.keys, state.values, strict=True):
             q, k, v = block.split(x)
             keys[:, :, at], values[:, :, at] = k[:, :, 0], v[:, :, 0]
             past = keys[:, :, : at + 1], values[:, :, : at + 1]

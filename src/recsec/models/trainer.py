@@ -14,11 +14,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate.accelerator import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -146,6 +146,116 @@ def _writer(training: Training) -> Any:
     return SummaryWriter(str(training.out / "tensorboard"))
 
 
+def _copied(objective: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now."""
+    return {name: tensor.clone() for name, tensor in objective.state_dict().items()}
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self, objective: Objective, config: NeuralConfig, streams: Streams, training: Training
+    ) -> None:
+        self.objective, self.config, self.streams = objective, config, streams
+        self.training = training
+        self.accelerator = cast("Any", Accelerator(cpu=training.device == "cpu"))
+        self.place: torch.device = self.accelerator.device
+        if training.device not in ("auto", self.place.type):
+            raise ConfigError(
+                f"the device {training.device!r} is not there; found {self.place.type!r}"
+            )
+        self.dtype = resolve_precision(training.precision, self.place)
+        objective.to(self.place)
+        self.optimizer = _optimizer(objective, config)
+        self.folder = None if training.out is None else training.out / "resume"
+        restored = self.folder and _restore(self.folder, objective, self.optimizer)
+        self.position, self.best = restored or (Position(), _copied(objective))
+        self.wrapped, self.stepper = self.accelerator.prepare(objective, self.optimizer)
+        self.writer = _writer(training) if self.accelerator.is_main_process else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule or the patience is at its end."""
+        position = self.position
+        stale = position.epoch - position.best_epoch >= self.config.patience
+        return stale or position.epoch >= self.config.epochs
+
+    def epoch(self) -> None:
+        """One epoch: train, validate, keep."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        draws = self.streams.child(f"epoch-{self.position.epoch}")
+        generator = draws.torch(f"dropout-{rank}", device=self.place)
+        for module in self.objective.modules():
+            if isinstance(module, Dropout):
+                module.generator = generator
+        batches = self.objective.epoch(draws.numpy("batches"))
+        steps = max(1, len(batches) // world)
+        total = steps * self.config.epochs
+        self.objective.train()
+        losses = 0.0
+        for at in range(steps):
+            step = self.position.epoch * steps + at
+            losses += self._step(batches[(at * world + rank) % len(batches)], step, total)
+            if self.training.progress is not None:
+                self.training.progress(self._said(losses / (at + 1)), step + 1, total)
+        self.objective.eval()
+        mean = losses / steps
+        self.position.epoch += 1
+        if not math.isfinite(mean):
+            raise ConfigError(
+                f"the loss became {mean} in epoch {self.position.epoch}",
+                hint="lower lr, --set lr=...",
+            )
+        self._keep(mean, learning_rate(step, total, self.config), self.objective.validate())
+
+    def _step(self, batch: Any, step: int, total: int) -> float:
+        """One update of the weights; the loss before it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, total, self.config)
+        with torch.autocast(self.place.type, self.dtype, enabled=self.dtype != torch.float32):
+            loss = self.wrapped(batch)
+        self.stepper.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.wrapped.parameters(), GRADIENT_NORM)
+        self.stepper.step()
+        return float(loss.detach())
+
+    def _said(self, loss: float) -> str:
+        """What progress says."""
+        text = f"training | epoch {self.position.epoch + 1}/{self.config.epochs}, loss {loss:.3f}"
+        for entry in self.position.history[-1:]:
+            name, value = next(iter(entry["valid"].items()))
+            text += f", {name} {value:.4f}"
+        return text
+
+    def _keep(self, loss: float, rate: float, valid: dict[str, float]) -> None:
+        """Note the epoch; keep the weights if they are the best; make it safe from a kill."""
+        position, out = self.position, self.training.out
+        position.history.append({"epoch": position.epoch, "loss": loss, "lr": rate, "valid": valid})
+        score = next(iter(valid.values()))
+        if score > position.best:
+            position.best, position.best_epoch = score, position.epoch
+            self.best = _copied(self.objective)
+        if self.writer is not None:
+            for name, value in {"loss": loss, "lr": rate, **valid}.items():
+                self.writer.add_scalar(name, value, position.epoch)
+        if out is not None and self.folder is not None and self.accelerator.is_main_process:
+            if self._is_snapshot():
+                (out / "snapshots").mkdir(parents=True, exist_ok=True)
+                path = out / "snapshots" / f"epoch-{position.epoch:04d}.safetensors"
+                save_file(dict(self.objective.state_dict()), path)
+            _save(self.folder, position, self.objective, self.best, self.optimizer)
+            atomic_write_text(out / "history.json", json.dumps(position.history, indent=1))
+        self.accelerator.wait_for_everyone()
+
+    def _is_snapshot(self) -> bool:
+        """Whether this epoch is one of the evenly spaced ones to keep."""
+        count = self.training.snapshots
+        wanted = {round(self.config.epochs * (at + 1) / count) for at in range(count)}
+        return self.position.epoch in wanted
+
+
 def fit(
     objective: Objective, config: NeuralConfig, *, streams: Streams, training: Training
 ) -> list[dict[str, Any]]:
@@ -159,86 +269,13 @@ def fit(
 
     Raises:
         CheckpointError: the saved state is broken.
-        ConfigError: the device does not exist.
+        ConfigError: the device is not there, or the loss is no longer finite.
     """
-    accelerator = Accelerator(cpu=training.device == "cpu")
-    place = accelerator.device
-    if training.device not in ("auto", place.type):
-        raise ConfigError(f"the device {training.device!r} is not there; found {place.type!r}")
-    dtype = resolve_precision(training.precision, place)
-    objective.to(place)
-    optimizer = _optimizer(objective, config)
-    folder = None if training.out is None else training.out / "resume"
-    restored = None if folder is None else _restore(folder, objective, optimizer)
-    position, best = restored or (Position(), dict(objective.state_dict()))
-    best = {name: tensor.clone() for name, tensor in best.items()}
-    wrapped, stepper = accelerator.prepare(objective, optimizer)
-    writer = _writer(training) if accelerator.is_main_process else None
-    rank, world = accelerator.process_index, accelerator.num_processes
-    keep = {
-        round(config.epochs * (at + 1) / training.snapshots) for at in range(training.snapshots)
-    }
-    while position.epoch < config.epochs:
-        if position.epoch - position.best_epoch >= config.patience:
-            break
-        draws = streams.child(f"epoch-{position.epoch}")
-        generator = draws.torch(f"dropout-{rank}", device=place)
-        for module in objective.modules():
-            if isinstance(module, Dropout):
-                module.generator = generator
-        batches = objective.epoch(draws.numpy("batches"))
-        steps = len(batches) // world
-        total = steps * config.epochs
-        objective.train()
-        losses = torch.zeros((), dtype=torch.float64)
-        for at in range(steps):
-            step = position.epoch * steps + at
-            rate = learning_rate(step, total, config)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
-                loss = wrapped(batches[at * world + rank])
-            stepper.zero_grad(set_to_none=True)
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(wrapped.parameters(), GRADIENT_NORM)
-            stepper.step()
-            losses += loss.detach().cpu()
-            if training.progress is not None:
-                seen = f"loss {float(losses) / (at + 1):.3f}"
-                if position.history:
-                    name, value = next(iter(position.history[-1]["valid"].items()))
-                    seen += f", {name} {value:.4f}"
-                what = f"training | epoch {position.epoch + 1}/{config.epochs}, {seen}"
-                training.progress(what, step + 1, total)
-        objective.eval()
-        valid = objective.validate()
-        position.epoch += 1
-        mean = float(losses) / max(1, steps)
-        if not math.isfinite(mean):
-            raise ConfigError(
-                f"the loss became {mean} in epoch {position.epoch}", hint="lower lr, --set lr=..."
-            )
-        entry = {"epoch": position.epoch, "loss": mean, "lr": rate, "valid": valid}
-        position.history.append(entry)
-        score = next(iter(valid.values()))
-        if score > position.best:
-            position.best, position.best_epoch = score, position.epoch
-            best = {name: tensor.clone() for name, tensor in objective.state_dict().items()}
-        if writer is not None:
-            for name, value in {"loss": mean, "lr": rate, **valid}.items():
-                writer.add_scalar(name, value, position.epoch)
-        if training.out is not None and folder is not None and accelerator.is_main_process:
-            if position.epoch in keep:
-                (training.out / "snapshots").mkdir(parents=True, exist_ok=True)
-                save_file(
-                    dict(objective.state_dict()),
-                    training.out / "snapshots" / f"epoch-{position.epoch:04d}.safetensors",
-                )
-            _save(folder, position, objective, best, optimizer)
-            atomic_write_text(training.out / "history.json", json.dumps(position.history, indent=1))
-        accelerator.wait_for_everyone()
-    if writer is not None:
-        writer.close()
-    objective.load_state_dict(best)
+    run = _Run(objective, config, streams, training)
+    while not run.finished:
+        run.epoch()
+    if run.writer is not None:
+        run.writer.close()
+    objective.load_state_dict(run.best)
     objective.eval()
-    return position.history
+    return run.position.history

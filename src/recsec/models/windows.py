@@ -49,7 +49,7 @@ def length_buckets(sizes: IntArray, batch_size: int, rng: np.random.Generator) -
     """
     order = rng.permutation(len(sizes))
     pool = 32 * batch_size
-    batches = []
+    batches: list[IntArray] = []
     for start in range(0, len(order), pool):
         part = order[start : start + pool]
         part = part[np.argsort(sizes[part], kind="stable")]

@@ -36,9 +36,9 @@ def list_mle(logits: Tensor, targets: Tensor, weights: Tensor, gradient: Tensor)
     """Kernel of the top-k list likelihood under Plackett-Luce over the whole catalog.
 
     ``sum_j w_j (log sum_{n not in y_1..y_{j-1}} exp s_n - s_{y_j})``: each list item competes with
-    everything that does not stand before it. With p the softmax of s, ``r_j = 1 - sum_{i<j} p_{y_i}``
-    and ``S_j = sum_{i<=j} w_i / r_i``, the gradient is ``S_K p_n`` outside the list and
-    ``S_i p_{y_i} - w_i`` at its i-th item.
+    everything that does not stand before it. With p the softmax of s,
+    ``r_j = 1 - sum_{i<j} p_{y_i}`` and ``S_j = sum_{i<=j} w_i / r_i``, the gradient is
+    ``S_K p_n`` outside the list and ``S_i p_{y_i} - w_i`` at its i-th item.
 
     Source: Xia et al., "Top-k Consistency of Learning to Rank Methods", NeurIPS 2009. Remaining
     mass below 1e-4 is cut off there, where the precision of p ends.

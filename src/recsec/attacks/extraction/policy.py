@@ -118,7 +118,7 @@ class AutoregressivePolicy(Policy):
     """
 
     name = "autoregressive"
-    config_class = AutoregressiveConfig
+    config_class: ClassVar[type[PolicyConfig]] = AutoregressiveConfig
     config: AutoregressiveConfig
 
     def next(self, histories: IntArray, lists: IntArray, rng: np.random.Generator) -> IntArray:
@@ -139,7 +139,7 @@ class MixedPolicy(AutoregressivePolicy):
     """Autoregressive, with a share of items drawn uniformly from the catalog."""
 
     name = "mixed"
-    config_class = MixedConfig
+    config_class: ClassVar[type[PolicyConfig]] = MixedConfig
     config: MixedConfig
 
     def next(self, histories: IntArray, lists: IntArray, rng: np.random.Generator) -> IntArray:
@@ -196,12 +196,11 @@ class CoveragePolicy(Policy):
         np.add.at(self.asked, chosen, 1)
         return chosen
 
-    def _rare(
-        self, histories: IntArray, novelty: FloatArray, rng: np.random.Generator
-    ) -> IntArray:
+    def _rare(self, histories: IntArray, novelty: FloatArray, rng: np.random.Generator) -> IntArray:
         """A new item per row from the catalog, by novelty."""
         cumulative = np.cumsum(novelty[1:])
         draws = rng.random((len(histories), 8)) * cumulative[-1]
         candidates = 1 + np.minimum(np.searchsorted(cumulative, draws), self.items - 1)
         fresh = ~(candidates[:, :, None] == histories[:, None, :]).any(axis=2)
-        return candidates[np.arange(len(histories)), fresh.argmax(axis=1)].astype(np.int64)
+        chosen: IntArray = candidates[np.arange(len(histories)), fresh.argmax(axis=1)]
+        return chosen

@@ -56,9 +56,10 @@ class Distillation(Objective):
         self.held_out = self._sample(spans[held], rng)
         kept = spans if len(spans) == 1 else np.delete(spans, held, axis=0)
         pieces = -(-(kept[:, 1] - kept[:, 0]) // length)
-        start = np.repeat(kept[:, 0], pieces)
-        start = start + length * (np.arange(len(start)) - np.repeat(pieces.cumsum() - pieces, pieces))
-        self.windows = np.stack([start, np.minimum(start + length, np.repeat(kept[:, 1], pieces))], 1)
+        place = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
+        start = np.repeat(kept[:, 0], pieces) + length * place
+        end = np.minimum(start + length, np.repeat(kept[:, 1], pieces))
+        self.windows = np.stack([start, end], axis=1)
 
     def _sample(self, spans: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """Histories and answers of some held-out calls."""
