@@ -1,8 +1,8 @@
 """One training step of SASRec against a plain implementation, in the same run.
 
 The plain peer is what one writes first: ``nn.TransformerEncoderLayer``, ``nn.Dropout``, float32,
-and ``cross_entropy`` on all scores at once. Both see the same windows of 200 items and the catalog of
-MovieLens-1M in size (3,416 items, weights random). Each part is also measured by itself.
+and ``cross_entropy`` on all scores at once. Both see the same windows of 200 items and a catalog
+of 3,416 items (random weights). Each part is also measured by itself.
 """
 
 from __future__ import annotations

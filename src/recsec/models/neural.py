@@ -65,7 +65,7 @@ class NeuralRecommender(Recommender, nn.Module):
 
     @abstractmethod
     def item_table(self) -> Float[Tensor, "N1 D"]:
-        """Output embeddings: a score is the inner product with a representation; row 0 is padding."""
+        """Output embeddings: scores are inner products with a representation; row 0 is padding."""
 
     @torch.no_grad()
     def last_hidden(self, histories: IntArray) -> Float[Tensor, "B D"]:
