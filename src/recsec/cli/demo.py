@@ -86,11 +86,11 @@ def demo_plan(data: str, *, quick: bool) -> Plan:
         target = {"train": "sasrec", "settings": {**SMALL, "epochs": 8 if quick else 20}}
         attack: dict[str, Any] = {
             "policies": ["mixed"] if quick else ["random", "mixed"],
-            "calls": [400] if quick else [500, 2000, 8000],
+            "calls": [400] if quick else [500, 2000, 5000],
             "seeds": [0] if quick else [0, 1],
             "length": 25,
             "sessions": 20,
-            "surrogate_settings": {**SMALL, "epochs": 8} if quick else dict(SMALL),
+            "surrogate_settings": {**SMALL, "epochs": 8 if quick else 20},
         }
     else:
         target = {"train": "sasrec", "settings": {"epochs": 6} if quick else {}}
