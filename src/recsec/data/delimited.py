@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO
+from typing import TextIO
 
 import polars as pl
 from polars._typing import PolarsDataType
 
 from recsec.errors import DataError
 
-__all__ = ["decode", "read_delimited"]
+__all__ = ["decode", "is_binary", "read_delimited", "unknown_encoding"]
 
 
 def decode(data: bytes, *, name: str) -> str:
@@ -26,8 +25,8 @@ def decode(data: bytes, *, name: str) -> str:
     Raises:
         DataError: neither: the text holds zero bytes, as UTF-16 does.
     """
-    if _is_binary(data):
-        raise _unknown_encoding(name)
+    if is_binary(data):
+        raise unknown_encoding(name)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -105,13 +104,12 @@ def _explain(
     header: bool,
 ) -> DataError | None:
     """Walk to the first line that does not fit. Slow, and only for broken files."""
-    with _opened(data) as file:
-        start = file.read(4096)
-        if _is_binary(start):
-            return _unknown_encoding(name)
-        if not start.strip():
-            return DataError(f"{name} is empty")
-        file.seek(0)
+    start = data[:4096] if isinstance(data, bytes) else _start(data)
+    if is_binary(start):
+        return unknown_encoding(name)
+    if not start.strip():
+        return DataError(f"{name} is empty")
+    with _text(data) as file:
         columns = list(schema)
         for number, line, fields in _records(file, separator, quoted=header):
             if header and number == 1:
@@ -143,17 +141,19 @@ def _source(data: bytes | Path) -> io.BytesIO | Path:
     return io.BytesIO(data) if isinstance(data, bytes) else data
 
 
-@contextmanager
-def _opened(data: bytes | Path) -> Iterator[BinaryIO]:
-    with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
-        yield file
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4096)
 
 
-def _records(
-    file: BinaryIO, separator: str, *, quoted: bool
-) -> Iterator[tuple[int, str, list[str]]]:
+def _text(data: bytes | Path) -> TextIO:
+    """Text in which bytes that are not UTF-8 are replaced; to be closed."""
+    binary = io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
+    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _records(text: TextIO, separator: str, *, quoted: bool) -> Iterator[tuple[int, str, list[str]]]:
     """Number, text and fields of each line (of its last line where a quoted field has several)."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
     if quoted:
         reader = csv.reader(text, delimiter=separator)
         for fields in reader:
@@ -180,12 +180,13 @@ def _types(schema: Mapping[str, PolarsDataType]) -> str:
     return ", ".join(f"{name}: {words.get(kind, 'number')}" for name, kind in schema.items())  # type: ignore[call-overload]
 
 
-def _is_binary(data: bytes) -> bool:
+def is_binary(data: bytes) -> bool:
     """Zero bytes do not occur in UTF-8 or Latin-1 text; UTF-16 is full of them."""
     return b"\0" in data[:4096] or data[:2] in (b"\xff\xfe", b"\xfe\xff")
 
 
-def _unknown_encoding(name: str) -> DataError:
+def unknown_encoding(name: str) -> DataError:
+    """The error for text that is in no encoding we read."""
     return DataError(
         f"{name} is in an unknown encoding, neither UTF-8 nor Latin-1",
         hint=f"convert it: iconv -f UTF-16 -t UTF-8 {name}",

@@ -105,6 +105,8 @@ def _download(url: str, staged: Path, data: KnownData, progress: Progress) -> No
     try:
         downloader(url, str(staged), None)
     except requests.RequestException as error:
+        if error.response is not None:  # pooch leaves it open
+            error.response.close()
         raise DataError(
             f"the download of {url} failed: {error}",
             hint=f"try again, or fetch it elsewhere: recsec data get {data.name} --from PATH",

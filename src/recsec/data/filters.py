@@ -109,7 +109,7 @@ def kept_rows(
         steps.append(Step(rule, *(was - now for was, now in zip(before, after, strict=True))))
 
     if filters.min_rating > 0:
-        kept = np.ones(len(rows), dtype=bool) if ratings is None else ratings >= filters.min_rating
+        kept = np.zeros(len(rows), dtype=bool) if ratings is None else ratings >= filters.min_rating
         apply(f"rating below {filters.min_rating:g}", kept)
     if filters.repeats == "drop":
         pairs = users[rows].astype(np.int64) * (int(items.max(initial=0)) + 1) + items[rows]

@@ -108,9 +108,11 @@ def arrange(raw: Raw, filters: Filters) -> tuple[Interactions, Report, bool]:
         times = times[at] if times is not None else None
         rows = rows[at]
         if times is not None:
-            back = int(((np.diff(at) < 0) & (np.diff(users) == 0)).sum())
+            back = int(((np.diff(at.astype(np.int64)) < 0) & (np.diff(users) == 0)).sum())
             if back:
-                notes.append(f"{back:,} rows stood after a later one of their user; sorted by time")
+                notes.append(
+                    f"rows that followed a later one of their user, now sorted by time: {back:,}"
+                )
     real = times is not None and _clock(users, times)
     if times is None:
         notes.append("no times: the order of the rows is the order of events")

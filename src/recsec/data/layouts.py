@@ -7,6 +7,7 @@ from recsec.data.interactions import Raw
 from recsec.data.known import KnownData
 from recsec.data.movielens import read_csv, read_dat, read_tab
 from recsec.data.s3rec import read_sequences
+from recsec.errors import DataError
 
 __all__ = ["check_content", "read_known"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from polars._typing import PolarsDataType
 
-from recsec.data.delimited import read_delimited
+from recsec.data.delimited import is_binary, read_delimited, unknown_encoding
 from recsec.data.interactions import Raw
 from recsec.data.s3rec import read_sequences
 from recsec.errors import ConfigError, DataError
@@ -22,6 +22,8 @@ USUAL_NAMES = {
     "time": ("time", "timestamp", "ts", "date"),
 }
 """Tried in this order where ``--columns`` says nothing."""
+SAMPLE = 2**19
+"""Bytes from which the types of columns are told."""
 
 
 def read_own(path: Path, *, columns: Mapping[str, str] | None = None) -> Raw:
@@ -89,23 +91,37 @@ def _read_parquet(path: Path, columns: Mapping[str, str]) -> Raw:
 
 
 def _read_csv(path: Path, columns: Mapping[str, str], *, separator: str) -> Raw:
-    try:
-        sample = pl.read_csv(path, separator=separator, n_rows=1000, infer_schema=False)
-        guess = pl.read_csv(path, separator=separator, n_rows=1000).schema
-    except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    sample = _sample(path, separator)
     chosen = _choose(path, sample.columns, columns)
-    schema: dict[str, PolarsDataType] = {}
-    for ours, theirs in chosen.items():
-        if ours == "rating":
-            schema[theirs] = pl.Float32
-        elif ours == "time" and guess[theirs].is_float():
-            schema[theirs] = pl.Float64
-        else:
-            padded = sample[theirs].str.contains(r"^0\d").any()
-            schema[theirs] = pl.Int64 if guess[theirs].is_integer() and not padded else pl.String
+    schema = {
+        theirs: pl.Float32 if ours == "rating" else _kind(sample[theirs].drop_nulls())
+        for ours, theirs in chosen.items()
+    }
     table = read_delimited(path, name=str(path), separator=separator, schema=schema, header=True)
     return Raw(_typed(path, table.select(pl.col(old).alias(new) for new, old in chosen.items())))
+
+
+def _sample(path: Path, separator: str) -> pl.DataFrame:
+    """The first lines, all columns as text, whatever is broken in them."""
+    with path.open("rb") as file:
+        start = file.read(SAMPLE)
+    if is_binary(start):
+        raise unknown_encoding(str(path))
+    whole = start if len(start) < SAMPLE else start[: start.rfind(b"\n") + 1]
+    text = whole.decode("utf-8-sig", errors="replace").encode()
+    try:
+        return pl.read_csv(
+            text, separator=separator, infer_schema=False, truncate_ragged_lines=True
+        )
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+
+
+def _kind(sample: pl.Series) -> PolarsDataType:
+    """Whole numbers if all look like it; ``007`` is text, or it would become 7."""
+    if sample.str.contains(r"^-?(0|[1-9]\d*)$").all():
+        return pl.Int64
+    return pl.Float64 if sample.str.contains(r"^-?\d+\.\d*$").all() else pl.String
 
 
 def _typed(path: Path, table: pl.DataFrame) -> pl.DataFrame:
