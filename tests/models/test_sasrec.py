@@ -37,7 +37,7 @@ def plain_forward(weights: dict[str, torch.Tensor], history: list[int], heads: i
         return weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
 
     xs = [
-        weights["items.weight"][item] + weights["positions.weight"][at]
+        weights["items.weight"][item] * math.sqrt(12) + weights["positions.weight"][at]
         for at, item in enumerate(history)
     ]
     width = len(xs[0]) // heads
@@ -59,9 +59,7 @@ def plain_forward(weights: dict[str, torch.Tensor], history: list[int], heads: i
         xs = [x + linear(a, f"{name}.out") for x, a in zip(xs, attended, strict=True)]
         xs = [
             x
-            + linear(
-                torch.relu(linear(norm(x, f"{name}.feed_norm"), f"{name}.up")), f"{name}.down"
-            )
+            + linear(torch.relu(linear(norm(x, f"{name}.feed_norm"), f"{name}.up")), f"{name}.down")
             for x in xs
         ]
     return weights["items.weight"] @ norm(xs[-1], "norm")

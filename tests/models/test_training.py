@@ -167,5 +167,3 @@ def test_nobody_else_may_train_in_the_same_folder(chain, tmp_path):
         pytest.raises(CheckpointError, match="another process"),
     ):
         train("popularity", chain, training=Training(out=tmp_path))
-
-

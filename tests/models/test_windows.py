@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,11 +13,7 @@ def test_every_transition_is_in_exactly_one_window(lengths, window, seed):
     offsets = np.cumsum([0, *lengths]).astype(np.int64)
     cuts = cut_windows(offsets, window, np.random.default_rng(seed))
     covered = [at for first, end in cuts for at in range(first, end - 1)]
-    expected = [
-        at
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True)
-        for at in range(start, end - 1)
-    ]
+    expected = [at for start, end in itertools.pairwise(offsets) for at in range(start, end - 1)]
     assert sorted(covered) == expected
     assert all(2 <= end - first <= window + 1 for first, end in cuts)
 

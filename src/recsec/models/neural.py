@@ -32,7 +32,6 @@ class NeuralConfig(ModelConfig):
     lr: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps that warm up")
-    init_std: float = Field(0.02, gt=0, description="spread of the initial weights")
     patience: int = Field(5, gt=0, description="epochs without a better NDCG@10 before stopping")
 
 
@@ -50,13 +49,14 @@ class NeuralRecommender(Recommender, nn.Module):
         Recommender.__init__(self, catalog, config)
 
     def initialize(self, generator: torch.Generator) -> None:
-        """Draw all weights anew: matrices from a truncated normal, vectors as PyTorch sets them
-        (zeros for biases, ones for norms).
+        """Draw all weights anew: embeddings from a narrow truncated normal, matrices as Glorot and
+        Bengio (2010), biases zero, norms one.
         """
         for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.trunc_normal_(module.weight, std=self.config.init_std, generator=generator)
+            if isinstance(module, nn.Embedding):
+                nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
             if isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight, generator=generator)
                 nn.init.zeros_(module.bias)
 
     @abstractmethod

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsec.data.sequences import Split
+from recsec.data.sequences import Batch, Split
 from recsec.metrics import hits, ndcg, target_ranks
 from recsec.models.base import mask_history
 from recsec.models.losses import catalog_loss
@@ -31,14 +31,14 @@ class NextItem(Objective):
         super().__init__()
         self.model = model
         self.split = split
-        self.train_items = split.train.items
+        self.trained = Split(split.train)
 
     def epoch(self, rng: np.random.Generator) -> list[IntArray]:
         """Windows cut anew, in batches of similar length."""
         config = self.model.config
         windows = cut_windows(self.split.train.offsets, config.max_length, rng)
         batches = length_buckets(windows[:, 1] - windows[:, 0], config.batch_size, rng)
-        return [gather_windows(self.train_items, windows[rows]) for rows in batches]
+        return [gather_windows(self.split.train.items, windows[rows]) for rows in batches]
 
     def forward(self, batch: IntArray) -> Tensor:
         """Mean loss over the positions that have a next item."""
@@ -52,14 +52,26 @@ class NextItem(Objective):
         return catalog_loss(encoded, table, wanted, weights) / len(wanted)
 
     def validate(self) -> dict[str, float]:
-        """``ndcg@10`` and ``hr@10`` of the validation items, history excluded."""
+        """``ndcg@10`` and ``hr@10`` of the validation items, history excluded.
+
+        ``train_ndcg@10`` is the same for the newest training item of an eighth of these users, who
+        were trained on it: the distance between the two is the generalization gap.
+        """
         count = len(self.split.full)
         users = np.unique(np.linspace(0, count - 1, min(count, VALIDATION_USERS)).astype(np.int64))
-        ranks = []
-        for batch in self.split.batches("valid", users=users):
-            scores = mask_history(
-                self.model.scores(batch.histories), torch.from_numpy(batch.histories)
-            )
-            ranks.append(target_ranks(scores, torch.from_numpy(batch.targets)).numpy())
-        found = np.concatenate(ranks)
-        return {"ndcg@10": float(ndcg(found, 10).mean()), "hr@10": float(hits(found, 10).mean())}
+        found = np.concatenate(
+            [self._ranks(batch) for batch in self.split.batches("valid", users=users)]
+        )
+        known = np.concatenate(
+            [self._ranks(batch) for batch in self.trained.batches("test", users=users[::8])]
+        )
+        return {
+            "ndcg@10": float(ndcg(found, 10).mean()),
+            "hr@10": float(hits(found, 10).mean()),
+            "train_ndcg@10": float(ndcg(known, 10).mean()),
+        }
+
+    def _ranks(self, batch: Batch) -> IntArray:
+        """Exact ranks ``(B,)`` of the targets of a batch."""
+        scores = mask_history(self.model.scores(batch.histories), torch.from_numpy(batch.histories))
+        return target_ranks(scores, torch.from_numpy(batch.targets)).numpy()

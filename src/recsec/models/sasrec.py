@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -35,6 +36,12 @@ class SasRecConfig(NeuralConfig):
     heads: int = 2
     max_length: int = 200
     dropout: float = 0.2
+    item_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of history items replaced by padding while training"
+    )
+    epochs: int = 32
+    lr: float = 3e-3
+    weight_decay: float = 0.1
 
 
 class Block(nn.Module):
@@ -106,6 +113,7 @@ class SasRec(NeuralRecommender):
         self.items = nn.Embedding(len(catalog) + 1, width)
         self.positions = nn.Embedding(config.max_length, width)
         self.dropout = Dropout(config.dropout)
+        self.item_dropout = Dropout(config.item_dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
 
@@ -118,10 +126,18 @@ class SasRec(NeuralRecommender):
         """The input embeddings (tied)."""
         return self.items.weight
 
+    def embed(self, items: Int[Tensor, "*B"]) -> Float[Tensor, "*B D"]:
+        """Input embeddings, scaled by sqrt(D): small tied weights, inputs of unit size."""
+        out: Tensor = self.items(items) * self.config.embedding_dim**0.5
+        return out
+
     def hidden(self, windows: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
         """See ``NeuralRecommender.hidden``."""
+        if self.training and self.config.item_dropout > 0:
+            kept = self.item_dropout(torch.ones(windows.shape, device=windows.device)) > 0
+            windows = windows * kept
         places = torch.arange(windows.shape[1], device=windows.device)
-        x = self.dropout(self.items(windows) + self.positions(places))
+        x = self.dropout(self.embed(windows) + self.positions(places))
         for block in self.layers:
             x = block(x)
         out: Tensor = self.norm(x)
@@ -133,7 +149,7 @@ class SasRec(NeuralRecommender):
         self.eval()
         window = torch.from_numpy(histories[:, -self.config.max_length :])
         batch, length = window.shape
-        x = self.items(window) + self.positions(torch.arange(length))
+        x = self.embed(window) + self.positions(torch.arange(length))
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for block in self.layers:
@@ -154,7 +170,7 @@ class SasRec(NeuralRecommender):
             fresh.reencoded = state.reencoded + 1
             return fresh
         at = state.used
-        x = self.items(torch.from_numpy(items))[:, None] + self.positions.weight[at]
+        x = self.embed(torch.from_numpy(items))[:, None] + self.positions.weight[at]
         for block, keys, values in zip(self.layers, state.keys, state.values, strict=True):
             q, k, v = block.split(x)
             keys[:, :, at], values[:, :, at] = k[:, :, 0], v[:, :, 0]

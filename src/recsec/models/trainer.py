@@ -47,7 +47,10 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def validate(self) -> dict[str, float]:
-        """How good the model is now; the first entry decides (higher is better)."""
+        """How good the model is now; the first entry decides (higher is better).
+
+        Entries called ``train_...`` are measured on training data and noted apart.
+        """
 
 
 @dataclass
@@ -232,7 +235,10 @@ class _Run:
     def _keep(self, loss: float, rate: float, valid: dict[str, float]) -> None:
         """Note the epoch; keep the weights if they are the best; make it safe from a kill."""
         position, out = self.position, self.training.out
-        position.history.append({"epoch": position.epoch, "loss": loss, "lr": rate, "valid": valid})
+        apart = {name: value for name, value in valid.items() if name.startswith("train_")}
+        valid = {name: value for name, value in valid.items() if name not in apart}
+        entry = {"epoch": position.epoch, "loss": loss, "lr": rate, "valid": valid, **apart}
+        position.history.append(entry)
         score = next(iter(valid.values()))
         if score > position.best:
             position.best, position.best_epoch = score, position.epoch

@@ -108,8 +108,9 @@ class Distillation(Objective):
 def surrogate_config(config: ExtractionConfig, *, calls: int) -> NeuralConfig:
     """Settings of the surrogate for a number of calls.
 
-    Unless set, the batch size and the number of epochs follow from the calls: many passes over few
-    answers, few passes over many.
+    Unless set, the batch size and the number of epochs follow from the calls (many passes over few
+    answers, few passes over many), and there is little regularization: a target is a function
+    without noise.
 
     Raises:
         ConfigError: the architecture is unknown or cannot be trained on lists.
@@ -123,10 +124,15 @@ def surrogate_config(config: ExtractionConfig, *, calls: int) -> NeuralConfig:
     windows = calls / config.length
     derived = {
         "batch_size": int(np.clip(windows / 60, 4, 32)),
-        "epochs": int(np.clip(5_000_000 / calls, 12, 100)),
-        "patience": 10,
+        "epochs": int(np.clip(2_500_000 / calls, 5, 80)),
+        "dropout": 0.1,
+        "item_dropout": 0.0,
+        "weight_decay": 0.01,
     }
-    chosen = kind.config_class.model_validate({**derived, **config.surrogate_settings})
+    known = {
+        name: value for name, value in derived.items() if name in kind.config_class.model_fields
+    }
+    chosen = kind.config_class.model_validate({**known, **config.surrogate_settings})
     if not isinstance(chosen, NeuralConfig):
         raise ConfigError(f"{config.surrogate} has no training settings")
     return chosen
