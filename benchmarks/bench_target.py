@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, nargs="+", default=[1, 2], help="of torch, tried all"
     )
+    parser.add_argument("--note", help="printed with the numbers, for instance the command line")
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     options = parser.parse_args()
 
@@ -152,6 +153,8 @@ def main() -> None:
     lines.append("")
     lines.append(f"bar 5,000 calls/s: {'met' if rate >= 5000 else 'MISSED'}")
     lines.append(f"bar 10 x fixed:    {'met' if ratio >= 10 else 'MISSED'}")
+    if options.note:
+        lines.append(f"note: {options.note}")
     text = "\n".join(lines) + "\n"
     print(text, end="")
     if options.out is not None:
