@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsec.models import SasRec, SasRecConfig
 from recsec.targets import LocalTarget, Target
 from recsec.targets.local import GROWING
 
@@ -46,6 +48,18 @@ def test_any_mixture_of_queries_gives_the_plain_answers(decay, plan):
             current = current[1:].copy()
             current[0, -1] = 0
         histories[account] = current
+
+
+def test_sasrec_past_its_window_gives_the_plain_answers(catalog):
+    """Extended while the window fills, encoded anew when it slides."""
+    torch.manual_seed(0)
+    model = SasRec(catalog, SasRecConfig(embedding_dim=16, max_length=12))
+    target = LocalTarget(model)
+    histories = np.array([[1], [2], [3]])
+    for step in range(20):
+        answer = target.query("thief", histories, 10)
+        np.testing.assert_array_equal(answer, plain(model, histories, 10))
+        histories = np.column_stack([histories, answer[:, step % 10]])
 
 
 def test_accounts_have_their_own_state(decay):
