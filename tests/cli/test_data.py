@@ -157,3 +157,10 @@ def test_synthetic_writes_a_file_and_states_the_optimum(
     by_name = printed(capsys)
     same = ("users", "items", "interactions", "item_gini")
     assert [from_file[key] for key in same] == [by_name[key] for key in same]
+
+
+def test_the_python_of_the_how_to_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "data.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], names)
+    assert names["lists"].shape == (256, 10)

@@ -72,6 +72,8 @@ def test_nothing_at_hand_says_what_to_do(cache: Path) -> None:
         locate(KNOWN["ml-1m"], source="https://example.org/ml-1m.zip")
     with pytest.raises(DataError, match="no data set called 'ml-9'; known: ml-100k"):
         get("ml-9")
+    with pytest.raises(DataError, match="made up when it is loaded"):
+        get("synthetic:users=5")
 
 
 def other_counts(path: Path) -> None:

@@ -72,9 +72,7 @@ def test_movielens_1m_in_detail() -> None:
     lengths = data.sequences().lengths
     assert (lengths.min(), round(float(lengths.mean()), 1)) == (18, 165.5)
     catalog = data.catalog
-    assert catalog.title(int(catalog.index([1176])[0])) == (
-        "Double Life of Veronique, The (La Double Vie de Véronique) (1991)"
-    )
+    assert "Véronique" in catalog.title(int(catalog.index([1176])[0]))
     assert len(catalog.genre_names) == 18
     assert data.report.dropped == 598
 

@@ -133,6 +133,11 @@ def known(name: str) -> KnownData:
     Raises:
         DataError: no such data set.
     """
+    if name.partition(":")[0] == "synthetic":
+        raise DataError(
+            "synthetic data is made up when it is loaded; there is nothing to get",
+            hint=f"recsec data analyze {name}",
+        )
     if name not in KNOWN:
         raise DataError(
             f"no data set called {name!r}; known: {', '.join(KNOWN)}, synthetic, "
