@@ -252,7 +252,7 @@ def _protocol(desk: _Desk, cells: Sequence[Cell]) -> Protocol:
     return Protocol(
         statement=(
             f"Fidelity: lists of {desk.plan.evaluation.depth} items for the train and validation "
-            "histories of real users, whom the thief does not know; full catalog, history items "
+            "histories of users whom the thief does not know; full catalog, history items "
             f"excluded. Quality: {desk.found.target['protocol']}. Intervals: percentile bootstrap "
             f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
         ),

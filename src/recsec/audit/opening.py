@@ -42,7 +42,9 @@ def is_checkpoint(spec: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _open_data(name: str, columns: tuple[tuple[str, str], ...]) -> tuple[Dataset, Split]:
+def _open_data(
+    name: str, columns: tuple[tuple[str, str], ...], state: tuple[str, int, int] | None
+) -> tuple[Dataset, Split]:
     dataset = load_data(name, columns=dict(columns) or None)
     return dataset, dataset.split()
 
@@ -53,7 +55,12 @@ def open_data(name: str, columns: Mapping[str, str]) -> tuple[Dataset, Split]:
     Raises:
         DataError: it is missing or broken.
     """
-    return _open_data(name, tuple(sorted(columns.items())))
+    path = Path(name)
+    state = None
+    if path.is_file():
+        found = path.stat()
+        state = (str(path.resolve()), found.st_mtime_ns, found.st_size)
+    return _open_data(name, tuple(sorted(columns.items())), state)
 
 
 def checkpoint_fingerprint(folder: Path) -> str:

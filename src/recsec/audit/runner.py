@@ -79,7 +79,8 @@ def run_audit(
         session = _Session(plan, grid, run, dataset, engine or local, authorised, progress)
         session.same_inputs()
         if announce is not None:
-            announce(scope_of(plan, grid))
+            finished = sum(run.done(cell.id) is not None for cell in grid.cells)
+            announce(scope_of(plan, grid, finished=finished))
         found = session.gather(split, command)
         report = assemble(plan, grid, run, dataset, found, policy or gate_policy(plan.gate))
         with run.timed("render"):
@@ -108,6 +109,35 @@ def _check_attacks(grid: Grid, plan: Plan) -> None:
             ) from error
     if plan.target.train is not None:
         registry("models").get(plan.target.train)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass
+class _Bar:
+    """One line of progress for many tasks: how many are done, and what one of them is doing.
+
+    A single task shows its own progress instead.
+    """
+
+    what: str
+    total: int
+    done: int
+    progress: Progress
+
+    def say(self, detail: str = "") -> None:
+        if self.total > 1:
+            self.progress(f"{self.what} | {detail}" if detail else self.what, self.done, self.total)
+
+    def hear(self, what: str, done: int, total: int) -> None:
+        if self.total == 1:
+            self.progress(what, done, total)
+            return
+        name, _, detail = what.partition(" | ")
+        share = f"{name} {100 * done // max(1, total)} %"
+        self.say(f"{share}, {detail}" if detail else share)
 
 
 @dataclass
@@ -165,21 +195,17 @@ class _Session:
     def do(self, tasks: list[Task], *, what: str, engine: Engine | None = None) -> None:
         """Run the tasks that are not finished; keep results and failures."""
         todo = [task for task in tasks if self.run.done(task.id) is None]
-        done = len(tasks) - len(todo)
-        self._say(what, done, len(tasks))
-        for result in (engine or self.engine).run(todo, progress=self.progress):
+        bar = _Bar(what, len(tasks), len(tasks) - len(todo), self.progress or _silent)
+        bar.say()
+        for result in (engine or self.engine).run(todo, progress=bar.hear):
             self.run.add_seconds(result.id, result.seconds)
             if result.failure is None and result.value is not None:
                 self.run.finish(result.id, result.value)
             elif result.failure is not None:
                 self.failures[result.id] = result.failure
                 self.run.record("failed", task=result.id, **vars(result.failure))
-            done += 1
-            self._say(what, done, len(tasks))
-
-    def _say(self, what: str, done: int, total: int) -> None:
-        if self.progress is not None and total:
-            self.progress(what, done, total)
+            bar.done += 1
+            bar.say()
 
     def need(self, name: str) -> dict[str, Any]:
         """The result of a task without which there is no audit.

@@ -25,14 +25,16 @@ class Scope:
 
     Attributes:
         cells: attacks that are measured.
+        finished: those that an earlier process has measured already.
         collections: sets of queries; cells with smaller budgets share them.
         calls: queries over all collections.
         users: on how many users fidelity is measured; None for all.
-        seconds: a rough estimate of the time; training a target and twins comes on top.
+        seconds: a rough estimate of the whole time; training a target and twins comes on top.
         local: the target answers from a checkpoint on this machine.
     """
 
     cells: int
+    finished: int
     collections: int
     calls: int
     users: int | None
@@ -40,8 +42,14 @@ class Scope:
     local: bool
 
 
-def scope_of(plan: Plan, grid: Grid) -> Scope:
-    """Count, and guess the time: asking at the plan's rate limit, or at that of a checkpoint."""
+def scope_of(plan: Plan, grid: Grid, *, finished: int = 0) -> Scope:
+    """Count, and guess the time of all cells: asking at the plan's rate limit, or a checkpoint's.
+
+    Args:
+        plan: what is asked for.
+        grid: its cells.
+        finished: how many of them are measured already.
+    """
     local = plan.target.train is not None or is_checkpoint(str(plan.target.model))
     workers = plan.engine.processes
     rate = LOCAL_CALLS_PER_SECOND * workers if local else plan.cost.calls_per_second
@@ -51,6 +59,7 @@ def scope_of(plan: Plan, grid: Grid) -> Scope:
     fitting = lessons / LESSONS_PER_SECOND + SECONDS_PER_CELL * len(grid.cells)
     return Scope(
         cells=len(grid.cells),
+        finished=finished,
         collections=len(grid.collections),
         calls=grid.calls,
         users=plan.evaluation.users,

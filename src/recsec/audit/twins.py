@@ -59,7 +59,9 @@ def _from_checkpoint(spec: str, data: str) -> tuple[dict[str, Any] | None, str]:
         return None, "the checkpoint does not say how it was trained"
     if not isinstance(origin, dict):
         raise CheckpointError(f"{spec}/config.json: 'data' is not a table")
-    if origin.get("fingerprint") != data:
+    if "fingerprint" not in origin:
+        return None, "the checkpoint does not say on which data it was trained"
+    if origin["fingerprint"] != data:
         return None, (
             "the checkpoint was trained on other data than the audit's, so a model trained on "
             "these would not be its twin"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,7 @@ __all__ = ["announce", "metrics_json", "run", "show_rows"]
 
 INIT = "init"
 DEFAULT_PLAN = Path("audit.toml")
-COLUMNS = ("agr@1", "agr@10", "lift", "hr_ratio")
+COLUMNS = ("agr@1", "agr@10", "lift")
 
 
 def run(
@@ -118,7 +119,9 @@ def announce(scope: Scope) -> None:
     """Say what is going to happen, before the first query."""
     users = "all users" if scope.users is None else f"{scope.users:,} users"
     what = f"{scope.cells} cells, {scope.calls:,} calls in {scope.collections} collections, {users}"
-    note(f"{what}; about {_duration(scope.seconds)}, and the training of twins")
+    note(f"{what}; about {_duration(scope.seconds)}, besides training target and twins")
+    if scope.finished:
+        note(f"{scope.finished} cells are finished already: nothing of them is asked again")
 
 
 def _duration(seconds: float) -> str:
@@ -163,28 +166,37 @@ def _row_json(found: Report, at: int) -> dict[str, Any]:
     }
 
 
+def _bound(value: float) -> str:
+    """Two digits without a leading zero: three intervals have to fit 80 columns."""
+    return f"{value:.2f}".replace("0.", ".", 1)
+
+
 def _cell(metric: Metric | None) -> str:
     if metric is None or metric.value is None:
         return "-"
     if metric.low is None or metric.high is None:
-        return f"{metric.value:.3f}"
-    return f"{metric.value:.3f} ({metric.low:.2f}-{metric.high:.2f})"
+        return f"{metric.value:.2f}"
+    return f"{metric.value:.2f} ({_bound(metric.low)}-{_bound(metric.high)})"
 
 
 def show_rows(console: Console, found: Report) -> None:
     """The evidence with the floor and the twin under it, 95 % intervals in brackets."""
-    table = Table("policy", "k", "calls", *COLUMNS)
+    table = Table("policy", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("k", "calls", *COLUMNS):
+        table.add_column(name, justify="right")
     for row in found.rows:
         cells = [_cell(row.metrics.get(name)) for name in COLUMNS]
         table.add_row(row.policy, str(row.k), f"{row.calls:,}", *cells)
     table.add_section()
-    floor = [_cell(found.floor.metrics.get(name)) for name in COLUMNS]
-    table.add_row(f"floor: {found.floor.name}", "", "0", *floor)
-    twin = [_cell((found.twin.metrics or {}).get(name)) for name in COLUMNS]
-    table.add_row("twin", "", "0", *twin)
+    baselines = {"floor": found.floor.metrics, "twin": found.twin.metrics or {}}
+    for label, metrics in baselines.items():
+        table.add_row(label, "", "0", *(_cell(metrics.get(name)) for name in COLUMNS))
     console.print(table)
-    if found.twin.reason:
-        console.print(f"no twin: {found.twin.reason}", markup=False)
+    console.print(
+        f"floor: {found.floor.name}, without a call; twin: "
+        f"{found.twin.reason or 'same recipe and data, other seed, without a call'}",
+        markup=False,
+    )
 
 
 def _show(console: Console, found: Report, out: Path) -> None:

@@ -1,0 +1,54 @@
+"""Cells, and the queries they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsec.audit import expand, parse_plan, scope_of
+
+
+def plan(*grids: dict[str, Any]) -> Any:
+    target = {"model": "callable:a:b", "data": "synthetic"}
+    return parse_plan({"target": target, "extraction": list(grids)})
+
+
+def test_budgets_share_one_collection_at_the_largest() -> None:
+    grid = expand(plan({"policies": ["random", "mixed"], "calls": [500, 100], "seeds": [0, 1]}))
+    assert len(grid.cells) == 8
+    assert [collection.calls for collection in grid.collections] == [500] * 4
+    assert grid.calls == 2000
+    assert grid.cells[0].id == "random-k10-c100-s0"
+    assert grid.cells[0].collection == "random-k10-s0"
+
+
+def test_two_tables_that_ask_alike_share_too() -> None:
+    first = {"policies": "mixed", "calls": 100, "seeds": [0, 1]}
+    second = {"policies": "mixed", "calls": 900, "seeds": 0}
+    grid = expand(plan(first, second))
+    assert {collection.id: collection.calls for collection in grid.collections} == {
+        "mixed-k10-s0": 900,
+        "mixed-k10-s1": 100,
+    }
+    assert len(grid.cells) == 3
+
+
+def test_the_same_cell_twice_counts_once() -> None:
+    table = {"policies": "mixed", "calls": 100, "seeds": 0}
+    assert len(expand(plan(table, table)).cells) == 1
+
+
+def test_other_surrogates_share_queries_and_other_settings_do_not() -> None:
+    base = {"policies": "mixed", "calls": 100, "seeds": 0}
+    loss = expand(plan(base, {**base, "loss": "hinge"}))
+    assert len({cell.id for cell in loss.cells}) == len({cell.row for cell in loss.cells}) == 2
+    assert len(loss.collections) == 1
+    share = expand(plan(base, {**base, "policy_settings": {"mixed": {"share": 0.5}}}))
+    assert len(share.collections) == 2
+    assert share.cells[1].policy == "mixed share=0.5"
+
+
+def test_time_is_told_at_the_rate_limit_of_an_api() -> None:
+    wanted = plan({"policies": "mixed", "calls": 36_000, "seeds": 0})
+    scope = scope_of(wanted, expand(wanted))
+    assert (scope.cells, scope.calls, scope.local) == (1, 36_000, False)
+    assert scope.seconds > 3600  # 10 calls a second

@@ -1,0 +1,185 @@
+"""Whole audits of functions whose weakness is known beforehand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsec.audit import Scope, exit_code, gate_policy, parse_plan, run_audit
+from recsec.audit.plan import GatePlan
+from recsec.data import load
+from recsec.errors import ConfigError, RunError, TargetError, UsageError
+from recsec.reports import Report, read_report
+from recsec.targets import Transcript
+
+
+def audit(values: dict[str, Any], out: str = "run", **more: Any) -> Report:
+    return run_audit(parse_plan(values), out, command="recsec audit plan.toml --out run", **more)
+
+
+def test_a_planted_weakness_is_found_and_everything_is_kept(finished: Path) -> None:
+    report = read_report(finished / "run")
+    assert report.verdict.level == "high"
+    assert exit_code(report.verdict) == 1
+    best = report.rows[1].metrics
+    assert best["agr@10"].value is not None
+    assert best["agr@10"].value > 0.8
+    assert report.rows[0].metrics["lift"].value < best["lift"].value  # type: ignore[operator]
+    assert set(best) >= {"agr@1", "agr@10", "rbo", "tau", "hr@10", "lift", "hr_ratio"}
+    assert report.floor.metrics["agr@10"].value < 0.5  # type: ignore[operator]
+    assert report.twin.metrics is None
+    assert report.twin.reason == "the plan asks for none"
+    run = finished / "run"
+    for name in ("report.html", "junit.xml", "sarif.json", "timings.json"):
+        assert (run / name).stat().st_size > 0
+    catalog = load("shop.csv").catalog
+    assert len(Transcript.open(run / "transcript" / "mixed-k10-s0", catalog)) == 1000
+    kept = pl.read_parquet(run / "answers" / "mixed-k10-c1000-s0.parquet")
+    assert kept.columns == ["user", "rank", "list"]
+    assert len(kept) == report.protocol.users == 80
+
+
+def test_examples_count_what_both_lists_share(finished: Path) -> None:
+    report = read_report(finished / "run")
+    assert len(report.examples) == 3
+    for example in report.examples:
+        both = {item.id for item in example.target} & {item.id for item in example.surrogate}
+        assert example.shared == len(both)
+        assert len(example.target) == 10
+        assert not both & {item.id for item in example.history}
+
+
+def test_what_will_happen_is_told_first(shop: Path, values: dict[str, Any]) -> None:
+    said: list[Scope] = []
+
+    def stop(scope: Scope) -> None:
+        said.append(scope)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(values, announce=stop)
+    assert (said[0].cells, said[0].calls, said[0].local) == (2, 1000, False)
+    assert {path.name for path in (shop / "run").iterdir()} <= {
+        ".lock",
+        "cells",
+        "events.jsonl",
+        "run.json",
+    }
+
+
+def test_a_target_of_pure_noise_cannot_be_copied(shop: Path, values: dict[str, Any]) -> None:
+    values["target"]["model"] = "callable:planted_shop:noise"
+    report = audit(values)
+    lift = report.rows[1].metrics["lift"]
+    assert lift.value is not None
+    assert abs(lift.value) < 0.08
+    assert report.verdict.level == "low"
+    assert exit_code(report.verdict) == 0
+
+
+def test_a_target_that_fails_in_the_middle_is_no_evidence_of_safety(
+    shop: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values["target"]["model"] = "callable:planted_shop:dying"
+    values["evaluation"]["users"] = 20
+    report = audit(values)
+    assert [cell.status for cell in report.cells] == ["error", "error"]
+    assert "the shop is closed" in str(report.cells[0].error)
+    assert (report.verdict.level, report.verdict.passed) == ("incomplete", False)
+    assert exit_code(report.verdict) == 4
+    assert [row.missing for row in report.rows] == [1, 1]
+    (shop / "planted_shop.py").write_text(
+        (shop / "planted_shop.py").read_text().replace("== 15", "== 999")
+    )
+    monkeypatch.delitem(sys.modules, "planted_shop")
+    again = audit(values)
+    assert again.verdict.level != "incomplete"
+
+
+def test_thresholds_may_change_without_a_new_query(finished: Path, values: dict[str, Any]) -> None:
+    first = read_report(finished / "run")
+    (finished / "planted_shop.py").unlink()  # whoever asks now fails
+    (finished / "planted_shop.py").write_text("def weak(histories, k):\n    raise OSError\n")
+    values["gate"] = {"high": 0.999}
+    second = audit(values)
+    assert (first.verdict.level, second.verdict.level) == ("high", "moderate")
+    strict = gate_policy(GatePlan(high=0.2), source="strict.toml")
+    assert audit(values, policy=strict).policy.source == "strict.toml"
+    assert first.rows == second.rows
+    values["extraction"]["calls"] = [300]
+    with pytest.raises(RunError, match=r"differ in extraction"):
+        audit(values)
+
+
+def test_two_workers_report_what_one_reports(shop: Path, values: dict[str, Any]) -> None:
+    values["target"] = {
+        "train": "markov",
+        "data": "synthetic:users=60,items=40,length=8,seed=2",
+        "twins": 1,
+    }
+    values["extraction"]["seeds"] = [0, 1]
+    values["extraction"]["calls"] = 100
+    one = audit(values, "one")
+    values["engine"]["workers"] = 2
+    two = audit(values, "two")
+    assert one == two
+    assert (shop / "one" / "report.json").read_bytes() == (
+        shop / "two" / "report.json"
+    ).read_bytes()
+    assert one.synthetic
+    assert one.twin.seeds == (1,)
+    assert one.target.fingerprint is not None
+
+
+def test_words_and_targets_that_do_not_exist(shop: Path, values: dict[str, Any]) -> None:
+    values["target"]["model"] = "callable:planted_shop:nothing"
+    with pytest.raises(TargetError, match="nothing"):
+        audit(values)
+    values["target"]["model"] = "http://shop.example/api"
+    with pytest.raises(UsageError, match="not on this machine"):
+        audit(values)
+    values["target"]["model"] = "callable:planted_shop:weak"
+    values["extraction"]["surrogate_settings"] = {"epoch": 3}
+    with pytest.raises(ConfigError, match="epoch"):
+        audit(values)
+    values["extraction"]["surrogate"] = "popularity"
+    with pytest.raises(ConfigError, match="surrogate"):
+        audit(values)
+    assert not (shop / "run").exists()
+
+
+def test_a_target_that_breaks_its_contract_is_refused_before_the_attack(
+    shop: Path, values: dict[str, Any]
+) -> None:
+    (shop / "fickle_shop.py").write_text(
+        "import random\n\n"
+        "def recommend(histories, k):\n"
+        "    return [random.sample(range(1, 61), k) for _ in histories]\n"
+    )
+    values["target"]["model"] = "callable:fickle_shop:recommend"
+    with pytest.raises(TargetError, match="does not repeat itself"):
+        audit(values)
+    assert not (shop / "run" / "transcript").exists()
+
+
+def test_data_that_changed_since_is_refused(finished: Path, values: dict[str, Any]) -> None:
+    table = (finished / "shop.csv").read_text().splitlines()
+    (finished / "shop.csv").write_text("\n".join(table[:-9]) + "\n")
+    with pytest.raises(RunError, match=r"the data of .* changed"):
+        audit(values)
+
+
+def test_a_second_run_has_the_same_bytes(finished: Path, values: dict[str, Any]) -> None:
+    audit(values, "again")
+    first, second = ((finished / name / "report.json").read_bytes() for name in ("run", "again"))
+    assert first == second
+    timings = json.loads((finished / "run" / "timings.json").read_text())
+    assert timings["seconds"]["ask-mixed-k10-s0"] > 0
+    assert timings["host"] not in ("", None)
+    for word in ("timings", str(finished), timings["updated"]):
+        assert word not in first.decode()
