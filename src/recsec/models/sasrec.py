@@ -39,7 +39,7 @@ class SasRecConfig(NeuralConfig):
     item_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of history items replaced by padding while training"
     )
-    epochs: int = 32
+    epochs: int = 26
     lr: float = 3e-3
     weight_decay: float = 0.1
 
