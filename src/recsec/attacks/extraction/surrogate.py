@@ -124,7 +124,7 @@ def surrogate_config(config: ExtractionConfig, *, calls: int) -> NeuralConfig:
     windows = calls / config.length
     derived = {
         "batch_size": int(np.clip(windows / 60, 4, 32)),
-        "epochs": int(np.clip(2_500_000 / calls, 5, 80)),
+        "epochs": int(np.clip(2_000_000 / calls, 5, 80)),
         "dropout": 0.1,
         "item_dropout": 0.0,
         "weight_decay": 0.01,
