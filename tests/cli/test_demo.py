@@ -72,7 +72,7 @@ def test_a_quick_demo_ends_with_three_lines(
     assert main() == 0
     streams = capsys.readouterr()
     found, report, step = streams.out.splitlines()
-    assert found.startswith("found (synthetic data): With 400 calls")
+    assert found.startswith("found (synthetic data): With 1,000 calls")
     assert report == f"report: {tmp_path / 'recsec-demo-quick' / 'report.html'}"
     assert step == "next: recsec data get ml-1m && recsec demo --data ml-1m --quick"
     assert "The data is synthetic" in streams.err

@@ -83,14 +83,14 @@ def demo_plan(data: str, *, quick: bool) -> Plan:
     from recsec.audit import parse_plan
 
     if data == "synthetic":
-        target = {"train": "sasrec", "settings": {**SMALL, "epochs": 8 if quick else 20}}
+        target = {"train": "sasrec", "settings": {**SMALL, "epochs": 10 if quick else 20}}
         attack: dict[str, Any] = {
             "policies": ["mixed"] if quick else ["random", "mixed"],
-            "calls": [400] if quick else [500, 2000, 5000],
+            "calls": [1000] if quick else [500, 2000, 5000],
             "seeds": [0] if quick else [0, 1],
             "length": 25,
             "sessions": 20,
-            "surrogate_settings": {**SMALL, "epochs": 8 if quick else 20},
+            "surrogate_settings": {**SMALL, "epochs": 15 if quick else 20},
         }
     else:
         target = {"train": "sasrec", "settings": {"epochs": 6} if quick else {}}

@@ -114,9 +114,10 @@ def _run(arguments: list[str]) -> int:
     return EXIT_OK
 
 
-def _usage(error: typer.TyperException) -> UsageError:
+def _usage(error: typer.TyperException, words: list[str]) -> UsageError:
     context: Any = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "recsec"
+    called = [word for word in words[:1] if word in COMMANDS]
+    path = " ".join(["recsec", *called]) if context is None else context.command_path
     message = " ".join(error.format_message().split()) or "no command given"
     return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"{path} --help")
 
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if settings().debug:
                 traceback.print_exc()
         except typer.TyperException as error:
-            failure = _usage(error)
+            failure = _usage(error, words)
         except typer.Abort:
             return EXIT_INTERRUPTED
         except Exception as error:  # the last line of defense: no traceback reaches a user

@@ -71,14 +71,21 @@ def resumable(command: str) -> None:
     configure(resume=command)
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to ``main``: rich would exit 1, a gate's verdict."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """The console of results: stdout. 80 columns where there is no terminal."""
-    return Console(highlight=False, emoji=False)
+    return _Console(highlight=False, emoji=False)
 
 
 def _talk() -> Console:
     """The console of talk: stderr, and the one that shows progress while there is any."""
-    return _live.get() or Console(stderr=True, highlight=False, emoji=False)
+    return _live.get() or _Console(stderr=True, highlight=False, emoji=False)
 
 
 def note(text: str) -> None:

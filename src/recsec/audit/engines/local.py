@@ -43,6 +43,19 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that start here never hear Ctrl-C, not even while they import."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @dataclass
 class _Pool:
     """Running workers.
@@ -122,7 +135,8 @@ class LocalEngine:
         if self._pool is None:
             self._pool = _Pool.start(self.workers, self.threads)
         pool = self._pool
-        futures = {_submit(pool.executor, task): task for task in tasks}
+        with _interrupts_ignored():
+            futures = {_submit(pool.executor, task): task for task in tasks}
         pending = set(futures)
         try:
             while pending:
@@ -166,7 +180,7 @@ def _outcome(future: Future[Result], task: Task) -> Result:
 def _begin(threads: int, talk: SimpleQueue[Said], alive: Connection) -> None:
     """Prepare a worker: its threads, its voice, and its end."""
     global _talk  # noqa: PLW0603 - one per worker process, set once
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     _talk = talk
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
