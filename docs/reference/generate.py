@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import io
 import os
 import sys
@@ -68,7 +69,7 @@ def error_page() -> str:
     """The error tree, from the docstring of ``recsec.errors``."""
     from recsec import errors
 
-    tree = (errors.__doc__ or "").strip()
+    tree = inspect.cleandoc(errors.__doc__ or "")
     return "\n".join(
         [
             NOTE,

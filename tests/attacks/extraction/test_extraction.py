@@ -26,9 +26,7 @@ class Planted(Recommender):
 
     def __init__(self) -> None:
         super().__init__(CATALOG, ModelConfig())
-        self.table = torch.randn(
-            ITEMS + 1, ITEMS + 1, generator=torch.Generator().manual_seed(0)
-        )
+        self.table = torch.randn(ITEMS + 1, ITEMS + 1, generator=torch.Generator().manual_seed(0))
 
     def scores(self, histories):
         lengths = (histories > 0).sum(axis=1)
