@@ -41,7 +41,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("target.model", "runs/x", ["either model", "or train"]),
         ("target.access", "scores", ["target.access = 'scores'", "'ids'"]),
         ("target.twins", -1, ["target.twins", "greater than or equal to 0"]),
-        ("target.twins.modle", "sasrec", ["target.twins.modle", "count, model, settings"]),
+        ("target.twins.kind", "sasrec", ["target.twins.kind", "count, model, settings"]),
         ("gate.moderate", 0.5, ["moderate = 0.5 is above high = 0.3"]),
         ("gate.fail_at", "low", ["gate.fail_at = 'low'", "'moderate', 'high' or 'never'"]),
         ("engin.workers", 2, ["no key 'engin'", "engine"]),

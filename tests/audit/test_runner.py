@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -134,6 +136,53 @@ def test_two_workers_report_what_one_reports(shop: Path, values: dict[str, Any])
     assert one.synthetic
     assert one.twin.seeds == (1,)
     assert one.target.fingerprint is not None
+
+
+class Api(BaseHTTPRequestHandler):
+    """The weak shop behind HTTP."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append(body.decode())
+        wish = json.loads(body)
+        ring = [(wish["history"][-1] + step) % 60 + 1 for step in range(60)]
+        best = [item for item in ring if item not in wish["history"]][: wish["k"]]
+        answer = json.dumps({"items": best}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_an_api_over_http(shop: Path, values: dict[str, Any]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        values["target"]["model"] = f"http://127.0.0.1:{server.server_port}/recommend?key=s3cret"
+        values["extraction"]["calls"] = 120
+        values["evaluation"]["users"] = 10
+        values["engine"]["workers"] = 2
+        try:
+            command = f"recsec audit --model '{values['target']['model']}'"
+            report = run_audit(parse_plan(values), "run", command=command)
+        finally:
+            server.shutdown()
+            thread.join()
+    check, owner, budget = 12, 10, 120
+    assert len(Api.asked) == check + owner + budget
+    assert [cell.status for cell in report.cells] == ["ok"]
+    assert report.target.description.startswith("An HTTP API")
+    assert report.target.fingerprint is None
+    assert report.protocol.users == 10
+    assert report.reproduce.command.endswith("/recommend'")
+    texts = [path for path in (shop / "run").rglob("*") if path.suffix in (".json", ".jsonl")]
+    for path in [*texts, shop / "run" / "report.html"]:
+        assert "s3cret" not in path.read_text()
 
 
 def test_words_and_targets_that_do_not_exist(shop: Path, values: dict[str, Any]) -> None:

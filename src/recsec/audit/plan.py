@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from recsec.errors import ConfigError
 from recsec.registry import registry
+from recsec.runs import digest
+from recsec.targets.http_config import public_url
 
 __all__ = [
     "EnginePlan",
@@ -181,14 +183,25 @@ class Plan(Section):
     engine: EnginePlan = Field(default_factory=EnginePlan)
     cost: CostPlan = Field(default_factory=CostPlan)
 
+    def public(self) -> Plan:
+        """The same plan without what an address may hide: user, password, query."""
+        model = self.target.model
+        if model is None or not model.startswith(("http://", "https://")):
+            return self
+        target = self.target.model_copy(update={"model": public_url(model)})
+        return self.model_copy(update={"target": target})
+
     def evidence(self) -> dict[str, Any]:
         """The part on which measurements depend, and so what a run directory belongs to.
 
         Thresholds, prices, the title and the number of workers may change between two runs of the
         same command: the finished work is then judged anew, and nothing is asked again.
         """
-        whole = self.model_dump(mode="json", exclude={"title", "gate", "cost"})
+        public = self.public()
+        whole = public.model_dump(mode="json", exclude={"title", "gate", "cost"})
         del whole["engine"]["workers"]
+        if public is not self:
+            whole["target"]["address"] = digest(self.target.model)
         return whole
 
 

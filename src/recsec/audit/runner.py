@@ -81,13 +81,20 @@ def run_audit(
         if announce is not None:
             finished = sum(run.done(cell.id) is not None for cell in grid.cells)
             announce(scope_of(plan, grid, finished=finished))
-        found = session.gather(split, command)
-        report = assemble(plan, grid, run, dataset, found, policy or gate_policy(plan.gate))
+        found = session.gather(split, _public_command(command, plan))
+        public = plan.public()
+        report = assemble(public, grid, run, dataset, found, policy or gate_policy(plan.gate))
         with run.timed("render"):
             run.write_json("report.json", report.model_dump(mode="json"))
             render(run.path)
         run.record("reported", level=report.verdict.level, passed=report.verdict.passed)
     return report
+
+
+def _public_command(command: str, plan: Plan) -> str:
+    """The command as typed, without what an address in it may hide."""
+    secret, shown = plan.target.model, plan.public().target.model
+    return command if secret is None or shown is None else command.replace(secret, shown)
 
 
 def _check_attacks(grid: Grid, plan: Plan) -> None:
