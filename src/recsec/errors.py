@@ -1,14 +1,14 @@
 """Every error that recsec raises on purpose.
 
-    RecsecError
-    ├── UsageError            exit 2   wrong words on the command line
-    │   └── ConfigError       exit 2   a plan, config or option that does not fit
-    ├── DataError             exit 3   data missing, broken or of an unknown layout
-    ├── CheckpointError       exit 3   a checkpoint missing, broken or of another version
-    ├── RunError              exit 3   a run directory that is busy, broken or another plan's
-    ├── TargetError           exit 3   the recommender under attack failed or broke its contract
-    │   └── BudgetExhausted   exit 3   the meter refused a query: the budget is spent
-    └── EvidenceIncomplete    exit 4   cells of an audit could not be measured
+RecsecError
+├── UsageError            exit 2   wrong words on the command line
+│   └── ConfigError       exit 2   a plan, config or option that does not fit
+├── DataError             exit 3   data missing, broken or of an unknown layout
+├── CheckpointError       exit 3   a checkpoint missing, broken or of another version
+├── RunError              exit 3   a run directory that is busy, broken or another plan's
+├── TargetError           exit 3   the recommender under attack failed or broke its contract
+│   └── BudgetExhausted   exit 3   the meter refused a query: the budget is spent
+└── EvidenceIncomplete    exit 4   cells of an audit could not be measured
 """
 
 from __future__ import annotations
