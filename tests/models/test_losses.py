@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.models import losses
-from recsec.models.losses import catalog_loss
+from recsec.models.losses import catalog_loss, history_of
 
 
 @pytest.fixture
@@ -52,7 +52,8 @@ def test_weighted_lists_and_excluded_items(problem, with_history):
     if with_history:
         seen = torch.randint(0, 31, (20, 6), generator=torch.Generator().manual_seed(1))
         seen[(seen[:, :, None] == targets[:, None, :]).any(dim=2)] = 0
-    ours = catalog_loss(hidden, items, targets, weights, seen=seen)
+    by_part = None if seen is None else seen.__getitem__
+    ours = catalog_loss(hidden, items, targets, weights, seen=by_part)
     theirs = plain(hidden, items, targets, weights, seen)
     torch.testing.assert_close(ours, theirs)
     for a, b in zip(gradients(ours, hidden, items), gradients(theirs, hidden, items), strict=True):
@@ -79,3 +80,15 @@ def test_bfloat16_is_close(problem):
     for a, b in zip(gradients(rough, hidden, items), gradients(exact, hidden, items), strict=True):
         cosine = F.cosine_similarity(a.flatten(), b.flatten(), dim=0)
         assert cosine > 0.999
+
+
+def test_a_token_has_seen_its_window_so_far_but_not_what_it_wants():
+    windows = torch.tensor([[5, 6, 5, 0], [7, 8, 9, 7]])
+    row, column = torch.tensor([0, 0, 1]), torch.tensor([0, 2, 3])
+    wanted = torch.tensor([[6], [5], [1]])
+    assert history_of(windows, row, column)(slice(1, 3)).tolist() == [[5, 6, 5, 0], [7, 8, 9, 7]]
+    assert history_of(windows, row, column, wanted)(slice(0, 3)).tolist() == [
+        [5, 0, 0, 0],
+        [0, 6, 0, 0],
+        [7, 8, 9, 7],
+    ]

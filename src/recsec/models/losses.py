@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Kernel", "catalog_loss", "cross_entropy"]
+__all__ = ["Kernel", "Seen", "catalog_loss", "cross_entropy", "history_of"]
 
 CHUNK = 512
 
@@ -24,6 +24,34 @@ Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 Sums the loss of C tokens and overwrites ``gradient`` with its derivative by ``logits``. Logits of
 -inf take no part: their gradient must be 0."""
+
+Seen: TypeAlias = Callable[[slice], Tensor]
+"""``seen(part) -> (C, L)``: for the tokens of a chunk, catalog indices filled up with 0.
+
+A function, because for all tokens at once these indices would be larger than the batch."""
+
+
+def history_of(
+    windows: Int[Tensor, "B L"],
+    row: Int[Tensor, " T"],
+    column: Int[Tensor, " T"],
+    wanted: Int[Tensor, "T 1"] | None = None,
+) -> Seen:
+    """What each token has seen: its window up to and including its own position.
+
+    Args:
+        windows: the batch.
+        row: the window of each token.
+        column: its position there.
+        wanted: an index per token that is left out, so that a repeated item can be a target.
+    """
+    places = torch.arange(windows.shape[1], device=windows.device)
+
+    def seen(part: slice) -> Tensor:
+        indices = windows[row[part]] * (places <= column[part, None])
+        return indices if wanted is None else indices.masked_fill_(indices == wanted[part], 0)
+
+    return seen
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, gradient: Tensor) -> Tensor:
@@ -49,7 +77,7 @@ class _CatalogLoss(torch.autograd.Function):
         items: Tensor,
         targets: Tensor,
         weights: Tensor,
-        seen: Tensor | None,
+        seen: Seen | None,
         kernel: Kernel,
         dtype: torch.dtype,
     ) -> Tensor:
@@ -67,7 +95,7 @@ class _CatalogLoss(torch.autograd.Function):
             torch.mm(x, table.T, out=logits)
             logits[:, 0] = float("-inf")
             if seen is not None:
-                logits.scatter_(1, seen[part], float("-inf"))
+                logits.scatter_(1, seen(part), float("-inf"))
             total += kernel(logits, targets[part], weights[part], gradient)
             grad_hidden[part] = gradient @ table
             grad_items += gradient.T @ x
@@ -86,7 +114,7 @@ def catalog_loss(
     targets: Int[Tensor, "T J"],
     weights: Float[Tensor, "T J"],
     *,
-    seen: Int[Tensor, "T L"] | None = None,
+    seen: Seen | None = None,
     kernel: Kernel = cross_entropy,
 ) -> Float[Tensor, ""]:
     """Sum over T tokens of a loss on the scores ``<hidden_t, items_n>`` of all items n >= 1.
@@ -101,8 +129,8 @@ def catalog_loss(
         items: output embeddings; row 0 is padding and takes no part.
         targets: catalog indices, J per token.
         weights: non-negative; their meaning is the kernel's.
-        seen: indices that take no part in a token's loss (its history, where lists exclude it);
-            filled up with 0. None of them may be a target of positive weight.
+        seen: indices that take no part in a token's loss, such as its history where lists exclude
+            it. None of them may be a target of positive weight.
         kernel: the loss.
     """
     device = hidden.device.type

@@ -9,7 +9,7 @@ from torch import Tensor
 from recsec.data.sequences import Batch, Split
 from recsec.metrics import hits, ndcg, target_ranks
 from recsec.models.base import mask_history
-from recsec.models.losses import catalog_loss
+from recsec.models.losses import catalog_loss, history_of
 from recsec.models.neural import NeuralRecommender
 from recsec.models.trainer import Objective
 from recsec.models.windows import cut_windows, gather_windows, length_buckets
@@ -22,6 +22,9 @@ VALIDATION_USERS = 2048
 
 class NextItem(Objective):
     """Full-softmax cross-entropy of each item given those before it; validated by NDCG@10.
+
+    The softmax leaves out what the window has seen so far, as the lists do that are served: the
+    model need not learn to suppress it. An item that does come again stays a target.
 
     Validation ranks the whole catalog for the validation item of at most 2,048 users, evenly
     spaced (all of them where there are fewer).
@@ -44,12 +47,13 @@ class NextItem(Objective):
         """Mean loss over the positions that have a next item."""
         table = self.model.item_table()
         windows = torch.from_numpy(batch).to(table.device)
-        targets = windows[:, 1:]
-        real = targets > 0
-        encoded = self.model.hidden(windows[:, :-1])[real]
-        wanted = targets[real][:, None]
+        inputs, targets = windows[:, :-1], windows[:, 1:]
+        row, column = (targets > 0).nonzero(as_tuple=True)
+        wanted = targets[row, column][:, None]
         weights = torch.ones_like(wanted, dtype=torch.float32)
-        return catalog_loss(encoded, table, wanted, weights) / len(wanted)
+        seen = history_of(inputs, row, column, wanted)
+        encoded = self.model.hidden(inputs)[row, column]
+        return catalog_loss(encoded, table, wanted, weights, seen=seen) / len(wanted)
 
     def validate(self) -> dict[str, float]:
         """``ndcg@10`` and ``hr@10`` of the validation items, history excluded.

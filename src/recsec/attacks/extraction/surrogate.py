@@ -15,7 +15,7 @@ from recsec.errors import ConfigError
 from recsec.metrics import agreement
 from recsec.models import Recommender, Training, load
 from recsec.models.checkpoint import save_checkpoint
-from recsec.models.losses import catalog_loss
+from recsec.models.losses import catalog_loss, history_of
 from recsec.models.neural import NeuralConfig, NeuralRecommender
 from recsec.models.trainer import Objective, fit
 from recsec.models.windows import gather_windows, length_buckets
@@ -88,8 +88,7 @@ class Distillation(Objective):
         row, column, lists = row[asked], column[asked], lists[asked]
         hidden = self.model.hidden(items)[row, column]
         weights = self.weights.to(table.device) * (lists > 0)
-        before = torch.arange(items.shape[1], device=table.device) <= column[:, None]
-        seen = items[row] * before
+        seen = history_of(items, row, column)
         total = catalog_loss(hidden, table, lists, weights, seen=seen, kernel=self.kernel)
         return total / max(1, len(lists))
 
