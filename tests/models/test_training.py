@@ -167,3 +167,16 @@ def test_nobody_else_may_train_in_the_same_folder(chain, tmp_path):
         pytest.raises(CheckpointError, match="another process"),
     ):
         train("popularity", chain, training=Training(out=tmp_path))
+
+
+def test_two_processes_train_one_model_together(tmp_path):
+    text = SCRIPT.format(path=[str(Path(__file__).parent)], fast={**FAST, "epochs": 4})
+    script = tmp_path / "train.py"
+    script.write_text(text)
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    out = tmp_path / "model"
+    subprocess.run([sys.executable, "-m", *launcher, str(script), str(out)], check=True)
+    history = json.loads((out / "history.json").read_text())
+    assert len(history) == 4
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert load(out).name == "sasrec"

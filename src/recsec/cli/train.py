@@ -91,6 +91,8 @@ def run(
             training=training,
             data={"name": dataset.name, "fingerprint": dataset.fingerprint},
         )
+        if not models.is_first_process():
+            return
         metrics, protocol = validation(trained, split, seed=seed, report=report)
     result = {
         "model": model,

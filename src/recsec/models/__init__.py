@@ -14,7 +14,7 @@ from recsec.models.markov import Markov, MarkovConfig
 from recsec.models.meanpool import MeanPool, MeanPoolConfig
 from recsec.models.popularity import Popularity, PopularityConfig
 from recsec.models.sasrec import SasRec, SasRecConfig
-from recsec.models.training import train
+from recsec.models.training import is_first_process, train
 
 __all__ = [
     "Incremental",
@@ -30,6 +30,7 @@ __all__ = [
     "SasRec",
     "SasRecConfig",
     "Training",
+    "is_first_process",
     "load",
     "mask_history",
     "read_config",

@@ -29,7 +29,7 @@ from recsec.models.neural import NeuralConfig
 from recsec.rng import Streams
 from recsec.runs import atomic_write_text
 
-__all__ = ["Objective", "fit", "resolve_precision"]
+__all__ = ["Objective", "fit", "resolve_precision", "uses_cpu"]
 
 GRADIENT_NORM = 5.0
 
@@ -73,6 +73,14 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         found = torch.cpu.get_capabilities()
         fast = bool(found.get("avx512_bf16") or found.get("amx_bf16"))
     return torch.bfloat16 if fast or precision == "bfloat16" else torch.float32
+
+
+def uses_cpu(device: str) -> bool:
+    """Whether training happens on the CPU: asked for, or nothing else is there.
+
+    accelerate has to be told, or several processes on a CPU do not find each other.
+    """
+    return device == "cpu" or not torch.accelerator.is_available()
 
 
 def learning_rate(step: int, total: int, config: NeuralConfig) -> float:
@@ -162,7 +170,7 @@ class _Run:
     ) -> None:
         self.objective, self.config, self.streams = objective, config, streams
         self.training = training
-        self.accelerator = cast("Any", Accelerator(cpu=training.device == "cpu"))
+        self.accelerator = cast("Any", Accelerator(cpu=uses_cpu(training.device)))
         self.place: torch.device = self.accelerator.device
         if training.device not in ("auto", self.place.type):
             raise ConfigError(

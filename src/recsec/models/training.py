@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import PartialState
 from filelock import FileLock, Timeout
 
 from recsec import __version__
@@ -13,10 +16,11 @@ from recsec.data.sequences import Split
 from recsec.errors import CheckpointError
 from recsec.models.base import ModelConfig, Recommender, Training
 from recsec.models.checkpoint import load, read_config, save_checkpoint
+from recsec.models.trainer import uses_cpu
 from recsec.registry import registry
 from recsec.runs import atomic_write_json
 
-__all__ = ["train"]
+__all__ = ["is_first_process", "train"]
 
 
 def train(
@@ -54,17 +58,26 @@ def train(
         "snapshots": how.snapshots,
     }
     how.out.mkdir(parents=True, exist_ok=True)
+    first = is_first_process()
     try:
-        with FileLock(how.out / ".lock", timeout=0):
-            if not _claim(how.out, recipe):
+        with FileLock(how.out / ".lock", timeout=0) if first else nullcontext():
+            with PartialState(cpu=uses_cpu(how.device)).main_process_first():
+                to_do = _claim(how.out, recipe)
+            if not to_do:
                 return load(how.out)
             model = kind.fit(split, chosen, seed=seed, training=how)
             versions = {"recsec": __version__, "torch": torch.__version__}
             facts = {**recipe, "versions": versions, "threads": torch.get_num_threads()}
-            save_checkpoint(model, how.out, facts)
+            if first:
+                save_checkpoint(model, how.out, facts)
     except Timeout as error:
         raise CheckpointError(f"another process is training in {how.out}") from error
     return model
+
+
+def is_first_process() -> bool:
+    """False in the further processes of a distributed launch: they neither write nor speak."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _claim(folder: Path, recipe: dict[str, Any]) -> bool:
