@@ -23,12 +23,15 @@ NEGATIVE_MARGIN = 1.5
 
 
 def rank_weights(k: int, *, device: torch.device | None = None) -> Float[Tensor, " K"]:
-    """``w_j`` proportional to ``1 / log2(j + 1)`` for rank j = 1..K, summing to 1.
+    """``w_j`` proportional to ``1 / j`` for rank j = 1..K, summing to 1.
+
+    The discount of NDCG, ``1 / log2(j + 1)``, is flatter and spends most of a long list's weight on
+    its tail: with it, 50,000 calls at k = 100 on ML-1M bought Agr@10 0.44 instead of 0.49.
 
     >>> [round(w, 3) for w in rank_weights(3).tolist()]
-    [0.469, 0.296, 0.235]
+    [0.545, 0.273, 0.182]
     """
-    weights = 1 / torch.log2(torch.arange(2, k + 2, dtype=torch.float32, device=device))
+    weights = 1 / torch.arange(1, k + 1, dtype=torch.float32, device=device)
     return weights / weights.sum()
 
 

@@ -13,9 +13,9 @@ from recsec.attacks.extraction.distill import KERNELS, Loss, rank_weights
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
 from recsec.metrics import agreement
-from recsec.models import Recommender, Training, load
+from recsec.models import Recommender, Training, load, top_k
 from recsec.models.checkpoint import save_checkpoint
-from recsec.models.losses import catalog_loss, history_of
+from recsec.models.losses import Seen, catalog_loss, history_of
 from recsec.models.neural import NeuralConfig, NeuralRecommender
 from recsec.models.trainer import Objective, fit
 from recsec.models.windows import gather_windows, length_buckets
@@ -49,27 +49,31 @@ class Distillation(Objective):
         self.kernel = KERNELS[loss]
         self.weights = rank_weights(chains.answers.shape[1])
         self.k = min(10, chains.answers.shape[1])
-        length = model.config.max_length
         spans = np.stack([chains.offsets[:-1], chains.offsets[1:]], axis=1)
         order = rng.permutation(len(spans))
-        held = order[: max(1, round(HELD_OUT * len(spans)))] if len(spans) > 1 else order
-        self.held_out = self._sample(spans[held], rng)
-        kept = spans if len(spans) == 1 else np.delete(spans, held, axis=0)
-        pieces = -(-(kept[:, 1] - kept[:, 0]) // length)
-        place = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
-        start = np.repeat(kept[:, 0], pieces) + length * place
-        end = np.minimum(start + length, np.repeat(kept[:, 1], pieces))
-        self.windows = np.stack([start, end], axis=1)
+        held = order[: max(1, round(HELD_OUT * len(spans)))]
+        self.windows = self._cut(spans if len(spans) == 1 else np.delete(spans, held, axis=0))
+        enough = 1 + np.searchsorted(np.diff(spans[held]).cumsum(), VALIDATION_CALLS)
+        self.held_out = self._cut(spans[held[:enough]])
 
-    def _sample(self, spans: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Histories and answers of some held-out calls."""
-        ends = np.concatenate([np.arange(start, end) for start, end in spans])
-        starts = np.repeat(spans[:, 0], spans[:, 1] - spans[:, 0])
-        asked = np.flatnonzero(self.chains.answers[ends, 0] > 0)
-        chosen = rng.permutation(asked)[:VALIDATION_CALLS]
-        windows = np.stack([starts[chosen], ends[chosen] + 1], axis=1)
-        lists = self.chains.answers[ends[chosen], : self.k].astype(np.int64)
-        return gather_windows(self.chains.items, windows), lists
+    def _cut(self, spans: IntArray) -> IntArray:
+        """Sessions ``(S, 2)`` in windows ``(W, 2)`` that fit the model."""
+        length = self.model.config.max_length
+        pieces = -(-(spans[:, 1] - spans[:, 0]) // length)
+        place = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
+        start = np.repeat(spans[:, 0], pieces) + length * place
+        return np.stack([start, np.minimum(start + length, np.repeat(spans[:, 1], pieces))], axis=1)
+
+    def _encode(self, windows: IntArray) -> tuple[Tensor, Tensor, Seen]:
+        """For the calls in ``windows``: representations, answers ``(T, K)``, and the histories."""
+        device = self.model.item_table().device
+        items = torch.from_numpy(gather_windows(self.chains.items, windows)).to(device)
+        row, column = (items > 0).nonzero(as_tuple=True)
+        flat = windows[row.cpu().numpy(), 0] + column.cpu().numpy()
+        lists = torch.from_numpy(self.chains.answers[flat]).long().to(device)
+        asked = lists[:, 0] > 0
+        row, column = row[asked], column[asked]
+        return self.model.hidden(items)[row, column], lists[asked], history_of(items, row, column)
 
     def epoch(self, rng: np.random.Generator) -> list[IntArray]:
         """Windows ``(B, 2)`` of sessions, in batches of similar length."""
@@ -79,29 +83,26 @@ class Distillation(Objective):
 
     def forward(self, batch: IntArray) -> Tensor:
         """Mean loss over the calls of a batch."""
+        hidden, lists, seen = self._encode(batch)
+        weights = self.weights.to(lists.device) * (lists > 0)
         table = self.model.item_table()
-        items = torch.from_numpy(gather_windows(self.chains.items, batch)).to(table.device)
-        row, column = (items > 0).nonzero(as_tuple=True)
-        flat = torch.from_numpy(batch[:, 0]).to(table.device)[row] + column
-        lists = torch.from_numpy(self.chains.answers[flat.cpu().numpy()]).long().to(table.device)
-        asked = lists[:, 0] > 0
-        row, column, lists = row[asked], column[asked], lists[asked]
-        hidden = self.model.hidden(items)[row, column]
-        weights = self.weights.to(table.device) * (lists > 0)
-        seen = history_of(items, row, column)
         total = catalog_loss(hidden, table, lists, weights, seen=seen, kernel=self.kernel)
         return total / max(1, len(lists))
 
+    @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Agreement with the held-out lists, history excluded."""
-        histories, lists = self.held_out
-        answers = [
-            self.model.top_k(histories[start : start + 256], self.k)
-            for start in range(0, len(histories), 256)
-        ]
-        if not answers:
+        """Agreement with the lists of held-out sessions, history excluded."""
+        hidden, lists, seen = self._encode(self.held_out)
+        found = []
+        for start in range(0, len(lists), 512):
+            part = slice(start, start + 512)
+            scores = self.model.scores_of(hidden[part].float())
+            scores.scatter_(1, seen(part).cpu(), float("-inf"))
+            found.append(top_k(scores, self.k).numpy())
+        if not found:
             return {"agreement": 0.0}
-        return {f"agr@{self.k}": float(agreement(np.concatenate(answers), lists, self.k).mean())}
+        wanted = lists[:, : self.k].cpu().numpy()
+        return {f"agr@{self.k}": float(agreement(np.concatenate(found), wanted, self.k).mean())}
 
 
 def surrogate_config(config: ExtractionConfig, *, calls: int) -> NeuralConfig:
@@ -121,9 +122,10 @@ def surrogate_config(config: ExtractionConfig, *, calls: int) -> NeuralConfig:
             hint="choose sasrec or meanpool",
         )
     windows = calls / config.length
+    epochs = int(np.clip(1_500_000 / calls, 3, 80))
     derived = {
-        "batch_size": int(np.clip(windows / 60, 4, 32)),
-        "epochs": int(np.clip(2_000_000 / calls, 5, 80)),
+        "batch_size": int(np.clip(windows * epochs / 2500, 4, 32)),
+        "epochs": epochs,
         "dropout": 0.1,
         "item_dropout": 0.0,
         "weight_decay": 0.01,
