@@ -1,4 +1,4 @@
-"""A planted chain: item i is mostly followed by a fixed successor."""
+"""A planted chain: item i is mostly followed by a fixed successor; short walks, few repeats."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences, Split, leave_one_out
 
-ITEMS = 40
+ITEMS = 60
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +17,12 @@ def successor() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def chain(successor: np.ndarray) -> Split:
-    """250 users who walk the planted chain."""
+    """500 users who walk the planted chain."""
     rng = np.random.default_rng(4)
     rows = []
-    for _ in range(250):
+    for _ in range(500):
         row = [int(rng.integers(1, ITEMS + 1))]
-        while len(row) < rng.integers(8, 40):
+        while len(row) < rng.integers(6, 16):
             follow = rng.random() < 0.85
             row.append(int(successor[row[-1]] if follow else rng.integers(1, ITEMS + 1)))
         rows.append(row)

@@ -15,7 +15,7 @@ from recsec.targets import Budget, LocalTarget, MeteredTarget
 
 ITEMS = 50
 CATALOG = Catalog.from_ids(list(range(1, ITEMS + 1)))
-SMALL = {"embedding_dim": 32, "max_length": 12, "epochs": 15, "batch_size": 8, "lr": 5e-3}
+SMALL = {"embedding_dim": 32, "max_length": 12, "epochs": 30, "batch_size": 8, "lr": 5e-3}
 
 
 class Planted(Recommender):
