@@ -18,6 +18,7 @@ class MeanPoolConfig(NeuralConfig):
 
     embedding_dim: int = 256
     dropout: float = 0.1
+    epochs: int = 10
 
 
 class MeanPool(NeuralRecommender):
