@@ -76,7 +76,7 @@ def findings(
                 title="The copy is closer to the target than an independently trained model",
                 severity="info",
                 evidence=f"{_row(beyond)}; twin: {_number(twin.metrics or {}, 'agr@10')}",
-                advice="Agreement on this level is evidence of copying, not of similar data.",
+                advice="Closer than an independent model; agreement alone proves no theft.",
             )
         )
     order = ("high", "moderate", "low", "info")

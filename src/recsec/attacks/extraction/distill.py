@@ -26,7 +26,7 @@ def rank_weights(k: int, *, device: torch.device | None = None) -> Float[Tensor,
     """``w_j`` proportional to ``1 / j`` for rank j = 1..K, summing to 1.
 
     The discount of NDCG, ``1 / log2(j + 1)``, is flatter and spends most of a long list's weight on
-    its tail: with it, 50,000 calls at k = 100 on ML-1M bought Agr@10 0.44 instead of 0.49.
+    its tail; in a pilot on ML-1M with k = 100 it bought less agreement for the same calls.
 
     >>> [round(w, 3) for w in rank_weights(3).tolist()]
     [0.545, 0.273, 0.182]
