@@ -1,6 +1,7 @@
 # Two commands for users (demo, test), two more for people who change the code (check, bench).
 PYTHON ?= python3
 VENV ?= .venv
+PYTEST_ARGS ?= -n 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 

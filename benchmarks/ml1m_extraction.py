@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = ("agr@10", "agr@1", "rbo", "lift", "hr_ratio")
-KEPT = ("protocol", "target_quality", "floor", "twin", "rows", "published", "verdict", "reproduce")
+KEPT = ("protocol", "target_quality", "floor", "twin", "rows", "published", "verdict")
 
 
 def cell(metrics: dict[str, Any], name: str) -> str:
@@ -65,10 +65,12 @@ def main() -> None:
         sys.exit(done.returncode)
     report = json.loads((arguments.out / "report.json").read_text())
     name = Path(__file__).parent / "results" / arguments.plan.stem
-    kept = {key: report[key] for key in ("title", *KEPT)}
+    part = report["extraction"]
+    kept = {key: report[key] for key in ("title", "reproduce")}
+    kept |= {key: part[key] for key in KEPT}
     name.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
-    name.with_suffix(".txt").write_text(table(report))
-    print(table(report))
+    name.with_suffix(".txt").write_text(table(kept))
+    print(table(kept))
 
 
 if __name__ == "__main__":

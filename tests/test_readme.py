@@ -35,7 +35,7 @@ def command_lines(page: Path) -> list[str]:
 
 def test_the_tour_runs(tmp_path: Path) -> None:
     """As a new user would: line by line, in one folder, with recsec on the path."""
-    assert len(TOUR) == 6
+    assert len(TOUR) == 9
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for line in TOUR:
         if line in ELSEWHERE:
@@ -64,6 +64,8 @@ def test_commands_in_the_pages_exist_with_these_options(page: Path) -> None:
         command = load_command(name)
         if words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]
+        elif hasattr(command, "default"):
+            command = command.commands[command.default]
         known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         used = {word.split("=")[0] for word in words if word.startswith("--")}
         assert used <= known, line

@@ -15,7 +15,16 @@ from recsec.errors import ConfigError
 
 __all__ = ["KINDS", "Registry", "registry"]
 
-KINDS = ("models", "policies")
+KINDS = (
+    "attacks",
+    "detectors",
+    "encoders",
+    "guards",
+    "hardenings",
+    "models",
+    "policies",
+    "screens",
+)
 
 
 @dataclass(frozen=True)

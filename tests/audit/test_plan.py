@@ -56,7 +56,9 @@ def test_what_does_not_fit_is_named(path: str, value: Any, words: list[str]) -> 
 
 
 def test_what_is_missing_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"'target' is missing.*'extraction' is missing"):
+    with pytest.raises(
+        ConfigError, match=r"nothing to attack: give \[target\], \[visual\] or both"
+    ):
         parse_plan({})
 
 
@@ -88,10 +90,12 @@ def test_thresholds_prices_and_workers_do_not_belong_to_the_evidence() -> None:
 
 
 def test_the_written_plan_is_the_example_and_holds_every_key() -> None:
-    assert (EXAMPLES / "extract-synthetic.toml").read_text() == template()
+    assert (EXAMPLES / "both-synthetic.toml").read_text() == template()
     plan = parse_plan(tomllib.loads(template()))
     text = template()
-    for section in (plan.target, plan.extraction[0], plan.evaluation, plan.gate, plan.engine):
+    sections = (plan.target, plan.extraction[0], plan.evaluation, plan.gate, plan.engine)
+    photos = (plan.visual, *plan.visual.models[:1], plan.evasion[0], plan.gate.evasion)
+    for section in (*sections, *photos):
         for key in type(section).model_fields:
             assert key in text
     assert len(expand(plan).cells) == 12

@@ -28,14 +28,14 @@ def test_a_planted_weakness_is_found_and_everything_is_kept(finished: Path) -> N
     report = read_report(finished / "run")
     assert report.verdict.level == "high"
     assert exit_code(report.verdict) == 1
-    best = report.rows[1].metrics
+    best = report.extraction.rows[1].metrics
     assert best["agr@10"].value is not None
     assert best["agr@10"].value > 0.8
-    assert report.rows[0].metrics["lift"].value < best["lift"].value  # type: ignore[operator]
+    assert report.extraction.rows[0].metrics["lift"].value < best["lift"].value  # type: ignore[operator]
     assert set(best) >= {"agr@1", "agr@10", "rbo", "tau", "hr@10", "lift", "hr_ratio"}
-    assert report.floor.metrics["agr@10"].value < 0.5  # type: ignore[operator]
-    assert report.twin.metrics is None
-    assert report.twin.reason == "the plan asks for none"
+    assert report.extraction.floor.metrics["agr@10"].value < 0.5  # type: ignore[operator]
+    assert report.extraction.twin.metrics is None
+    assert report.extraction.twin.reason == "the plan asks for none"
     run = finished / "run"
     for name in ("report.html", "junit.xml", "sarif.json", "timings.json"):
         assert (run / name).stat().st_size > 0
@@ -43,13 +43,13 @@ def test_a_planted_weakness_is_found_and_everything_is_kept(finished: Path) -> N
     assert len(Transcript.open(run / "transcript" / "mixed-k10-s0", catalog)) == 1000
     kept = pl.read_parquet(run / "answers" / "mixed-k10-c1000-s0.parquet")
     assert kept.columns == ["user", "rank", "list"]
-    assert len(kept) == report.protocol.users == 80
+    assert len(kept) == report.extraction.protocol.users == 80
 
 
 def test_examples_count_what_both_lists_share(finished: Path) -> None:
     report = read_report(finished / "run")
-    assert len(report.examples) == 3
-    for example in report.examples:
+    assert len(report.extraction.examples) == 3
+    for example in report.extraction.examples:
         both = {item.id for item in example.target} & {item.id for item in example.surrogate}
         assert example.shared == len(both)
         assert len(example.target) == 10
@@ -77,7 +77,7 @@ def test_what_will_happen_is_told_first(shop: Path, values: dict[str, Any]) -> N
 def test_a_target_of_pure_noise_cannot_be_copied(shop: Path, values: dict[str, Any]) -> None:
     values["target"]["model"] = "callable:planted_shop:noise"
     report = audit(values)
-    lift = report.rows[1].metrics["lift"]
+    lift = report.extraction.rows[1].metrics["lift"]
     assert lift.value is not None
     assert abs(lift.value) < 0.08
     assert report.verdict.level == "low"
@@ -90,11 +90,11 @@ def test_a_target_that_fails_in_the_middle_is_no_evidence_of_safety(
     values["target"]["model"] = "callable:planted_shop:dying"
     values["evaluation"]["users"] = 20
     report = audit(values)
-    assert [cell.status for cell in report.cells] == ["error", "error"]
-    assert "the shop is closed" in str(report.cells[0].error)
+    assert [cell.status for cell in report.extraction.cells] == ["error", "error"]
+    assert "the shop is closed" in str(report.extraction.cells[0].error)
     assert (report.verdict.level, report.verdict.passed) == ("incomplete", False)
     assert exit_code(report.verdict) == 4
-    assert [row.missing for row in report.rows] == [1, 1]
+    assert [row.missing for row in report.extraction.rows] == [1, 1]
     (shop / "planted_shop.py").write_text(
         (shop / "planted_shop.py").read_text().replace("== 15", "== 999")
     )
@@ -112,7 +112,7 @@ def test_thresholds_may_change_without_a_new_query(finished: Path, values: dict[
     assert (first.verdict.level, second.verdict.level) == ("high", "moderate")
     strict = gate_policy(GatePlan(high=0.2), source="strict.toml")
     assert audit(values, policy=strict).policy.source == "strict.toml"
-    assert first.rows == second.rows
+    assert first.extraction.rows == second.extraction.rows
     values["extraction"]["calls"] = [300]
     with pytest.raises(RunError, match=r"differ in extraction"):
         audit(values)
@@ -134,8 +134,8 @@ def test_two_workers_report_what_one_reports(shop: Path, values: dict[str, Any])
         shop / "two" / "report.json"
     ).read_bytes()
     assert one.synthetic
-    assert one.twin.seeds == (1,)
-    assert one.target.fingerprint is not None
+    assert one.extraction.twin.seeds == (1,)
+    assert one.extraction.target.fingerprint is not None
 
 
 class Api(BaseHTTPRequestHandler):
@@ -175,10 +175,10 @@ def test_an_api_over_http(shop: Path, values: dict[str, Any]) -> None:
             thread.join()
     check, owner, budget = 12, 10, 120
     assert len(Api.asked) == check + owner + budget
-    assert [cell.status for cell in report.cells] == ["ok"]
-    assert report.target.description.startswith("An HTTP API")
-    assert report.target.fingerprint is None
-    assert report.protocol.users == 10
+    assert [cell.status for cell in report.extraction.cells] == ["ok"]
+    assert report.extraction.target.description.startswith("An HTTP API")
+    assert report.extraction.target.fingerprint is None
+    assert report.extraction.protocol.users == 10
     assert report.reproduce.command.endswith("/recommend'")
     texts = [path for path in (shop / "run").rglob("*") if path.suffix in (".json", ".jsonl")]
     for path in [*texts, shop / "run" / "report.html"]:

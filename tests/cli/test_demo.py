@@ -60,6 +60,7 @@ def test_the_plans_fit(data: str, quick: bool) -> None:
     plan = demo.demo_plan(data, quick=quick)
     assert plan.target.train == "sasrec"
     assert plan.target.twins.count == 1
+    assert (plan.visual is not None) == (data == "synthetic")
 
 
 @pytest.mark.slow
@@ -73,8 +74,11 @@ def test_a_quick_demo_ends_with_three_lines(
     streams = capsys.readouterr()
     found, report, step = streams.out.splitlines()
     assert found.startswith("found (synthetic data): With 1,000 calls")
+    assert "photos enter the first 10 neighbors" in found
     assert report == f"report: {tmp_path / 'recsec-demo-quick' / 'report.html'}"
     assert step == "next: recsec data get ml-1m && recsec demo --data ml-1m --quick"
     assert "The data is synthetic" in streams.err
     written = json.loads((tmp_path / "recsec-demo-quick" / "report.json").read_text())
     assert written["synthetic"] is True
+    assert written["extraction"]["data"]["synthetic"] is True
+    assert written["evasion"]["data"]["synthetic"] is True

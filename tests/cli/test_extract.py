@@ -42,7 +42,10 @@ def test_flat_metrics_with_floor_twin_and_protocol(
     said = capsys.readouterr()
     assert "1 cells are finished already" in said.err
     assert "lift" in said.out
-    assert json.loads(before)["rows"] == json.loads((out / "report.json").read_bytes())["rows"]
+    assert (
+        json.loads(before)["extraction"]
+        == json.loads((out / "report.json").read_bytes())["extraction"]
+    )
     assert main(words(model, small_data, out)) == 3
     assert "another plan" in capsys.readouterr().err
 
@@ -96,3 +99,28 @@ def test_a_target_that_dies_is_exit_3_and_goes_on_later(
     found = json.loads(capsys.readouterr().out)
     assert found["twin"] is None
     assert "only answers" in found["twin_reason"]
+
+
+def test_a_thief_who_adapts_and_knows_some_users(
+    tmp_path: Path, checkpoints: Path, small_data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    command = words(checkpoints / "markov", small_data, out, "--twins", "0", "--json")
+    more = ["--set", "leak=0.2", "--adaptive", "set-only,human-like,accounts=4,benign=0.3"]
+    assert main([*command, *more]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accounts"] == 4
+    assert found["calls"]["value"] == 120
+    assert "leak=0.2 +set-only +human-like" in found["policy"]
+    report = json.loads((out / "report.json").read_bytes())["extraction"]
+    assert "model trained on them alone" in report["floor"]["description"]
+    users = report["data"]["users"]
+    assert report["protocol"]["users"] == users - round(0.2 * users)
+
+
+def test_switches_that_mean_nothing_are_refused(
+    tmp_path: Path, checkpoints: Path, small_data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = words(checkpoints / "markov", small_data, tmp_path / "run", "--adaptive", "clever")
+    assert main(command) == 2
+    assert "clever" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 
 from recsec import registry
 from recsec.cli.main import main
+from recsec.registry import KINDS
 
 
 def test_models_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,4 +39,4 @@ def test_a_broken_plugin_is_named_and_skipped(
 
 def test_an_unknown_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "wheels"]) == 2
-    assert "known: models, policies" in capsys.readouterr().err
+    assert f"known: {', '.join(KINDS)}" in capsys.readouterr().err

@@ -30,7 +30,7 @@ def hit_rate(model, split) -> float:
     return float(hits(np.concatenate(found), 1).mean())
 
 
-@pytest.mark.parametrize("name", ["sasrec", "markov"])
+@pytest.mark.parametrize("name", ["markov", "narm", "sasrec"])
 def test_order_aware_models_find_the_planted_chain(name, chain):
     kind = registry("models").get(name)
     config = MarkovConfig(reach=1) if name == "markov" else kind.config_class(**FAST)

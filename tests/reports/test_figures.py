@@ -3,52 +3,38 @@
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree as ET
 
 import pytest
+from pages import pointed, texts
 from report_example import example_report, fidelity, history
 
-from recsec.reports import Report
+from recsec.reports import Extraction
 from recsec.reports.figures.extraction import fidelity_curve, series_of
 from recsec.reports.figures.style import DASHES, MARKERS, OKABE_ITO, keep_apart
 from recsec.reports.figures.training import loss_curve, metric_curve
 from recsec.reports.training import Epoch
 
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def texts(svg: str) -> list[str]:
-    return ["".join(node.itertext()).strip() for node in ET.fromstring(svg).iter(f"{SVG}text")]
-
-
-def pointed(svg: str) -> dict[str, str]:
-    found = {}
-    for node in ET.fromstring(svg).iter(f"{SVG}g"):
-        if "data-json" in node.attrib:
-            found[node.attrib["data-json"]] = "".join(node.itertext()).strip()
-    return found
-
 
 def test_text_is_text_and_floor_and_twin_are_named() -> None:
-    words = texts(fidelity_curve(example_report(), 10))
+    words = texts(fidelity_curve(example_report().extraction, 10))
     for word in ("mixed", "random", "floor", "twin", "Agr@10", "1,000,000"):
         assert word in words
 
 
 def test_every_number_on_an_axis_points_into_the_report() -> None:
-    report = example_report()
+    report = example_report().extraction
     svg = fidelity_curve(report, 100)
     marks = pointed(svg)
     numbers = [text for text in texts(svg) if re.fullmatch(r"[\d.,]+", text)]
     assert sorted(numbers) == sorted(marks.values())
     for where, text in marks.items():
-        kind, index, *_ = where.strip("/").split("/")
+        _, kind, index, *_ = where.strip("/").split("/")
         value = report.scale[int(index)] if kind == "scale" else report.rows[int(index)].calls
         assert float(text.replace(",", "")) == value
 
 
 def test_same_figure_same_text_and_ids_of_two_figures_differ() -> None:
-    report = example_report()
+    report = example_report().extraction
     assert fidelity_curve(report, 10) == fidelity_curve(report, 10)
     ids = [set(re.findall(r'\bid="([^"]+)"', fidelity_curve(report, k))) for k in (10, 100)]
     assert ids[0]
@@ -56,7 +42,7 @@ def test_same_figure_same_text_and_ids_of_two_figures_differ() -> None:
 
 
 def test_references_inside_the_figure_resolve() -> None:
-    svg = fidelity_curve(example_report(), 10)
+    svg = fidelity_curve(example_report().extraction, 10)
     ids = set(re.findall(r'\bid="([^"]+)"', svg))
     used = re.findall(r"url\(#([^)]+)\)", svg) + re.findall(r'href="#([^"]+)"', svg)
     assert used
@@ -64,7 +50,7 @@ def test_references_inside_the_figure_resolve() -> None:
 
 
 def test_colors_follow_the_page() -> None:
-    svg = fidelity_curve(example_report(), 10)
+    svg = fidelity_curve(example_report().extraction, 10)
     colors = re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg)
     assert colors == []
     assert "var(--series-0, #0072b2)" in svg
@@ -75,7 +61,7 @@ def test_series_are_told_apart_without_color() -> None:
 
 
 def test_names_join_only_where_they_differ() -> None:
-    report = example_report()
+    report = example_report().extraction
     assert list(series_of(report.rows, 10)) == ["random", "autoregressive", "mixed"]
     other = report.rows[0].model_copy(update={"loss": "hinge"})
     assert "random, hinge" in series_of((*report.rows, other), 10)
@@ -83,13 +69,13 @@ def test_names_join_only_where_they_differ() -> None:
 
 @pytest.mark.parametrize("policy", ["$x$ & <b>", r"\frac", "a_b^c"])
 def test_a_policy_of_any_name_is_drawn(policy: str) -> None:
-    report = example_report()
+    report = example_report().extraction
     row = report.rows[0].model_copy(update={"policy": policy})
     assert policy in texts(fidelity_curve(report.model_copy(update={"rows": (row,)}), 10))
 
 
 def test_one_budget_zero_calls_and_absent_metrics_are_drawn() -> None:
-    report: Report = example_report()
+    report: Extraction = example_report().extraction
     row = report.rows[0].model_copy(update={"calls": 0, "metrics": {}})
     bare = report.model_copy(
         update={
@@ -104,13 +90,13 @@ def test_one_budget_zero_calls_and_absent_metrics_are_drawn() -> None:
 
 
 def test_crowded_ticks_are_thinned_and_the_largest_stays() -> None:
-    report = example_report()
+    report = example_report().extraction
     rows = tuple(
         report.rows[0].model_copy(update={"calls": calls, "metrics": fidelity(0.2)})
         for calls in range(10_000, 1_000_000, 30_000)
     )
     marks = pointed(fidelity_curve(report.model_copy(update={"rows": rows}), 10))
-    shown = [text for where, text in marks.items() if where.startswith("/rows")]
+    shown = [text for where, text in marks.items() if where.startswith("/extraction/rows")]
     assert 2 <= len(shown) <= 6
     assert f"{rows[-1].calls:,}" in shown
     assert keep_apart([0.5, 0.5, 0.5], 0.1) == [0]

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import Outline
 from report_example import CALLS, HOSTILE, example_report, fidelity
 
 from recsec.reports import ExampleItem, Row, Twin, Verdict
 from recsec.reports.html import html
 
-VOID = {"meta", "link", "br"}
-
-
-class Outline(HTMLParser):
-    """Tags with their attributes' names, and the text, of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, tuple[str, ...]]] = []
-        self.text = ""
-        self.open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, tuple(name for name, _ in attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
-
 
 def small(**changes: Any) -> Any:
     report = example_report()
-    parts = {"rows": report.rows[:2], "cells": report.cells[:2], "published": ()}
+    part = report.extraction
+    parts = {"rows": part.rows[:2], "cells": part.cells[:2], "published": ()}
     verdict = report.verdict.model_copy(update={"row": 1})
-    return report.model_copy(update={**parts, "verdict": verdict, **changes})
+    return example_report(**{**parts, "verdict": verdict, **changes})
 
 
 def test_nothing_is_fetched_and_nothing_runs() -> None:
@@ -92,11 +68,11 @@ def test_hostile_titles_stay_text() -> None:
 def test_any_title_changes_the_text_only(title: str) -> None:
     def page(words: str) -> Outline:
         report = small(rows=())  # no figures: they are drawn from other words
-        example = report.examples[0]
+        example = report.extraction.examples[0]
         item = ExampleItem(id="x", title=words)
         example = example.model_copy(update={"history": (item,), "target": (item,)})
-        target = report.target.model_copy(update={"name": words or "-"})
-        return Outline(html(report.model_copy(update={"examples": (example,), "target": target})))
+        target = report.extraction.target.model_copy(update={"name": words or "-"})
+        return Outline(html(small(rows=(), examples=(example,), target=target)))
 
     assert page(title).tags == page("plain").tags
 
@@ -111,8 +87,8 @@ def test_floor_and_twin_stand_in_the_table_and_an_absent_twin_gives_its_reason()
     report = small(twin=Twin(metrics=None, reason="the target cannot be retrained"))
     page = html(report)
     assert "the target cannot be retrained" in page
-    assert 'data-json="/floor/metrics/agr@10/value"' in page
-    assert 'data-json="/twin/metrics/agr@10/value"' in html(small())
+    assert 'data-json="/extraction/floor/metrics/agr@10/value"' in page
+    assert 'data-json="/extraction/twin/metrics/agr@10/value"' in html(small())
 
 
 def test_failures_are_named_and_not_called_safe() -> None:
@@ -147,9 +123,10 @@ def test_a_run_in_which_nothing_was_measured_still_has_a_page() -> None:
 def test_undefined_numbers_are_dashes() -> None:
     report = small()
     undefined = {"agr@10": {"value": None, "low": None, "high": None, "n": 0}}
-    row = Row.model_validate(report.rows[0].model_dump() | {"metrics": undefined})
-    page = html(report.model_copy(update={"rows": (row, report.rows[1])}))
-    assert 'data-json="/rows/0/metrics/agr@10/value" title="not defined">–<' in page
+    rows = report.extraction.rows
+    row = Row.model_validate(rows[0].model_dump() | {"metrics": undefined})
+    page = html(small(rows=(row, rows[1])))
+    assert 'data-json="/extraction/rows/0/metrics/agr@10/value" title="not defined">–<' in page
 
 
 def test_same_report_same_page() -> None:

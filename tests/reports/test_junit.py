@@ -20,7 +20,11 @@ def suite(report: Report) -> ET.Element:
 def test_counts_match_the_cases() -> None:
     report = example_report()
     found = suite(report)
-    assert int(found.attrib["tests"]) == len(found.findall("testcase")) == len(report.cells) + 1
+    assert (
+        int(found.attrib["tests"])
+        == len(found.findall("testcase"))
+        == len(report.extraction.cells) + 1
+    )
     assert int(found.attrib["failures"]) == len(found.findall("testcase/failure")) == 1
     assert int(found.attrib["errors"]) == len(found.findall("testcase/error")) == 1
 
@@ -47,8 +51,8 @@ def test_the_gate_is_the_first_case(level: str, passed: bool, outcome: str | Non
 @pytest.mark.parametrize("status", ["error", "refused"])
 def test_a_cell_that_was_not_measured_never_passes(status: str) -> None:
     report = example_report()
-    cell = report.cells[0].model_copy(update={"status": status, "metrics": {}})
-    case = suite(report.model_copy(update={"cells": (cell,)})).findall("testcase")[1]
+    cell = report.extraction.cells[0].model_copy(update={"status": status, "metrics": {}})
+    case = suite(example_report(cells=(cell,))).findall("testcase")[1]
     error = case.find("error")
     assert error is not None
     assert error.attrib["message"] == status

@@ -91,9 +91,9 @@ def test_a_torn_report_is_refused_and_nothing_is_written(run: Path, cut: int) ->
 
 def test_a_report_of_another_schema_names_the_field(run: Path) -> None:
     document = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    document["rows"][3]["calls"] = "many"
+    document["extraction"]["rows"][3]["calls"] = "many"
     (run / "report.json").write_text(json.dumps(document))
-    with pytest.raises(RunError, match=r"rows\.3\.calls"):
+    with pytest.raises(RunError, match=r"extraction\.rows\.3\.calls"):
         render(run)
 
 

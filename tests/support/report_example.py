@@ -10,6 +10,7 @@ from recsec.reports import (
     DataSummary,
     Example,
     ExampleItem,
+    Extraction,
     Finding,
     Floor,
     GatePolicy,
@@ -61,7 +62,10 @@ def items(*titles: str) -> tuple[ExampleItem, ...]:
 
 
 def example_report(**changes: Any) -> Report:
-    """A large report with everything in it: failures, hostile titles, published numbers."""
+    """A large report with everything in it: failures, hostile titles, published numbers.
+
+    Changes go to the extraction part where it has such a field, the verdict to both.
+    """
     cells, rows = [], []
     for k in (10, 100):
         for policy, levels in AGREEMENT.items():
@@ -186,7 +190,10 @@ def example_report(**changes: Any) -> Report:
             plan_digest="cd" * 32,
         ),
     }
-    return Report(**{**values, **changes})
+    wanted = {**values, **changes}
+    part = {name: value for name, value in wanted.items() if name in Extraction.model_fields}
+    whole = {name: value for name, value in wanted.items() if name in Report.model_fields}
+    return Report(**{"extraction": Extraction(**part), **whole})
 
 
 def history(epochs: int = 25, *, train: bool = True) -> list[dict[str, Any]]:

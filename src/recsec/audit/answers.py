@@ -84,9 +84,20 @@ def read_answers(run: Path, name: str, catalog: Catalog, depth: int) -> Answers:
     return Answers(table["rank"].to_numpy(), lists)
 
 
-def drawn_users(split: Split, count: int | None, rng: np.random.Generator) -> IntArray:
-    """``(U,)`` user numbers in order: all, or ``count`` of them drawn without replacement."""
-    total = len(split.full)
-    if count is None or count >= total:
-        return np.arange(total, dtype=np.int64)
-    return np.sort(rng.choice(total, size=count, replace=False)).astype(np.int64)
+def drawn_users(
+    split: Split,
+    count: int | None,
+    rng: np.random.Generator,
+    *,
+    without: IntArray | None = None,
+) -> IntArray:
+    """``(U,)`` user numbers in order: all, or ``count`` of them drawn without replacement.
+
+    Users ``without`` are left out first.
+    """
+    everybody = np.arange(len(split.full), dtype=np.int64)
+    if without is not None:
+        everybody = np.setdiff1d(everybody, without)
+    if count is None or count >= len(everybody):
+        return everybody
+    return np.sort(rng.choice(everybody, size=count, replace=False)).astype(np.int64)

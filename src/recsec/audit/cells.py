@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from recsec.attacks.extraction import ExtractionConfig
+from recsec.attacks.extraction import Adaptive, ExtractionConfig, Policy
+from recsec.audit.names import Names
 from recsec.audit.plan import ExtractionPlan, Plan
+from recsec.registry import registry
 
 __all__ = ["CellSpec", "Collection", "Grid", "expand"]
 
@@ -44,6 +46,8 @@ class CellSpec:
         calls: budget.
         seed: of queries and surrogate.
         collection: id of the queries.
+        floor: name of the answers that the same thief gives without a call: those of popularity,
+            or of a model trained on his leak.
     """
 
     id: str
@@ -54,14 +58,27 @@ class CellSpec:
     calls: int
     seed: int
     collection: str
+    floor: str = "floor"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All cells in the order of the plan, and what they need to ask."""
+    """All cells in the order of the plan, and what they need to ask.
+
+    Attributes:
+        cells: the attacks.
+        collections: their queries.
+        floors: by name, the attacks whose leak alone has to be measured.
+    """
 
     cells: tuple[CellSpec, ...]
     collections: tuple[Collection, ...]
+    floors: Mapping[str, ExtractionConfig] = field(default_factory=dict)
+
+    @property
+    def leak(self) -> float:
+        """The largest share of users that leaks to any attack."""
+        return max((cell.config.leak for cell in self.cells), default=0.0)
 
     @property
     def calls(self) -> int:
@@ -78,21 +95,6 @@ def policy_label(policy: str, settings: Mapping[str, Any]) -> str:
     return " ".join([policy, *(f"{key}={settings[key]}" for key in sorted(settings))])
 
 
-class _Names:
-    """Gives each content one name: the wished one, or that with a number where it is taken."""
-
-    def __init__(self) -> None:
-        self._given: dict[str, str] = {}
-
-    def of(self, wish: str, content: Sequence[Any]) -> str:
-        wish = "".join(sign if sign.isalnum() or sign in "._=-" else "+" for sign in wish)
-        key, name, number = repr(content), wish, 1
-        while self._given.setdefault(name, key) != key:
-            number += 1
-            name = f"{wish}-{number}"
-        return name
-
-
 def _configs(grid: ExtractionPlan) -> list[ExtractionConfig]:
     return [
         ExtractionConfig(
@@ -103,9 +105,27 @@ def _configs(grid: ExtractionPlan) -> list[ExtractionConfig]:
             surrogate=grid.surrogate,
             surrogate_settings=grid.surrogate_settings,
             loss=grid.loss,
+            leak=grid.leak,
+            adaptive=Adaptive.parse(grid.adaptive),
         )
         for policy in grid.policies
     ]
+
+
+def _label(config: ExtractionConfig) -> str:
+    """The policy, its settings, what leaks to it, and its switches."""
+    label = policy_label(config.policy, config.policy_settings)
+    leak = [f"leak={config.leak:g}"] if config.leak else []
+    return " ".join([label, *leak, *(f"+{word}" for word in config.adaptive.words())])
+
+
+def _query(config: ExtractionConfig) -> list[Any]:
+    """What decides the questions: of attacks in rounds everything, as surrogates choose there."""
+    whole = config.model_dump(mode="json")
+    plain = issubclass(registry("policies").get(config.policy), Policy)
+    if plain and not config.leak and not config.adaptive.words():
+        return [whole[key] for key in ("policy", "policy_settings", "length", "sessions")]
+    return [whole]
 
 
 def expand(plan: Plan) -> Grid:
@@ -113,21 +133,28 @@ def expand(plan: Plan) -> Grid:
 
     Cells that ask the same way share one collection at the largest of their budgets.
     """
-    names, asked = _Names(), _Names()
+    names, asked, learned = Names(), Names(), Names()
+    floors: dict[str, ExtractionConfig] = {}
     cells: dict[str, CellSpec] = {}
     collections: dict[str, Collection] = {}
     for grid in plan.extraction:
         for config in _configs(grid):
-            label = policy_label(config.policy, config.policy_settings)
+            label, query = _label(config), _query(config)
             whole = config.model_dump(mode="json")
-            query = [whole[key] for key in ("policy", "policy_settings", "length", "sessions")]
+            floor = "floor"
+            if config.leak:
+                learner = [config.leak, config.surrogate, config.surrogate_settings]
+                floor = learned.of(f"floor-leak{config.leak:g}-{config.surrogate}", learner)
+                floors[floor] = config
             for k in grid.k:
                 for calls in sorted(grid.calls):
                     row = names.of(f"{label}-k{k}-c{calls}", [whole, k, calls])
                     for seed in grid.seeds:
                         unit = asked.of(f"{label}-k{k}-s{seed}", [query, k, seed])
-                        cell = CellSpec(f"{row}-s{seed}", row, label, config, k, calls, seed, unit)
+                        cell = CellSpec(
+                            f"{row}-s{seed}", row, label, config, k, calls, seed, unit, floor
+                        )
                         cells[cell.id] = cell
                         known = collections.get(unit, Collection(unit, config, k, seed, calls))
                         collections[unit] = replace(known, calls=max(known.calls, calls))
-    return Grid(tuple(cells.values()), tuple(collections.values()))
+    return Grid(tuple(cells.values()), tuple(collections.values()), floors)

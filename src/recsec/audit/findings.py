@@ -40,7 +40,7 @@ def _row(row: Row) -> str:
 def findings(
     rows: Sequence[Row], verdict: Verdict, floor: Floor, twin: Twin, *, missing: int
 ) -> tuple[Finding, ...]:
-    """Findings, gravest first."""
+    """What the evidence of extraction says."""
     found = []
     if verdict.level != "incomplete" and verdict.row is not None:
         level: Literal["high", "moderate", "low"] = verdict.level
@@ -79,14 +79,13 @@ def findings(
                 advice="Closer than an independent model; agreement alone proves no theft.",
             )
         )
-    order = ("high", "moderate", "low", "info")
-    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+    return tuple(found)
 
 
 def _beyond_twin(rows: Sequence[Row], twin: Twin) -> Row | None:
     """The cheapest row whose interval of Agr@10 lies above the twin's."""
     metric = (twin.metrics or {}).get("agr@10")
-    if metric is None or metric.high is None:
+    if metric is None or metric.high is None or twin.reason:
         return None
     lows = [(row, row.metrics["agr@10"].low) for row in rows if "agr@10" in row.metrics]
     above = [row for row, low in lows if low is not None and low > metric.high]

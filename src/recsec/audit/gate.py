@@ -12,7 +12,7 @@ from recsec.audit.plan import GatePlan
 from recsec.errors import EXIT_GATE_FAILED, EXIT_OK, ConfigError, EvidenceIncomplete
 from recsec.reports import GatePolicy, Metric, Row, Verdict
 
-__all__ = ["exit_code", "gate_policy", "judge", "load_gate"]
+__all__ = ["exit_code", "gate_policy", "judge", "load_gate", "worse"]
 
 WORDS = {
     "lift": "lift of Agr@10 over the floor",
@@ -153,6 +153,22 @@ def judge(
 
 def _nothing_to_steal(floor: Metric | None) -> bool:
     return floor is not None and floor.value is not None and floor.value >= 1
+
+
+def worse(verdicts: Sequence[Verdict]) -> Verdict:
+    """Several threats together: the worst level; passed only if every gate is.
+
+    Missing evidence outweighs every level, because what is missing may be worse.
+    """
+    if len(verdicts) == 1:
+        return verdicts[0]
+    order = (*LEVELS, "incomplete")
+    return Verdict(
+        level=max((verdict.level for verdict in verdicts), key=order.index),
+        passed=all(verdict.passed for verdict in verdicts),
+        rule="The worse of the threats counts; the rule of each stands with its verdict.",
+        statement=" ".join(verdict.statement for verdict in verdicts),
+    )
 
 
 def exit_code(verdict: Verdict) -> int:

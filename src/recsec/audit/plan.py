@@ -6,10 +6,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from recsec.attacks.extraction import Adaptive
+from recsec.audit.sections import Positive, Section, Seed, Several
+from recsec.audit.visual_plan import EvasionGatePlan, EvasionPlan, ModelPlan, VisualPlan
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.runs import digest
@@ -26,24 +29,6 @@ __all__ = [
     "load_plan",
     "parse_plan",
 ]
-
-One = TypeVar("One")
-
-
-def _several(value: Any) -> Any:
-    """One value may stand for a list of one."""
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Several: TypeAlias = Annotated[tuple[One, ...], BeforeValidator(_several), Field(min_length=1)]
-Positive: TypeAlias = Annotated[int, Field(ge=1)]
-Seed: TypeAlias = Annotated[int, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """Frozen and closed, as every table of a plan."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TwinRecipe(Section):
@@ -109,9 +94,19 @@ class ExtractionPlan(Section):
     loss: Literal["cross-entropy", "listmle", "hinge"] = "cross-entropy"
     length: Positive = Field(default=200, description="items to which a session grows")
     sessions: Positive = Field(default=50, description="sessions that grow side by side")
+    leak: float = Field(
+        default=0.0, ge=0, lt=1, description="share of users whose histories the thief has"
+    )
+    adaptive: tuple[str, ...] = Field(
+        default=(), description="switches of a thief who fears defenses: set-only, human-like, ..."
+    )
 
     @model_validator(mode="after")
     def _known_policies(self) -> ExtractionPlan:
+        try:
+            Adaptive.parse(self.adaptive)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         known = registry("policies").keys()
         for policy in (*self.policies, *self.policy_settings):
             if policy not in known:
@@ -140,6 +135,9 @@ class GatePlan(Section):
     fail_at: Literal["moderate", "high", "never"] = "high"
     max_calls: Positive | None = Field(
         default=None, description="rows with more calls do not count"
+    )
+    evasion: EvasionGatePlan = Field(
+        default_factory=EvasionGatePlan, description="the same for evasion"
     )
 
     @model_validator(mode="after")
@@ -173,20 +171,58 @@ class CostPlan(Section):
 
 
 class Plan(Section):
-    """A whole audit."""
+    """A whole audit: extraction of a recommender, evasion of a visual one, or both."""
 
     title: str | None = Field(default=None, min_length=1, description="of the report")
-    target: TargetPlan
-    extraction: Several[ExtractionPlan]
+    target: TargetPlan | None = None
+    extraction: Several[ExtractionPlan] = ()
+    visual: VisualPlan | None = None
+    evasion: Several[EvasionPlan] = ()
     evaluation: EvaluationPlan = Field(default_factory=EvaluationPlan)
     gate: GatePlan = Field(default_factory=GatePlan)
     engine: EnginePlan = Field(default_factory=EnginePlan)
     cost: CostPlan = Field(default_factory=CostPlan)
 
+    @model_validator(mode="after")
+    def _some_threat(self) -> Plan:
+        for subject, grids, words in (
+            (self.target, self.extraction, "[target] and [[extraction]]"),
+            (self.visual, self.evasion, "[visual] and [[evasion]]"),
+        ):
+            if (subject is None) == bool(grids):
+                raise ValueError(f"{words} belong together, and one of them is missing")
+        if self.target is None and self.visual is None:
+            raise ValueError("nothing to attack: give [target], [visual] or both")
+        if self.visual is not None:
+            self._check_names(self.visual)
+        return self
+
+    def _check_names(self, visual: VisualPlan) -> None:
+        """Models and attacks that are named exist, where they are named.
+
+        Raises:
+            ValueError: with the name.
+        """
+        models = [model.name for model in visual.models]
+        named = [name for grid in self.evasion for name in grid.models or ()]
+        named += [self.gate.evasion.model] if self.gate.evasion.model is not None else []
+        for name in named:
+            if name not in models:
+                raise ValueError(f"no model {name!r}; there are: {', '.join(models)}")
+        above = ["all"]
+        for grid in self.evasion:
+            for label in grid.survivors_of or ():
+                if label not in above:
+                    raise ValueError(
+                        f"survivors_of: no attack {label!r} in the tables above; there are: "
+                        f"{', '.join(above)}"
+                    )
+            above += [attack.label for attack in grid.attacks]
+
     def public(self) -> Plan:
         """The same plan without what an address may hide: user, password, query."""
-        model = self.target.model
-        if model is None or not model.startswith(("http://", "https://")):
+        model = None if self.target is None else self.target.model
+        if self.target is None or model is None or not model.startswith(("http://", "https://")):
             return self
         target = self.target.model_copy(update={"model": public_url(model)})
         return self.model_copy(update={"target": target})
@@ -200,7 +236,7 @@ class Plan(Section):
         public = self.public()
         whole = public.model_dump(mode="json", exclude={"title", "gate", "cost"})
         del whole["engine"]["workers"]
-        if public is not self:
+        if self.target is not None and public is not self:
             whole["target"]["address"] = digest(self.target.model)
         return whole
 
@@ -239,12 +275,26 @@ def load_plan(path: Path | str) -> Plan:
     return parse_plan(values, where=str(path))
 
 
+SECTIONS = (
+    TargetPlan,
+    ExtractionPlan,
+    VisualPlan,
+    EvasionPlan,
+    ModelPlan,
+    EvaluationPlan,
+    GatePlan,
+    EvasionGatePlan,
+    EnginePlan,
+    CostPlan,
+)
+
+
 def _section(path: tuple[str | int, ...]) -> type[BaseModel]:
     """The section in which a key stands."""
     section: type[BaseModel] = Plan
     for name in path[:-1]:
         field = section.model_fields.get(str(name))
-        for kind in (TargetPlan, ExtractionPlan, EvaluationPlan, GatePlan, EnginePlan, CostPlan):
+        for kind in SECTIONS:
             if field is not None and kind.__name__ in str(field.annotation):
                 section = kind
         if name == "twins":

@@ -12,10 +12,18 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from recsec import models
-from recsec.attacks.extraction import ExtractionConfig, collect, fit_surrogate
-from recsec.audit.answers import drawn_users, write_answers
+from recsec.attacks.extraction import (
+    ExtractionConfig,
+    account_names,
+    collect,
+    fit_guide,
+    fit_surrogate,
+    leaked_histories,
+)
+from recsec.audit.answers import write_answers
+from recsec.audit.leaks import audience, leak_of
 from recsec.audit.opening import OpenTarget, checkpoint_fingerprint, open_data, open_model
-from recsec.data import Split
+from recsec.data import Sequences, Split
 from recsec.errors import ConfigError, RunError
 from recsec.evaluation import Evaluation, evaluate
 from recsec.models import Popularity, Recommender, Training
@@ -24,7 +32,15 @@ from recsec.rng import Streams
 from recsec.targets import Budget, MeteredTarget, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
-__all__ = ["check_target", "collect_calls", "fit_copy", "measure_target", "measure_twin", "train"]
+__all__ = [
+    "check_target",
+    "collect_calls",
+    "fit_copy",
+    "measure_leak",
+    "measure_target",
+    "measure_twin",
+    "train",
+]
 
 OWNER = "owner"
 CHECKED_USERS = 4
@@ -46,8 +62,16 @@ def _open(payload: dict[str, Any]) -> OpenTarget:
 
 
 def _users(split: Split, payload: dict[str, Any]) -> IntArray:
-    rng = Streams(payload["evaluation"]["seed"]).numpy("users")
-    return drawn_users(split, payload["evaluation"]["users"], rng)
+    chosen = payload["evaluation"]
+    return audience(split, users=chosen["users"], seed=chosen["seed"], leak=payload["leak"])
+
+
+def _leak(split: Split, payload: dict[str, Any], config: ExtractionConfig) -> Sequences | None:
+    """The histories that leak to an attack."""
+    if config.leak == 0:
+        return None
+    users = leak_of(split, config.leak, payload["evaluation"]["seed"])
+    return leaked_histories(split, users)
 
 
 def _measure(
@@ -137,11 +161,32 @@ def measure_target(payload: dict[str, Any], progress: Progress) -> dict[str, Any
     }
 
 
+def measure_leak(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Keep the answers of a model that was trained on the leak alone: the floor of its thieves."""
+    _, split = open_data(payload["data"], payload["columns"])
+    config = ExtractionConfig.model_validate(payload["attack"])
+    leak = _leak(split, payload, config)
+    if leak is None:
+        raise ConfigError("this attack has no leak to measure")
+    guide = fit_guide(
+        leak,
+        config,
+        seed=payload["evaluation"]["seed"],
+        out=Path(payload["run"]) / "floors" / payload["id"],
+        device=payload["device"],
+        progress=_named(progress, f"train {payload['id']}"),
+    )
+    _measure(guide, payload["id"], payload, _named(progress, f"measure {payload['id']}"))
+    return {"users": len(leak)}
+
+
 def collect_calls(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Spend a budget: the answers are in ``transcript/ID/``."""
     opened, folder = _open(payload), Path(payload["run"]) / "transcript" / payload["id"]
     folder.mkdir(parents=True, exist_ok=True)
-    budget = Budget(calls=payload["calls"], k=payload["k"])
+    config = ExtractionConfig.model_validate(payload["attack"])
+    _, split = open_data(payload["data"], payload["columns"])
+    budget = Budget(calls=payload["calls"], k=payload["k"], accounts=len(account_names(config)))
     try:
         with (
             FileLock(folder / ".lock", timeout=30),
@@ -149,10 +194,12 @@ def collect_calls(payload: dict[str, Any], progress: Progress) -> dict[str, Any]
         ):
             collect(
                 metered,
-                ExtractionConfig.model_validate(payload["attack"]),
+                config,
                 calls=payload["calls"],
                 k=payload["k"],
                 streams=Streams(payload["seed"]).child("collect"),
+                leak=_leak(split, payload, config),
+                device=payload["device"],
                 progress=_named(progress, f"ask {payload['id']}"),
             )
     except Timeout as error:

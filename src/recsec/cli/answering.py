@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recsec.cli.common import open_model
+from recsec.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from recsec.data import Catalog, Dataset, Split
     from recsec.models.base import Recommender
     from recsec.stats import Estimate
+    from recsec.targets.base import Target
     from recsec.types import Answerer, IntArray
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "genre_line",
     "interval",
     "items_table",
+    "open_guarded",
     "open_source",
     "plain_table",
     "sample_users",
@@ -62,12 +66,33 @@ def open_source(
     found = open_model(spec, data, authorised=authorised)
     if isinstance(found, Recommender):
         return found, found.catalog
-    target = found
+    return _as_owner(found), found.catalog
 
+
+def open_guarded(spec: str, tables: Sequence[Mapping[str, Any]], data: Dataset) -> Answerer:
+    """A checkpoint behind guards, as it answers the account ``owner``.
+
+    Raises:
+        UsageError: ``spec`` names no checkpoint: only what answers on this machine can be guarded.
+        ConfigError: a guard does not exist or does not fit.
+    """
+    if spec.startswith(("callable:", "http://", "https://")) or spec.endswith(".toml"):
+        raise UsageError(
+            f"--guard stands before a checkpoint, not before {spec}",
+            hint="a callable and an API bring their own guards",
+        )
+    from recsec.targets import guarded_target, open_checkpoint
+
+    split = data.split()
+    recommender = open_checkpoint(Path(spec).expanduser(), split.catalog)
+    return _as_owner(guarded_target(recommender, tables, counts=split.train.counts))
+
+
+def _as_owner(target: Target) -> Answerer:
     def answer(histories: IntArray, k: int) -> IntArray:
         return target.query("owner", histories, k)
 
-    return answer, target.catalog
+    return answer
 
 
 def sample_users(split: Split, count: int | None, rng: np.random.Generator) -> IntArray | None:

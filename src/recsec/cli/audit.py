@@ -14,17 +14,19 @@ from rich.table import Table
 
 from recsec.cli.common import JsonOption, QuietOption
 from recsec.cli.output import emit, note, progress, resumable
-from recsec.errors import UsageError
+from recsec.errors import EvidenceIncomplete, UsageError
 
 if TYPE_CHECKING:
     from recsec.audit import Scope
-    from recsec.reports import Metric, Metrics, Report
+    from recsec.audit.scope import EvasionScope
+    from recsec.reports import Evasion, Extraction, Metric, Metrics, Report
 
-__all__ = ["announce", "metrics_json", "run", "show_rows"]
+__all__ = ["announce", "count_json", "extraction_of", "metrics_json", "run", "show_rows"]
 
 INIT = "init"
 DEFAULT_PLAN = Path("audit.toml")
 COLUMNS = ("agr@1", "agr@10", "lift")
+SUCCESS = ("success@1", "success@3", "success@10")
 
 
 def run(
@@ -55,10 +57,12 @@ def run(
 ) -> None:
     """Run a plan of attacks and write the report.
 
-    "recsec audit init [FILE]" writes a commented plan that runs unchanged. The report is
-    report.html in the run directory, beside report.json, junit.xml and sarif.json. Interrupted or
-    killed at any point, the same command continues and asks no answered query again. Exit code 1
-    if the gate fails, 4 if cells could not be measured.
+    A plan names what is attacked: a recommender behind a top-k API ([target], [[extraction]]), a
+    visual recommender and its photos ([visual], [[evasion]]), or both. "recsec audit init [FILE]"
+    writes a commented plan that runs unchanged. The report is report.html in the run directory,
+    beside report.json, junit.xml and sarif.json. Interrupted or killed at any point, the same
+    command continues: no answered query is asked and no measured pair attacked again. Exit code 1
+    if a gate fails, 4 if cells could not be measured.
     """
     if plan == INIT:
         _init(file or DEFAULT_PLAN, json=json)
@@ -88,8 +92,7 @@ def run(
         "report": str(out / "report.html"),
         "synthetic": found.synthetic,
         "verdict": found.verdict.model_dump(mode="json"),
-        "rows": [_row_json(found, at) for at in range(len(found.rows))],
-        "protocol": found.protocol.statement,
+        **_parts_json(found),
     }
     emit(result, lambda console: _show(console, found, out), json=json)
     code = exit_code(found.verdict)
@@ -117,11 +120,22 @@ def _init(path: Path, *, json: bool) -> None:
 
 def announce(scope: Scope) -> None:
     """Say what is going to happen, before the first query."""
+    if scope.evasion is not None:
+        _announce_evasion(scope.evasion)
+    if not scope.cells:
+        return
     users = "all users" if scope.users is None else f"{scope.users:,} users"
     what = f"{scope.cells} cells, {scope.calls:,} calls in {scope.collections} collections, {users}"
     note(f"{what}; about {_duration(scope.seconds)}, besides training target and twins")
     if scope.finished:
         note(f"{scope.finished} cells are finished already: nothing of them is asked again")
+
+
+def _announce_evasion(scope: EvasionScope) -> None:
+    what = f"{scope.cells} evasion cells, {scope.attacks:,} attacks on pairs in {scope.tasks} tasks"
+    note(f"{what}; at most about {_duration(scope.seconds)}, besides training the models")
+    if scope.finished:
+        note(f"{scope.finished} tasks are finished already: no pair of them is attacked again")
 
 
 def _duration(seconds: float) -> str:
@@ -135,7 +149,38 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def metrics_json(found: Report, metrics: Metrics) -> dict[str, Any]:
+def extraction_of(found: Report) -> Extraction:
+    """The extraction part.
+
+    Raises:
+        EvidenceIncomplete: the report has none.
+    """
+    if found.extraction is None:
+        raise EvidenceIncomplete("the report has no extraction part")
+    return found.extraction
+
+
+def _parts_json(found: Report) -> dict[str, Any]:
+    """Rows of both threats, flat."""
+    parts: dict[str, Any] = {}
+    if found.extraction is not None:
+        extraction = found.extraction
+        parts["rows"] = [_row_json(extraction, at) for at in range(len(extraction.rows))]
+        parts["protocol"] = extraction.protocol.statement
+    if found.evasion is not None:
+        evasion = found.evasion
+        parts["evasion"] = {
+            "models": [model.model_dump(mode="json") for model in evasion.models],
+            "rows": [row.model_dump(mode="json") for row in evasion.rows],
+            "worst": [row.model_dump(mode="json") for row in evasion.worst],
+            "base": [row.model_dump(mode="json") for row in evasion.base],
+            "checks": [check.model_dump(mode="json") for check in evasion.checks],
+            "protocol": evasion.protocol.statement,
+        }
+    return parts
+
+
+def metrics_json(found: Extraction, metrics: Metrics) -> dict[str, Any]:
     """The metrics of a row or cell as flat keys, with floor and twin beside them."""
     flat: dict[str, Any] = {key: value.model_dump() for key, value in metrics.items()}
     flat["floor"] = found.floor.metrics["agr@10"].model_dump()
@@ -151,7 +196,7 @@ def count_json(value: int) -> dict[str, Any]:
     return {"value": value, "low": None, "high": None, "n": 1}
 
 
-def _row_json(found: Report, at: int) -> dict[str, Any]:
+def _row_json(found: Extraction, at: int) -> dict[str, Any]:
     row = found.rows[at]
     return {
         "policy": row.policy,
@@ -179,7 +224,7 @@ def _cell(metric: Metric | None) -> str:
     return f"{metric.value:.2f} ({_bound(metric.low)}-{_bound(metric.high)})"
 
 
-def show_rows(console: Console, found: Report) -> None:
+def show_rows(console: Console, found: Extraction) -> None:
     """The evidence with the floor and the twin under it, 95 % intervals in brackets."""
     table = Table("policy", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("k", "calls", *COLUMNS):
@@ -199,11 +244,37 @@ def show_rows(console: Console, found: Report) -> None:
     )
 
 
+def show_worst(console: Console, found: Evasion) -> None:
+    """Per-pair worst cases with what the model is worth, 95 % intervals in brackets."""
+    table = Table("model", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("eps", "pairs", *SUCCESS, "p@10"):
+        table.add_column(name.replace("success", "s"), justify="right")
+    models = {model.name: model for model in found.models}
+    for row in found.worst:
+        quality = models[row.model].quality.get("precision@10")
+        cells = [_cell(row.success.get(name)) for name in SUCCESS]
+        worth = "-" if quality is None or quality.value is None else f"{quality.value:.3f}"
+        table.add_row(row.model, f"{row.eps:g}", f"{row.pairs:,}", *cells, worth)
+    console.print(table)
+    console.print("s@r: worst case over all attacks inside eps; p@10: precision@10", markup=False)
+    for check in found.checks:
+        if check.status == "failed":
+            console.print(
+                f"check failed: {check.model}: {check.title}: {check.evidence}", markup=False
+            )
+
+
 def _show(console: Console, found: Report, out: Path) -> None:
-    show_rows(console, found)
-    for cell in found.cells:
-        if cell.error is not None:
-            console.print(f"{cell.status}: {cell.id}: {cell.error}", markup=False)
+    if found.extraction is not None:
+        show_rows(console, found.extraction)
+        for cell in found.extraction.cells:
+            if cell.error is not None:
+                console.print(f"{cell.status}: {cell.id}: {cell.error}", markup=False)
+    if found.evasion is not None:
+        show_worst(console, found.evasion)
+        for row in found.evasion.rows:
+            if row.error is not None:
+                console.print(f"{row.status}: {row.id}: {row.error}", markup=False)
     verdict = found.verdict
     passed = "passed" if verdict.passed else "failed"
     data = " (made-up data: no evidence about a real system)" if found.synthetic else ""

@@ -24,6 +24,7 @@ __all__ = [
     "ConfigOption",
     "DataOption",
     "DeviceOption",
+    "GuardOption",
     "JsonOption",
     "ModelOption",
     "OutOption",
@@ -36,6 +37,7 @@ __all__ = [
     "open_model",
     "open_recommender",
     "parse_columns",
+    "parse_guards",
     "read_toml",
 ]
 
@@ -91,6 +93,15 @@ SetOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings as TOML; --set wins over it."),
+]
+GuardOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guard",
+        metavar="NAME:KEY=VALUE",
+        help="Answer through a guard: recsec list guards. Settings with commas between; "
+        "repeatable, the first is nearest to the recommender.",
+    ),
 ]
 JsonOption = Annotated[
     bool,
@@ -171,6 +182,23 @@ def parse_columns(columns: str | None) -> dict[str, str]:
     return chosen
 
 
+def parse_guards(words: Sequence[str] | None) -> list[dict[str, Any]]:
+    """``--guard`` as tables of name and settings.
+
+    >>> parse_guards(["truncate:length=5", "reverse"])
+    [{'name': 'truncate', 'length': 5}, {'name': 'reverse'}]
+
+    Raises:
+        ConfigError: settings that are not ``key=value``.
+    """
+    tables = []
+    for word in words or []:
+        name, _, settings = word.partition(":")
+        pairs = [pair for pair in settings.split(",") if pair]
+        tables.append({"name": name.strip(), **parse_settings(pairs)})
+    return tables
+
+
 def open_data(name: str, columns: str | None = None) -> Dataset:
     """The data set that ``--data`` and ``--columns`` name.
 
@@ -190,7 +218,7 @@ def open_model(
 
     Args:
         spec: a checkpoint folder, ``callable:module:function``, ``http(s)://...`` or the TOML file
-            of an HTTP target.
+            of an HTTP target or of a checkpoint behind guards.
         data: whose catalog the callable or the HTTP target speaks; a checkpoint has its own.
         authorised: the owner of a target that is not on this machine agreed to be queried.
 
@@ -203,7 +231,9 @@ def open_model(
     if remote or spec.startswith("callable:"):
         if data is None:
             raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
-        return _open_target(spec, data, authorised=authorised)
+        from recsec.targets import open_target
+
+        return open_target(spec, data.catalog, authorised=authorised)
     return open_recommender(spec)
 
 
@@ -222,11 +252,3 @@ def open_recommender(spec: str) -> Recommender:
     from recsec import models
 
     return models.load(Path(os.path.expanduser(spec)))
-
-
-def _open_target(spec: str, data: Dataset, *, authorised: bool) -> Target:
-    from recsec import targets
-
-    if spec.startswith("callable:"):
-        return targets.CallableTarget.from_spec(spec, data.catalog)
-    return targets.HttpTarget.from_spec(spec, data.catalog, authorised=authorised)

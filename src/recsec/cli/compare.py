@@ -16,11 +16,19 @@ from recsec.cli.answering import (
     UsersOption,
     genre_line,
     interval,
+    open_guarded,
     open_source,
     plain_table,
     sample_users,
 )
-from recsec.cli.common import DataOption, JsonOption, QuietOption, SeedOption
+from recsec.cli.common import (
+    DataOption,
+    GuardOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    parse_guards,
+)
 from recsec.cli.output import emit, note, progress
 from recsec.errors import UsageError
 
@@ -67,6 +75,7 @@ def run(
         int, typer.Option("--k", min=1, help="Length of the lists over the test set.")
     ] = 20,
     users: UsersOption = None,
+    guard: GuardOption = None,
     seed: SeedOption = 0,
     authorised: AuthorisedOption = False,
     json: JsonOption = False,
@@ -76,20 +85,25 @@ def run(
 
     On histories that you give and on four taste profiles made from the catalog: lists, overlap,
     genres. Over the test set: fidelity, HR, and what changes for whom, with and without genre bias.
-    The first model is the one that the others are compared with.
+    The first model is the one that the others are compared with. --guard adds it once more, as it
+    answers through the guards.
     """
     from recsec.data import load
     from recsec.evaluation import compare, taste_profiles
     from recsec.rng import Streams
 
-    if len(model) < 2:
-        raise UsageError("compare needs two models or more", hint="repeat --model")
+    guards = parse_guards(guard)
+    if len(model) < (1 if guards else 2):
+        raise UsageError("compare needs two models or more", hint="repeat --model, or add --guard")
     streams = Streams(seed).child("compare")
     dataset = load(data)
     split = dataset.split()
     sources: dict[str, Recommender | Answerer] = {}
     for name, spec in zip(labels(model), model, strict=True):
         sources[name], _ = open_source(spec, dataset, authorised=authorised)
+        if guards and len(sources) == 1:
+            guarded = " + ".join([name, *(table["name"] for table in guards)])
+            sources[guarded] = open_guarded(spec, guards, dataset)
     profiles = taste_profiles(split.catalog, split.train.counts)
     histories = {profile.name: profile.history for profile in profiles}
     histories |= _given(split, history or [], user or [])

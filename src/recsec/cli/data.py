@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from recsec.cli.answering import plain_table
-from recsec.cli.common import JsonOption, QuietOption, SeedOption
+from recsec.cli.common import JsonOption, QuietOption, SeedOption, parse_columns
+from recsec.cli.data_photos import counted, describe_photos, name_table, percent
+from recsec.cli.data_traffic import make_traffic
 from recsec.cli.output import emit, note, progress
-from recsec.errors import UsageError
 
 if TYPE_CHECKING:
     from recsec.data import Analysis, Receipt
@@ -26,7 +26,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=T
 NameArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A known set, synthetic:users=500,items=200, or a file of yours."
+        metavar="NAME",
+        help="A known set, synthetic:users=500,items=200, photos:items=600, or a file or folder "
+        "of yours.",
     ),
 ]
 
@@ -39,16 +41,17 @@ def data() -> None:
 @app.command("list")
 def list_sets(json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Name the public data sets that recsec knows, and say which are at hand."""
-    from recsec.data import KNOWN, cache_folder, read_receipt
+    from recsec.data import KNOWN, KNOWN_PHOTOS, cache_folder, read_receipt
     from recsec.data.cache import mirrored
 
     sets = []
-    for known in KNOWN.values():
+    for known in (*KNOWN.values(), *KNOWN_PHOTOS.values()):
         where = "mirror" if mirrored(known) else "cache" if read_receipt(known) else None
         users, items, rows = known.counts or (None, None, None)
         sets.append(
             {
                 "name": known.name,
+                "kind": "photos" if known.name in KNOWN_PHOTOS else "interactions",
                 "users": users,
                 "items": items,
                 "interactions": rows,
@@ -63,11 +66,14 @@ def list_sets(json: JsonOption = False, quiet: QuietOption = False) -> None:
         for entry in sets:
             counts = [entry[key] for key in ("users", "items", "interactions")]
             shown = ["" if count is None else f"{count:,}" for count in counts]
+            if entry["kind"] == "photos":
+                shown[-1] = "photos"
             table.add_row(Text(str(entry["name"])), *shown, str(entry["at_hand"] or "-"))
         console.print(table)
         for entry in sets:
             console.print(Text(f"{entry['name']}: {entry['about']}"))
-        console.print(Text("synthetic: made up, with a known best answer; always at hand"))
+        console.print(Text("synthetic: interactions, made up, with a known best answer"))
+        console.print(Text("photos: product photos, made up: shape x texture x color"))
 
     emit({"sets": sets, "cache": str(cache_folder())}, render, json=json)
 
@@ -77,7 +83,9 @@ def get_set(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A set of recsec data list.")],
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="PATH|URL", help="Take the archive from here."),
+        typer.Option(
+            "--from", metavar="PATH|URL", help="Take the archive, or a folder of photos, from here."
+        ),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -85,31 +93,36 @@ def get_set(
     """Put a public data set into the cache, checked.
 
     A download must have its publisher's checksum. An archive from --from or from the folder in
-    RECSEC_MIRROR may be packed anew, so it is checked by members, columns and counts.
+    RECSEC_MIRROR may be packed anew, so it is checked by members, columns and counts. A folder of
+    photos stays where it is.
     """
-    from recsec.data import get, known
+    from recsec.data import KNOWN_PHOTOS, get, known
 
-    terms = known(name).license
+    terms = (KNOWN_PHOTOS.get(name) or known(name)).license
     with progress() as report:
         receipt = get(name, source=source, progress=report)
-    result = receipt.model_dump(mode="json") | {"license": terms}
+    result = receipt.model_dump(mode="json", exclude_none=True) | {"license": terms}
     emit(result, lambda console: _show_receipt(console, receipt, terms), json=json)
 
 
+COUNTED = ("users", "items", "interactions", "photos", "categories")
+
+
 def _show_receipt(console: Console, receipt: Receipt, terms: str) -> None:
+    counts = {key: getattr(receipt, key) for key in COUNTED}
+    held = ", ".join(f"{counted(held)} {key}" for key, held in counts.items() if held is not None)
     checked = {
         "publisher": "the publisher's checksum",
         "content": "members, columns and counts; packed anew, not the publisher's bytes",
     }
-    table = _pairs("")
+    table = name_table("")
     for key, value in {
         "data": receipt.name,
         "archive": str(receipt.path),
         "from": receipt.source,
         "checked by": checked[receipt.checked],
-        "holds": f"{receipt.users:,} users, {receipt.items:,} items, "
-        f"{receipt.interactions:,} interactions",
-        "md5": receipt.md5,
+        "holds": held,
+        "md5": receipt.md5 or "none: a folder, read where it lies",
         "sha256": receipt.sha256,
         "terms": terms,
     }.items():
@@ -126,7 +139,10 @@ def analyze_set(
     columns: Annotated[
         str | None,
         typer.Option(
-            "--columns", metavar="KEY=NAME,..", help="Own files: user=..,item=..,time=..,rating=.."
+            "--columns",
+            metavar="KEY=NAME,..",
+            help="Own files: user=..,item=..,time=..,rating=..; own photos: id=..,category=..,"
+            "image=..,title=..,attributes=color+season.",
         ),
     ] = None,
     min_rating: Annotated[float, typer.Option(min=0, help="Drop rows rated lower.")] = 0.0,
@@ -142,8 +158,11 @@ def analyze_set(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Describe a data set: sizes, lengths, popularity, genres, years, what the filters dropped."""
-    from recsec.data import Filters, analyze, load
+    """Describe a data set: sizes, lengths, popularity, genres, years, what the filters dropped.
+
+    Of photos: categories, attributes, sizes of images, repeats, what was skipped, a sample sheet.
+    """
+    from recsec.data import Filters, analyze, is_photos, load
 
     filters = Filters(
         min_rating=min_rating,
@@ -152,7 +171,11 @@ def analyze_set(
         core=core,
         min_length=min_length,
     )
-    dataset = load(name, source=source, columns=parse_columns(columns), filters=filters)
+    chosen = parse_columns(columns) or None
+    if is_photos(name):
+        describe_photos(name, source, chosen, filters, out, json=json)
+        return
+    dataset = load(name, source=source, columns=chosen, filters=filters)
     analysis = analyze(dataset)
     summary = dict(analysis.summary)
     if out is not None:
@@ -164,31 +187,7 @@ def analyze_set(
     emit(summary, lambda console: _show_analysis(console, analysis), json=json)
 
 
-def parse_columns(text: str | None) -> dict[str, str] | None:
-    """``user=uid,item=sku`` as a dictionary.
-
-    Raises:
-        UsageError: a part without ``=``, or a key given twice.
-    """
-    if text is None:
-        return None
-    found: dict[str, str] = {}
-    for part in text.split(","):
-        key, equals, value = (word.strip() for word in part.partition("="))
-        if not (key and equals and value) or key in found:
-            raise UsageError(
-                f"--columns {text!r}: expected each of user, item, time, rating at most once",
-                hint="--columns user=..,item=..,time=..,rating=..",
-            )
-        found[key] = value
-    return found
-
-
 Form = Callable[[Any], str]
-
-
-def _count(value: Any) -> str:
-    return "-" if value is None else f"{value:,}"
 
 
 def _number(value: Any) -> str:
@@ -203,26 +202,22 @@ def _year(value: Any) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
-def _share(value: Any) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
 def _text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
 ROWS: Mapping[str, tuple[str, Form]] = {
-    "users": ("users", _count),
-    "items": ("items", _count),
-    "interactions": ("interactions", _count),
-    "density": ("density", _share),
-    "length_min": ("length, shortest", _count),
+    "users": ("users", counted),
+    "items": ("items", counted),
+    "interactions": ("interactions", counted),
+    "density": ("density", percent),
+    "length_min": ("length, shortest", counted),
     "length_median": ("length, median", _number),
     "length_mean": ("length, mean", _number),
-    "length_max": ("length, longest", _count),
+    "length_max": ("length, longest", counted),
     "item_gini": ("Gini of item popularity", _ratio),
-    "top_tenth_share": ("share of the top 10 % of items", _share),
-    "repeats": ("repeated user-item pairs", _count),
+    "top_tenth_share": ("share of the top 10 % of items", percent),
+    "repeats": ("repeated user-item pairs", counted),
     "rating_mean": ("mean rating", _ratio),
     "year_first": ("first release year", _text),
     "year_mean": ("mean release year of interactions", _year),
@@ -230,50 +225,36 @@ ROWS: Mapping[str, tuple[str, Form]] = {
     "times": ("times", _text),
     "first_day": ("first day", _text),
     "last_day": ("last day", _text),
-    "days": ("days", _count),
+    "days": ("days", counted),
 }
-
-
-def _pairs(title: str) -> Table:
-    table = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
 
 
 def _show_analysis(console: Console, analysis: Analysis) -> None:
     summary = analysis.summary
-    table = _pairs(analysis.name + (" (synthetic: made up)" if analysis.synthetic else ""))
+    table = name_table(analysis.name + (" (synthetic: made up)" if analysis.synthetic else ""))
     for key, (words, form) in ROWS.items():
         if summary[key] is not None:
             table.add_row(words, Text(form(summary[key])))
     console.print(table)
     console.print()
 
-    dropped = _pairs("What the filters dropped")
-    dropped.add_row("rows read", _count(summary["rows_read"]))
+    dropped = name_table("What the filters dropped")
+    dropped.add_row("rows read", counted(summary["rows_read"]))
     for key, value in summary.items():
         if key.startswith("dropped["):
-            dropped.add_row(key[8:-1], _count(value))
+            dropped.add_row(key[8:-1], counted(value))
     console.print(dropped)
 
     if analysis.genres.height:
         genres = plain_table("Genres", ["genre", "items", "rows", "share of rows"])
         for genre, items, rows in analysis.genres.iter_rows():
-            share = _share(summary[f"genre_share[{genre}]"])
-            genres.add_row(Text(genre), _count(items), _count(rows), share)
+            share = percent(summary[f"genre_share[{genre}]"])
+            genres.add_row(Text(genre), counted(items), counted(rows), share)
         console.print(genres)
 
     top = plain_table("Top 20 items", ["id", "title", "rows"], left=2)
     for row in analysis.top.iter_rows(named=True):
-        top.add_row(Text(str(row["id"])), Text(row["title"]), _count(row["rows"]))
+        top.add_row(Text(str(row["id"])), Text(row["title"]), counted(row["rows"]))
     console.print(top)
     for said in summary["notes"]:
         console.print(Text(f"Note: {said}."))
@@ -333,11 +314,14 @@ def make_synthetic(
     }
 
     def render(console: Console) -> None:
-        table = _pairs("")
+        table = name_table("")
         table.add_row("file", Text(str(out)))
-        table.add_row("rows", _count(rows))
+        table.add_row("rows", counted(rows))
         table.add_row("best possible HR@10", f"about {result['best_hr@10']:.3f}")
         table.add_row("loads by name as", Text(config.spec()))
         console.print(table)
 
     emit(result, render, json=json)
+
+
+app.command("traffic")(make_traffic)

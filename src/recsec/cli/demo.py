@@ -24,6 +24,9 @@ __all__ = ["demo_plan", "run"]
 
 SYNTHETIC = "synthetic:users=600,items=200,length=25,seed=7"
 SMALL = {"embedding_dim": 32, "max_length": 50, "lr": 0.005}
+PHOTOS = "photos:items=360,categories=6,seed=7"
+FEW_PHOTOS = "photos:items=120,categories=4,seed=7"
+ENCODER = {"size": 32, "widths": [16, 32]}
 
 
 def run(
@@ -45,11 +48,12 @@ def run(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """A first audit: train a recommender, copy it through its top-k API, write the report.
+    """A first audit: copy a recommender through its API, move photos into chosen lists, report.
 
-    Without options the data is made up, nothing is downloaded, and it takes about a minute.
-    Interrupted, the same command continues; a finished demo is kept and the next one gets its
-    own folder.
+    Without options the data is made up, nothing is downloaded, and it takes one or two minutes: a
+    recommender is trained and copied, then an encoder of photos is trained, attacked, hardened and
+    attacked again. With --data the first half runs on that data. Interrupted, the same command
+    continues; a finished demo is kept and the next one gets its own folder.
     """
     from recsec.audit import run_audit
 
@@ -57,7 +61,7 @@ def run(
     words = ["recsec", "demo", *(["--data", data] if data != "synthetic" else [])]
     words += ["--quick"] if quick else []
     if data == "synthetic":
-        note("The data is synthetic: made up on this machine, no real users.")
+        note("The data is synthetic: made up on this machine, no real users, no real photos.")
     report: Report | None = None
     folder = Path()
     for folder in [out] if out is not None else _folders(_place(), _name(data, quick=quick)):
@@ -105,9 +109,39 @@ def demo_plan(data: str, *, quick: bool) -> Plan:
             "title": title + (", quick" if quick else ""),
             "target": {**target, "data": SYNTHETIC if data == "synthetic" else data},
             "extraction": {"k": [10], **attack},
+            **(_photos(quick=quick) if data == "synthetic" else {}),
         },
         where="the demo's plan",
     )
+
+
+def _photos(*, quick: bool) -> dict[str, Any]:
+    """The visual half: one encoder, the same hardened, and the pairs that attack both."""
+    epochs = (6, 1) if quick else (12, 4)
+    budgets = [0.05] if quick else [0.01, 0.03, 0.05, 0.1]
+    grids: list[dict[str, Any]] = [{"attacks": "mi-10" if quick else "mi", "eps": budgets}]
+    if not quick:
+        grids.append({"attacks": "mi", "eps": 0.5, "pairs": 20})
+        grids.append({"attacks": ["mi-10", "mi-100", "square-200"], "eps": 0.05, "pairs": 20})
+    return {
+        "visual": {
+            "data": FEW_PHOTOS if quick else PHOTOS,
+            "pairs": 10 if quick else 50,
+            "models": [
+                {
+                    "name": "undefended",
+                    "train": "encoder",
+                    "settings": {**ENCODER, "epochs": epochs[0]},
+                },
+                {
+                    "name": "hardened",
+                    "harden": "trades-embedding",
+                    "settings": {"epochs": epochs[1]},
+                },
+            ],
+        },
+        "evasion": grids,
+    }
 
 
 def _name(data: str, *, quick: bool) -> str:
@@ -147,7 +181,8 @@ def _holds_something(folder: Path) -> bool:
 
 
 def _result(report: Report, folder: Path, data: str) -> dict[str, Any]:
-    rows = [row.model_dump(mode="json") for row in report.rows]
+    extraction = report.extraction
+    rows = [] if extraction is None else [row.model_dump(mode="json") for row in extraction.rows]
     step = "recsec audit init" if data != "synthetic" else "recsec data get ml-1m"
     more = "" if data != "synthetic" else " && recsec demo --data ml-1m --quick"
     return {

@@ -13,16 +13,29 @@ from recsec.cli.answering import (
     AuthorisedOption,
     UsersOption,
     interval,
+    open_guarded,
     open_source,
     plain_table,
     sample_users,
 )
-from recsec.cli.common import DataOption, JsonOption, ModelOption, QuietOption, SeedOption
+from recsec.cli.common import (
+    DataOption,
+    GuardOption,
+    JsonOption,
+    ModelOption,
+    QuietOption,
+    SeedOption,
+    parse_guards,
+)
+from recsec.cli.evaluate_photos import LabelAttack, evaluate_photos
 from recsec.cli.output import emit, note, progress
+from recsec.errors import UsageError
 
 if TYPE_CHECKING:
     from recsec.evaluation import Evaluation, GroupRow
+    from recsec.models.base import Recommender
     from recsec.stats import Estimate
+    from recsec.types import Answerer
 
 __all__ = ["run"]
 
@@ -45,6 +58,13 @@ class Held(StrEnum):
     VALID = "valid"
 
 
+class LabelAttacks(StrEnum):
+    """Attacks on the predictions."""
+
+    FGSM = "fgsm"
+    PGD = "pgd"
+
+
 def run(
     model: ModelOption,
     data: DataOption,
@@ -55,10 +75,19 @@ def run(
         int, typer.Option("--k", min=1, help="Length of the lists that are asked for.")
     ] = 20,
     users: UsersOption = None,
+    guard: GuardOption = None,
     seed: SeedOption = 0,
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Write figures (SVG) here.")
     ] = None,
+    attack: Annotated[
+        LabelAttacks | None,
+        typer.Option("--attack", help="Photos: also measure the predictions under an attack."),
+    ] = None,
+    eps: Annotated[
+        float, typer.Option("--eps", min=0, max=1, help="Radius of the attack; 8/255 is 0.0314.")
+    ] = 0.03,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Gradient steps of pgd.")] = 8,
     authorised: AuthorisedOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -67,16 +96,32 @@ def run(
 
     Leave-one-out with a full ranking and the history excluded: HR, NDCG and MRR, coverage,
     popularity bias, genre consistency, for all users and by group, with 95 % intervals. A model
-    that only gives lists is measured on its first K items.
+    that only gives lists, or answers through a guard, is measured on its first K items.
     """
-    from recsec.data import load
+    from recsec.data import is_photos, load
     from recsec.evaluation import evaluate
     from recsec.rng import Streams
 
+    if is_photos(data):
+        if users is not None or figures is not None:
+            raise UsageError("--users and --figures are about interactions; the data are photos")
+        chosen_attack = (
+            None
+            if attack is None
+            else LabelAttack(eps, 1 if attack == LabelAttacks.FGSM else steps)
+        )
+        evaluate_photos(model, data, stage=stage.value, seed=seed, attack=chosen_attack, json=json)
+        return
+    if attack is not None:
+        raise UsageError(f"--attack changes photos; --data {data} names interactions")
     streams = Streams(seed).child("evaluate")
     dataset = load(data)
     split = dataset.split()
-    source, _ = open_source(model, dataset, authorised=authorised)
+    guards = parse_guards(guard)
+    if guards:
+        source: Recommender | Answerer = open_guarded(model, guards, dataset)
+    else:
+        source, _ = open_source(model, dataset, authorised=authorised)
     chosen = sample_users(split, users, streams.numpy("users"))
     with progress() as report:
         found = evaluate(source, split, stage=stage.value, users=chosen, depth=k, progress=report)
@@ -88,6 +133,7 @@ def run(
     result: dict[str, Any] = {
         "protocol": found.protocol,
         "model": model,
+        "guards": guard or [],
         "data": data,
         "synthetic": dataset.synthetic,
         **estimates,

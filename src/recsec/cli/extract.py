@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.audit import announce, count_json, metrics_json, show_rows
+from recsec.cli.audit import announce, count_json, extraction_of, metrics_json, show_rows
 from recsec.cli.common import (
     ColumnsOption,
     ConfigOption,
     DataOption,
     DeviceOption,
+    GuardOption,
     JsonOption,
     ModelOption,
     OutOption,
@@ -23,6 +24,7 @@ from recsec.cli.common import (
     SeedOption,
     SetOption,
     parse_columns,
+    parse_guards,
     read_toml,
 )
 from recsec.cli.output import emit, parse_settings, progress, resumable
@@ -30,11 +32,11 @@ from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
 
 if TYPE_CHECKING:
     from recsec.audit import Plan
-    from recsec.reports import Report
+    from recsec.reports import Extraction
 
 __all__ = ["run"]
 
-SETTINGS = ("policy_settings", "length", "sessions", "surrogate_settings", "loss")
+SETTINGS = ("policy_settings", "length", "sessions", "surrogate_settings", "loss", "leak")
 
 
 def run(
@@ -51,6 +53,15 @@ def run(
     surrogate: Annotated[
         str, typer.Option("--surrogate", help="Architecture of the copy.")
     ] = "sasrec",
+    adaptive: Annotated[
+        str | None,
+        typer.Option(
+            "--adaptive",
+            metavar="SWITCHES",
+            help="What the thief does about defenses: set-only,human-like,accounts=10,...",
+        ),
+    ] = None,
+    guard: GuardOption = None,
     twins: Annotated[
         int, typer.Option("--twins", min=0, max=10, help="Independent models to train for scale.")
     ] = 1,
@@ -73,8 +84,12 @@ def run(
     """Copy a recommender through its top-k API and measure how good the copy is.
 
     An audit of one cell: the run directory holds the transcript, the surrogate and the report.
-    --set takes length, sessions, loss, policy_settings.KEY and surrogate_settings.KEY. Interrupted
-    or killed at any point, the same command continues and asks no answered query again.
+    With --guard, fidelity is measured against the answers that the guards give.
+    --set takes length, sessions, loss, leak, policy_settings.KEY and surrogate_settings.KEY; leak
+    is the share of users whose histories the thief has: they are left out of the measurement.
+    --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, accounts=A,
+    benign=SHARE and one-call. Interrupted or killed at any point, the same command continues and
+    asks no answered query again.
     """
     from recsec.audit import parse_plan, run_audit
 
@@ -86,19 +101,27 @@ def run(
         )
     if "policy_settings" in settings:
         settings["policy_settings"] = {policy: settings["policy_settings"]}
+    target = {"model": model, "data": data, "columns": parse_columns(columns), "twins": twins}
+    if guard:
+        from recsec.cli.guarding import guarded_plan
+
+        target |= guarded_plan(
+            model,
+            parse_guards(guard),
+            data=data,
+            columns=parse_columns(columns),
+            out=out,
+            twins=twins,
+        )
     values = {
-        "target": {
-            "model": model,
-            "data": data,
-            "columns": parse_columns(columns),
-            "twins": twins,
-        },
+        "target": target,
         "extraction": {
             "policies": policy,
             "k": k,
             "calls": calls,
             "seeds": seed,
             "surrogate": surrogate,
+            "adaptive": [] if adaptive is None else adaptive.split(","),
             **settings,
         },
         "evaluation": {"users": users},
@@ -117,11 +140,12 @@ def run(
             announce=announce,
             progress=report,
         )
-    _complain(found)
-    emit(_result(found, out), lambda console: _show(console, found, out), json=json)
+    part = extraction_of(found)
+    _complain(part)
+    emit(_result(part, out), lambda console: _show(console, part, out), json=json)
 
 
-def _complain(found: Report) -> None:
+def _complain(found: Extraction) -> None:
     """An attack that could not be measured is an error here, not a row."""
     cell = found.cells[0]
     if cell.status == "ok":
@@ -133,12 +157,12 @@ def _complain(found: Report) -> None:
     raise EvidenceIncomplete(f"the attack could not be measured: {cell.error}", hint=hint)
 
 
-def _result(found: Report, out: Path) -> dict[str, Any]:
+def _result(found: Extraction, out: Path) -> dict[str, Any]:
     cell = found.cells[0]
     return {
         "run": str(out),
         "report": str(out / "report.html"),
-        "synthetic": found.synthetic,
+        "synthetic": found.data.synthetic,
         "policy": cell.policy,
         "k": cell.k,
         "calls": count_json(cell.calls),
@@ -152,7 +176,7 @@ def _result(found: Report, out: Path) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, found: Report, out: Path) -> None:
+def _show(console: Console, found: Extraction, out: Path) -> None:
     show_rows(console, found)
     console.print(found.verdict.statement, markup=False)
     console.print(f"surrogate: {out / 'surrogate' / found.cells[0].id}", soft_wrap=True)

@@ -7,15 +7,22 @@ from recsec.data.dataset import Dataset
 from recsec.data.download import get
 from recsec.data.filters import Filters, Report, Step
 from recsec.data.interactions import Interactions, Raw
-from recsec.data.known import KNOWN, KnownData, known
+from recsec.data.known import KNOWN, KNOWN_PHOTOS, KnownData, known
 from recsec.data.loading import load
+from recsec.data.photo_analysis import PhotoAnalysis, analyze_photos
+from recsec.data.photo_files import ResizeRule, read_photo, resize
+from recsec.data.photo_loading import is_photos, load_photos
+from recsec.data.photo_split import PhotoSplit, split_photos
+from recsec.data.photos import PhotoReport, Photos
 from recsec.data.planted import Plant, best_answer, optimal_scores
 from recsec.data.sequences import Batch, Sequences, Split, Stage, leave_one_out, pad
 from recsec.data.splits import TimeSplit, split_by_time
 from recsec.data.synthetic import SyntheticConfig, best_hit_rate, generate, plant, write_synthetic
+from recsec.data.synthetic_photos import SyntheticPhotosConfig
 
 __all__ = [
     "KNOWN",
+    "KNOWN_PHOTOS",
     "Analysis",
     "Batch",
     "Catalog",
@@ -23,29 +30,41 @@ __all__ = [
     "Filters",
     "Interactions",
     "KnownData",
+    "PhotoAnalysis",
+    "PhotoReport",
+    "PhotoSplit",
+    "Photos",
     "Plant",
     "Raw",
     "Receipt",
     "Report",
+    "ResizeRule",
     "Sequences",
     "Split",
     "Stage",
     "Step",
     "SyntheticConfig",
+    "SyntheticPhotosConfig",
     "TimeSplit",
     "analyze",
+    "analyze_photos",
     "best_answer",
     "best_hit_rate",
     "cache_folder",
     "generate",
     "get",
+    "is_photos",
     "known",
     "leave_one_out",
     "load",
+    "load_photos",
     "optimal_scores",
     "pad",
     "plant",
+    "read_photo",
     "read_receipt",
+    "resize",
     "split_by_time",
+    "split_photos",
     "write_synthetic",
 ]

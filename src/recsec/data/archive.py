@@ -50,8 +50,18 @@ class Archive:
         Raises:
             DataError: it is absent, cut short, damaged or a decompression bomb.
         """
-        name = self.require(member)
-        info = self.zip.getinfo(name)
+        return self.read_exact(self.require(member))
+
+    def read_exact(self, name: str) -> bytes:
+        """The content of the member whose full name this is.
+
+        Raises:
+            DataError: it is absent, cut short, damaged or a decompression bomb.
+        """
+        try:
+            info = self.zip.getinfo(name)
+        except KeyError as error:
+            raise DataError(f"{self.path} has no member {name}") from error
         ratio = info.file_size / max(info.compress_size, 1)
         if info.file_size > LARGEST_MEMBER or (ratio > LARGEST_RATIO and info.file_size > 2**20):
             raise DataError(

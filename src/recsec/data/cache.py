@@ -34,16 +34,18 @@ class Receipt(BaseModel):
 
     Attributes:
         name: the data set.
-        path: the archive.
+        path: the archive in the cache, or a folder of photos where it lies.
         source: path or address that it came from.
         bytes: its size.
-        md5: its own hash, to compare with a publisher's.
-        sha256: its own hash.
+        md5: its own hash, to compare with a publisher's; None for a folder.
+        sha256: its own hash; of a folder, of the names, sizes and times of its files.
         checked: ``publisher`` if the MD5 is the publisher's, else ``content``: members, columns
             and counts are right, and the bytes are somebody's own packing.
-        users: distinct users in it.
+        users: distinct users in it; this and the next two are None for photos.
         items: distinct items with interactions.
         interactions: rows.
+        photos: labeled photos that are there; this and the next are None for interactions.
+        categories: distinct categories of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,12 +54,14 @@ class Receipt(BaseModel):
     path: Path
     source: str
     bytes: int
-    md5: str
+    md5: str | None
     sha256: str
     checked: Literal["publisher", "content"]
-    users: int
-    items: int
-    interactions: int
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+    photos: int | None = None
+    categories: int | None = None
 
 
 def cache_folder() -> Path:
@@ -96,6 +100,8 @@ def read_receipt(data: KnownData) -> Receipt | None:
     folder = cache_folder() / data.name
     try:
         receipt = Receipt.model_validate_json((folder / RECEIPT).read_text())
+        if receipt.md5 is None:  # a folder, which was never copied
+            return receipt if receipt.path.is_dir() else None
         size = (folder / data.archive).stat().st_size
     except (OSError, ValidationError, UnicodeDecodeError):
         return None

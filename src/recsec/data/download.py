@@ -10,8 +10,10 @@ from pathlib import Path
 
 from recsec.data.archive import open_archive
 from recsec.data.cache import RECEIPT, Receipt, locked_folder, mirrored, read_receipt
-from recsec.data.known import KnownData, known
+from recsec.data.known import KNOWN_PHOTOS, KnownData, known
 from recsec.data.layouts import check_content
+from recsec.data.photo_loading import check_photos
+from recsec.data.photo_store import PhotoStore
 from recsec.errors import DataError
 from recsec.runs import atomic_write_json
 from recsec.runs.atomic import UNFINISHED
@@ -28,10 +30,11 @@ def get(
     """Put a data set into the cache, unless it is there.
 
     Several processes may do this at once: one works, the others wait and find it done. A killed
-    one leaves a file that the next one deletes, never a broken archive.
+    one leaves a file that the next one deletes, never a broken archive. A folder of photos is
+    noted where it lies and not copied.
 
     Args:
-        name: a known data set.
+        name: a known data set, also of photos.
         source: a path or an http(s) address to take it from; it replaces what is cached. If None:
             the cache, the folder in ``RECSEC_MIRROR``, or the publisher, in this order.
         progress: told about bytes.
@@ -40,7 +43,7 @@ def get(
         DataError: unknown name, nothing to get it from, a failed or broken download, content that
             is not this data set, or a full disk. The cache is as it was before.
     """
-    data = known(name)
+    data = KNOWN_PHOTOS.get(name) or known(name)
     with locked_folder(data) as folder:
         cached = read_receipt(data)
         if cached is not None and source is None:
@@ -49,8 +52,10 @@ def get(
         if not chosen:
             raise DataError(
                 f"{name} has no address to download from",
-                hint=f"recsec data get {name} --from PATH (its archive is {data.archive})",
+                hint=f"recsec data get {name} --from PATH ({data.archive})",
             )
+        if name in KNOWN_PHOTOS and Path(chosen).expanduser().is_dir():
+            return _note(Path(chosen).expanduser().resolve(), data, folder)
         staged = folder / f".{data.archive}.{os.getpid()}{UNFINISHED}"
         staged_receipt = folder / f".{RECEIPT}.{os.getpid()}{UNFINISHED}"
         try:
@@ -139,11 +144,39 @@ class _Bar:
         """Nothing to close."""
 
 
+def _note(photos: Path, data: KnownData, folder: Path) -> Receipt:
+    """Check a folder of photos, and remember where it is.
+
+    Raises:
+        DataError: it does not hold this set.
+    """
+    store = PhotoStore(photos)
+    count, categories = check_photos(store, data)
+    receipt = Receipt(
+        name=data.name,
+        path=photos,
+        source=str(photos),
+        bytes=sum(size for _, size, _ in store.files),
+        md5=None,
+        sha256=store.stamp,
+        checked="content",
+        photos=count,
+        categories=categories,
+    )
+    atomic_write_json(folder / RECEIPT, receipt.model_dump(mode="json"))
+    return receipt
+
+
 def _check(staged: Path, source: str, data: KnownData, folder: Path) -> Receipt:
     """Read the whole archive; errors name its source, not the staged copy."""
+    counts: dict[str, int] = {}
     try:
-        with open_archive(staged) as archive:
-            users, items, rows = check_content(archive, data)
+        if data.name in KNOWN_PHOTOS:
+            counts["photos"], counts["categories"] = check_photos(PhotoStore(staged), data)
+        else:
+            with open_archive(staged) as archive:
+                found = check_content(archive, data)
+            counts |= dict(zip(("users", "items", "interactions"), found, strict=True))
     except DataError as error:
         message = error.message.replace(str(staged), source)
         raise DataError(message, hint=error.hint) from error
@@ -156,9 +189,7 @@ def _check(staged: Path, source: str, data: KnownData, folder: Path) -> Receipt:
         md5=md5,
         sha256=_hash(staged, "sha256"),
         checked="publisher" if md5 == data.md5 else "content",
-        users=users,
-        items=items,
-        interactions=rows,
+        **counts,
     )
 
 

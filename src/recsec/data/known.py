@@ -7,7 +7,7 @@ from typing import Literal
 
 from recsec.errors import DataError
 
-__all__ = ["KNOWN", "KnownData", "known"]
+__all__ = ["KNOWN", "KNOWN_PHOTOS", "KnownData", "known"]
 
 _RESEARCH = (
     "MovieLens, GroupLens Research, University of Minnesota: research use; no redistribution "
@@ -21,6 +21,15 @@ _SMALL = (
 _AMAZON = (
     "Amazon reviews (McAuley et al. 2015) as prepared by S3-Rec (Zhou et al. 2020): research "
     "use; cite both."
+)
+
+_FASHION = (
+    "Fashion Product Images (P. Aggarwal, Kaggle): the terms of its Kaggle page; the photos belong "
+    "to the shop; no redistribution."
+)
+_DEEPFASHION = (
+    "DeepFashion, MMLab, The Chinese University of Hong Kong: non-commercial research; no "
+    "redistribution; cite Liu et al. (CVPR 2016)."
 )
 
 
@@ -42,7 +51,9 @@ class KnownData:
     """
 
     name: str
-    layout: Literal["movielens-tab", "movielens-dat", "movielens-csv", "s3rec"]
+    layout: Literal[
+        "movielens-tab", "movielens-dat", "movielens-csv", "s3rec", "fashion", "deepfashion"
+    ]
     url: str | None
     md5: str | None
     archive: str
@@ -126,6 +137,40 @@ KNOWN: dict[str, KnownData] = {
     )
 }
 
+KNOWN_PHOTOS: dict[str, KnownData] = {
+    data.name: data
+    for data in (
+        KnownData(
+            name="fashion",
+            layout="fashion",
+            url=None,
+            md5=None,
+            archive="fashion-product-images.zip",
+            members=("styles.csv",),
+            counts=None,
+            license=_FASHION,
+            about="Fashion Product Images: article type, color, usage, season, gender",
+        ),
+        KnownData(
+            name="deepfashion",
+            layout="deepfashion",
+            url=None,
+            md5=None,
+            archive="deepfashion",
+            members=(
+                "list_category_cloth.txt",
+                "list_category_img.txt",
+                "list_attr_cloth.txt",
+                "list_attr_img.txt",
+                "list_eval_partition.txt",
+            ),
+            counts=None,
+            license=_DEEPFASHION,
+            about="DeepFashion Category and Attribute Prediction: category, textures",
+        ),
+    )
+}
+
 
 def known(name: str) -> KnownData:
     """The data set called ``name``.
@@ -133,15 +178,15 @@ def known(name: str) -> KnownData:
     Raises:
         DataError: no such data set.
     """
-    if name.partition(":")[0] == "synthetic":
+    if name.partition(":")[0] in ("synthetic", "photos"):
         raise DataError(
-            "synthetic data is made up when it is loaded; there is nothing to get",
+            f"{name} is made up when it is loaded; there is nothing to get",
             hint=f"recsec data analyze {name}",
         )
     if name not in KNOWN:
         raise DataError(
-            f"no data set called {name!r}; known: {', '.join(KNOWN)}, synthetic, "
-            "or a path to a CSV, Parquet or S3-Rec file",
+            f"no data set called {name!r}; known: {', '.join((*KNOWN, *KNOWN_PHOTOS))}, synthetic, "
+            "photos, or a path to a CSV, Parquet or S3-Rec file or a folder of photos",
             hint="recsec data list",
         )
     return KNOWN[name]

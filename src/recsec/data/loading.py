@@ -12,7 +12,9 @@ from recsec.data.filters import Filters
 from recsec.data.known import KNOWN, known
 from recsec.data.layouts import read_known
 from recsec.data.own import read_own
+from recsec.data.photo_loading import is_photos
 from recsec.data.synthetic import SyntheticConfig, generate
+from recsec.errors import DataError
 
 __all__ = ["load"]
 
@@ -46,6 +48,11 @@ def load(
         with open_archive(locate(data, source=source)) as archive:
             raw = read_known(archive, data)
         return Dataset.from_raw(text, raw, filters=filters, license=data.license)
+    if is_photos(text):
+        raise DataError(
+            f"{text} holds photos; interactions of users with items were expected",
+            hint="recsec data list says which is which",
+        )
     path = Path(text)
     if not path.exists() and not path.suffix:
         known(text)

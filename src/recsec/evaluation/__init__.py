@@ -7,6 +7,7 @@ from recsec.evaluation.estimates import lift, lift_estimate, paired_estimates
 from recsec.evaluation.groups import GroupRow
 from recsec.evaluation.held_out import Evaluation, evaluate, evaluate_lists
 from recsec.evaluation.profiles import TasteProfile, taste_profiles
+from recsec.evaluation.retrieval import Retrieval, classification, embed, evaluate_encoder
 from recsec.evaluation.session import Reply, Session
 
 __all__ = [
@@ -16,14 +17,18 @@ __all__ = [
     "Fidelity",
     "GroupRow",
     "Reply",
+    "Retrieval",
     "Session",
     "SideBySide",
     "TasteProfile",
     "Variant",
     "answer_lists",
     "as_answerer",
+    "classification",
     "compare",
+    "embed",
     "evaluate",
+    "evaluate_encoder",
     "evaluate_lists",
     "fidelity",
     "fidelity_of_lists",

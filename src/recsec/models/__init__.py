@@ -1,40 +1,73 @@
-"""Recommenders: one architecture per file, one contract for all."""
+"""Recommenders: one architecture per file. Of histories: one contract. Of photos: the encoder."""
 
 from recsec.models.base import (
     Incremental,
     ModelConfig,
     Precision,
     Recommender,
+    ScheduleConfig,
     Training,
     mask_history,
     top_k,
 )
+from recsec.models.bert4rec import Bert4Rec, Bert4RecConfig
 from recsec.models.checkpoint import load, read_config, save_checkpoint
+from recsec.models.encoder import Encoder, EncoderConfig, Heads, frozen_copy
+from recsec.models.encoder_checkpoint import (
+    encoder_fingerprint,
+    load_encoder,
+    load_items,
+    save_encoder,
+)
+from recsec.models.encoder_embedding import catalog_features, embed
+from recsec.models.encoder_training import PhotoObjective, new_encoder, train_encoder
+from recsec.models.index import ExactIndex
 from recsec.models.markov import Markov, MarkovConfig
 from recsec.models.meanpool import MeanPool, MeanPoolConfig
+from recsec.models.narm import Narm, NarmConfig
 from recsec.models.popularity import Popularity, PopularityConfig
 from recsec.models.sasrec import SasRec, SasRecConfig
-from recsec.models.training import is_first_process, train
+from recsec.models.training import is_first_process, train, train_into
 
 __all__ = [
+    "Bert4Rec",
+    "Bert4RecConfig",
+    "Encoder",
+    "EncoderConfig",
+    "ExactIndex",
+    "Heads",
     "Incremental",
     "Markov",
     "MarkovConfig",
     "MeanPool",
     "MeanPoolConfig",
     "ModelConfig",
+    "Narm",
+    "NarmConfig",
+    "PhotoObjective",
     "Popularity",
     "PopularityConfig",
     "Precision",
     "Recommender",
     "SasRec",
     "SasRecConfig",
+    "ScheduleConfig",
     "Training",
+    "catalog_features",
+    "embed",
+    "encoder_fingerprint",
+    "frozen_copy",
     "is_first_process",
     "load",
+    "load_encoder",
+    "load_items",
     "mask_history",
+    "new_encoder",
     "read_config",
     "save_checkpoint",
+    "save_encoder",
     "top_k",
     "train",
+    "train_encoder",
+    "train_into",
 ]

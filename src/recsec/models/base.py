@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_ch
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from recsec.data.catalog import Catalog
@@ -23,6 +23,7 @@ __all__ = [
     "ModelConfig",
     "Precision",
     "Recommender",
+    "ScheduleConfig",
     "Training",
     "mask_history",
     "top_k",
@@ -35,6 +36,17 @@ class ModelConfig(BaseModel):
     """Settings of a model; each model has its own subclass. Unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScheduleConfig(ModelConfig):
+    """How long and how fast the training loop goes; what every trained model shares."""
+
+    epochs: int = Field(30, ge=0, description="length of the cosine schedule")
+    batch_size: int = Field(64, gt=0, description="examples per step")
+    lr: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps that warm up")
+    patience: int = Field(5, gt=0, description="epochs without a better validation before stopping")
 
 
 def mask_history(scores: Float[Tensor, "B N1"], histories: Int[Tensor, "B L"]) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from recsec import __version__
 from recsec.data.catalog import Catalog
@@ -24,7 +25,7 @@ from recsec.models.base import Recommender
 from recsec.registry import registry
 from recsec.runs import atomic_write_bytes, atomic_write_text
 
-__all__ = ["load", "read_config", "save_checkpoint"]
+__all__ = ["load", "read_config", "read_tensors", "save_checkpoint"]
 
 FORMAT = 1
 
@@ -86,23 +87,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load(folder: Path | str) -> Recommender:
-    """Read a checkpoint folder.
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of ``model.safetensors``.
 
     Raises:
-        CheckpointError: it is missing, incomplete, broken or of another format.
+        CheckpointError: the file is not there yet, or broken.
     """
-    folder = Path(folder)
-    config = read_config(folder)
-    try:
-        kind: type[Recommender] = registry("models").get(config["model"])
-        settings = kind.config_class.model_validate(config["config"])
-    except (ConfigError, ValidationError) as error:
-        raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
-    catalog = Catalog.load(folder / "items.parquet")
     path = folder / "model.safetensors"
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{folder} has no model.safetensors: its training has not finished",
@@ -110,4 +103,25 @@ def load(folder: Path | str) -> Recommender:
         ) from error
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
-    return kind.from_state(catalog, settings, tensors)
+
+
+def load(folder: Path | str) -> Recommender:
+    """Read the checkpoint folder of a recommender of histories.
+
+    Raises:
+        CheckpointError: it is missing, incomplete, broken, of another format, or an encoder.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    if config["model"] == "encoder":
+        raise CheckpointError(
+            f"{folder} holds an encoder of photos; a recommender of histories was expected",
+            hint=f"recsec similar --model {folder} --data NAME --item ID shows its neighbors",
+        )
+    try:
+        kind: type[Recommender] = registry("models").get(config["model"])
+        settings = kind.config_class.model_validate(config["config"])
+    except (ConfigError, ValidationError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
+    catalog = Catalog.load(folder / "items.parquet")
+    return kind.from_state(catalog, settings, read_tensors(folder))

@@ -25,8 +25,9 @@ Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 Sums the loss of C tokens and overwrites ``gradient`` with its derivative by ``logits``. Logits of
 -inf take no part: their gradient must be 0."""
 
-Seen: TypeAlias = Callable[[slice], Tensor]
-"""``seen(part) -> (C, L)``: for the tokens of a chunk, catalog indices filled up with 0.
+Seen: TypeAlias = Callable[[slice | Tensor], Tensor]
+"""``seen(part) -> (C, L)``: for a chunk of tokens, or those of the given numbers, catalog indices
+filled up with 0.
 
 A function, because for all tokens at once these indices would be larger than the batch."""
 
@@ -47,7 +48,7 @@ def history_of(
     """
     places = torch.arange(windows.shape[1], device=windows.device)
 
-    def seen(part: slice) -> Tensor:
+    def seen(part: slice | Tensor) -> Tensor:
         indices = windows[row[part]] * (places <= column[part, None])
         return indices if wanted is None else indices.masked_fill_(indices == wanted[part], 0)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recsec.data.catalog import Catalog
 from recsec.models.dropout import Dropout
-from recsec.models.neural import NeuralConfig, NeuralRecommender
+from recsec.models.neural import CausalRecommender, NeuralConfig
 
 __all__ = ["MeanPool", "MeanPoolConfig"]
 
@@ -21,7 +21,7 @@ class MeanPoolConfig(NeuralConfig):
     epochs: int = 10
 
 
-class MeanPool(NeuralRecommender):
+class MeanPool(CausalRecommender):
     """The classic baseline of this task: ``output(mean(embeddings))`` with a bias per item."""
 
     name = "meanpool"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -14,35 +14,32 @@ from torch import Tensor, nn
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split
 from recsec.errors import CheckpointError
-from recsec.models.base import ModelConfig, Recommender, Training
+from recsec.models.base import Recommender, ScheduleConfig, Training
 from recsec.rng import Streams
 from recsec.types import IntArray
 
-__all__ = ["NeuralConfig", "NeuralRecommender"]
+if TYPE_CHECKING:
+    from recsec.models.next_item import Ranking
+
+__all__ = ["CausalRecommender", "NeuralConfig", "NeuralRecommender"]
 
 
-class NeuralConfig(ModelConfig):
-    """Settings of every trained model: width, and how it is trained."""
+class NeuralConfig(ScheduleConfig):
+    """Settings of every model of sequences that is trained by gradients."""
 
     embedding_dim: int = Field(64, gt=0, description="width D of the representations")
     max_length: int = Field(200, gt=0, description="newest items of a history that are used")
     dropout: float = Field(0.2, ge=0, lt=1)
-    epochs: int = Field(30, ge=0, description="length of the cosine schedule")
     batch_size: int = Field(64, gt=0, description="windows of max_length items per step")
-    lr: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
-    weight_decay: float = Field(0.01, ge=0)
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps that warm up")
     patience: int = Field(5, gt=0, description="epochs without a better NDCG@10 before stopping")
 
 
 class NeuralRecommender(Recommender, nn.Module):
-    """A recommender whose representation after each item is a causal function of the history.
-
-    Causality lets one pass score every prefix: histories are padded on the right, and padding
-    never reaches a real position.
-    """
+    """A recommender that represents a history by a vector and scores items by inner products."""
 
     config: NeuralConfig
+    items: nn.Embedding
+    """Input embeddings of the items, row 0 of padding: where gradients by items are read."""
 
     def __init__(self, catalog: Catalog, config: NeuralConfig) -> None:
         nn.Module.__init__(self)
@@ -57,21 +54,36 @@ class NeuralRecommender(Recommender, nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
             if isinstance(module, nn.Linear):
                 nn.init.xavier_normal_(module.weight, generator=generator)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
-    @abstractmethod
-    def hidden(self, windows: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Representation after each item; ``L <= max_length``, zeros on the right."""
+    @property
+    def reach(self) -> int:
+        """How many of the newest items of a history are used."""
+        return self.config.max_length
 
     @abstractmethod
     def item_table(self) -> Float[Tensor, "N1 D"]:
         """Output embeddings: scores are inner products with a representation; row 0 is padding."""
 
+    @abstractmethod
+    def newest(self, windows: Int[Tensor, "B L"], lengths: Int[Tensor, " B"]) -> Tensor:
+        """Representation ``(B, D)`` of whole histories, from which the next item is predicted.
+
+        Args:
+            windows: ``L <= reach``, zeros on the right.
+            lengths: how many items each row holds; at least one unless the row is empty.
+        """
+
+    @abstractmethod
+    def objective(self, split: Split) -> Ranking:
+        """What training on a split minimizes."""
+
     @torch.no_grad()
     def last_hidden(self, histories: IntArray) -> Float[Tensor, "B D"]:
-        """Representation after the newest item of each history; of an empty one, zeros."""
+        """``newest`` of histories of any length, in evaluation mode, float32."""
         lengths = (histories > 0).sum(axis=1)
-        width = max(1, min(self.config.max_length, int(lengths.max(initial=0))))
+        width = max(1, min(self.reach, int(lengths.max(initial=0))))
         columns = np.maximum(lengths - width, 0)[:, None] + np.arange(width)
         if histories.shape[1] == 0:
             windows = np.zeros((len(histories), 1), dtype=np.int64)
@@ -82,10 +94,8 @@ class NeuralRecommender(Recommender, nn.Module):
             windows = np.where(inside, gathered, 0)
         self.eval()
         device = self.item_table().device
-        encoded = self.hidden(torch.from_numpy(windows).to(device))
-        newest = torch.from_numpy(np.clip(lengths, 1, width) - 1).to(device)
-        rows = encoded[torch.arange(len(histories), device=device), newest].float()
-        return rows * torch.from_numpy(lengths > 0).to(device)[:, None]
+        used = torch.from_numpy(np.minimum(lengths, width)).to(device)
+        return self.newest(torch.from_numpy(windows).to(device), used).float()
 
     @torch.no_grad()
     def scores_of(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B N1"]:
@@ -100,14 +110,13 @@ class NeuralRecommender(Recommender, nn.Module):
 
     @classmethod
     def fit(cls, split: Split, config: Any, *, seed: int, training: Training) -> Self:
-        """Train on every position of the training histories; see ``next_item``."""
-        from recsec.models.next_item import NextItem
+        """Train by ``objective``, weights from the seed."""
         from recsec.models.trainer import fit
 
         streams = Streams(seed, (cls.name,))
         model = cls(split.catalog, config)
         model.initialize(streams.torch("initialization"))
-        fit(NextItem(model, split), config, streams=streams, training=training)
+        fit(model.objective(split), config, streams=streams, training=training)
         return model.cpu()
 
     def state(self) -> dict[str, Tensor]:
@@ -128,3 +137,27 @@ class NeuralRecommender(Recommender, nn.Module):
             ) from error
         model.eval()
         return model
+
+
+class CausalRecommender(NeuralRecommender):
+    """A recommender whose representation after each item depends on nothing later.
+
+    Causality lets one pass score every prefix: histories are padded on the right, and padding
+    never reaches a real position.
+    """
+
+    @abstractmethod
+    def hidden(self, windows: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+        """Representation after each item; ``L <= max_length``, zeros on the right."""
+
+    def newest(self, windows: Int[Tensor, "B L"], lengths: Int[Tensor, " B"]) -> Tensor:
+        """See ``NeuralRecommender.newest``; of an empty history, zeros."""
+        rows = torch.arange(len(windows), device=windows.device)
+        encoded = self.hidden(windows)[rows, lengths.clamp_min(1) - 1]
+        return encoded * (lengths > 0)[:, None]
+
+    def objective(self, split: Split) -> Ranking:
+        """Predict the next item at every position of the training histories."""
+        from recsec.models.next_item import NextItem
+
+        return NextItem(self, split)

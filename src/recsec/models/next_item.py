@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,22 +12,19 @@ from torch import Tensor
 from recsec.data.sequences import Batch, Split
 from recsec.metrics import hits, ndcg, target_ranks
 from recsec.models.base import mask_history
-from recsec.models.losses import catalog_loss, history_of
-from recsec.models.neural import NeuralRecommender
+from recsec.models.losses import Seen, catalog_loss, history_of
+from recsec.models.neural import CausalRecommender, NeuralRecommender
 from recsec.models.trainer import Objective
 from recsec.models.windows import cut_windows, gather_windows, length_buckets
 from recsec.types import IntArray
 
-__all__ = ["NextItem"]
+__all__ = ["NextItem", "Ranking"]
 
 VALIDATION_USERS = 2048
 
 
-class NextItem(Objective):
-    """Full-softmax cross-entropy of each item given those before it; validated by NDCG@10.
-
-    The softmax leaves out what the window has seen so far, as the lists do that are served: the
-    model need not learn to suppress it. An item that does come again stays a target.
+class Ranking(Objective):
+    """What the objectives on a split share: the data, and validation by NDCG@10.
 
     Validation ranks the whole catalog for the validation item of at most 2,048 users, evenly
     spaced (all of them where there are fewer).
@@ -36,23 +36,17 @@ class NextItem(Objective):
         self.split = split
         self.trained = Split(split.train)
 
-    def epoch(self, rng: np.random.Generator) -> list[IntArray]:
-        """Windows cut anew, in batches of similar length."""
-        config = self.model.config
-        windows = cut_windows(self.split.train.offsets, config.max_length, rng)
-        batches = length_buckets(windows[:, 1] - windows[:, 0], config.batch_size, rng)
-        return [gather_windows(self.split.train.items, windows[rows]) for rows in batches]
+    @abstractmethod
+    def tokens(self, batch: Any) -> tuple[Tensor, Tensor, Seen]:
+        """What a batch asks: representations ``(T, D)``, wanted items ``(T, 1)``, and what each
+        token has seen, which takes no part in its softmax.
+        """
 
-    def forward(self, batch: IntArray) -> Tensor:
-        """Mean loss over the positions that have a next item."""
-        table = self.model.item_table()
-        windows = torch.from_numpy(batch).to(table.device)
-        inputs, targets = windows[:, :-1], windows[:, 1:]
-        row, column = (targets > 0).nonzero(as_tuple=True)
-        wanted = targets[row, column][:, None]
+    def forward(self, batch: Any) -> Tensor:
+        """Mean loss over the tokens of a batch."""
+        encoded, wanted, seen = self.tokens(batch)
         weights = torch.ones_like(wanted, dtype=torch.float32)
-        seen = history_of(inputs, row, column, wanted)
-        encoded = self.model.hidden(inputs)[row, column]
+        table = self.model.item_table()
         return catalog_loss(encoded, table, wanted, weights, seen=seen) / len(wanted)
 
     def validate(self) -> dict[str, float]:
@@ -79,3 +73,32 @@ class NextItem(Objective):
         """Exact ranks ``(B,)`` of the targets of a batch."""
         scores = mask_history(self.model.scores(batch.histories), torch.from_numpy(batch.histories))
         return target_ranks(scores, torch.from_numpy(batch.targets)).numpy()
+
+
+class NextItem(Ranking):
+    """Full-softmax cross-entropy of each item given those before it.
+
+    The softmax leaves out what the window has seen so far, as the lists do that are served: the
+    model need not learn to suppress it. An item that does come again stays a target.
+    """
+
+    model: CausalRecommender
+
+    def __init__(self, model: CausalRecommender, split: Split) -> None:
+        super().__init__(model, split)
+
+    def epoch(self, rng: np.random.Generator) -> list[IntArray]:
+        """Windows cut anew, in batches of similar length."""
+        config = self.model.config
+        windows = cut_windows(self.split.train.offsets, config.max_length, rng)
+        batches = length_buckets(windows[:, 1] - windows[:, 0], config.batch_size, rng)
+        return [gather_windows(self.split.train.items, windows[rows]) for rows in batches]
+
+    def tokens(self, batch: IntArray) -> tuple[Tensor, Tensor, Seen]:
+        """The positions that have a next item."""
+        windows = torch.from_numpy(batch).to(self.model.items.weight.device)
+        inputs, targets = windows[:, :-1], windows[:, 1:]
+        row, column = (targets > 0).nonzero(as_tuple=True)
+        wanted = targets[row, column][:, None]
+        seen = history_of(inputs, row, column, wanted)
+        return self.model.hidden(inputs)[row, column], wanted, seen

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.data.catalog import Catalog
-from recsec.errors import ConfigError
 from recsec.models.attention import causal_attention
 from recsec.models.dropout import Dropout
-from recsec.models.neural import NeuralConfig, NeuralRecommender
+from recsec.models.neural import CausalRecommender, NeuralConfig
+from recsec.models.transformer import Block
 from recsec.types import IntArray
 
 __all__ = ["SasRec", "SasRecConfig", "SasRecState"]
@@ -42,40 +42,6 @@ class SasRecConfig(NeuralConfig):
     epochs: int = 26
     lr: float = 3e-3
     weight_decay: float = 0.1
-
-
-class Block(nn.Module):
-    """Pre-layer-norm attention and feed-forward, each with a residual."""
-
-    def __init__(self, config: SasRecConfig) -> None:
-        super().__init__()
-        width = config.embedding_dim
-        self.heads = config.heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.feed_norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
-        self.dropout = Dropout(config.dropout)
-
-    def split(self, x: Float[Tensor, "B L D"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values ``(B, heads, L, D / heads)``."""
-        qkv = self.qkv(self.attention_norm(x))
-        shape = (*x.shape[:2], 3, self.heads, x.shape[2] // self.heads)
-        q, k, v = qkv.view(shape).permute(2, 0, 3, 1, 4)
-        return q, k, v
-
-    def finish(self, x: Tensor, attended: Tensor) -> Float[Tensor, "B L D"]:
-        """Everything after the attention."""
-        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
-        out: Tensor = x + self.dropout(self.down(F.relu(self.up(self.feed_norm(x)))))
-        return out
-
-    def forward(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
-        """Encode a whole window. No attention dropout: it forces the slow kernel on a CPU."""
-        q, k, v = self.split(x)
-        return self.finish(x, causal_attention(q, k, v))
 
 
 @dataclass
@@ -98,7 +64,7 @@ class SasRecState:
     reencoded: int = 0
 
 
-class SasRec(NeuralRecommender):
+class SasRec(CausalRecommender):
     """Self-attentive sequential recommender with tied output embeddings."""
 
     name = "sasrec"
@@ -108,13 +74,13 @@ class SasRec(NeuralRecommender):
     def __init__(self, catalog: Catalog, config: SasRecConfig) -> None:
         super().__init__(catalog, config)
         width = config.embedding_dim
-        if width % config.heads:
-            raise ConfigError(f"embedding_dim {width} is not a multiple of heads {config.heads}")
         self.items = nn.Embedding(len(catalog) + 1, width)
         self.positions = nn.Embedding(config.max_length, width)
         self.dropout = Dropout(config.dropout)
         self.item_dropout = Dropout(config.item_dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.dropout) for _ in range(config.blocks)
+        )
         self.norm = nn.LayerNorm(width)
 
     @property
@@ -139,7 +105,7 @@ class SasRec(NeuralRecommender):
         places = torch.arange(windows.shape[1], device=windows.device)
         x = self.dropout(self.embed(windows) + self.positions(places))
         for block in self.layers:
-            x = block(x)
+            x = block(x, causal_attention)
         out: Tensor = self.norm(x)
         return out
 

@@ -23,9 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recsec.errors import CheckpointError, ConfigError
-from recsec.models.base import Precision, Training
+from recsec.models.base import Precision, ScheduleConfig, Training
 from recsec.models.dropout import Dropout
-from recsec.models.neural import NeuralConfig
 from recsec.rng import Streams
 from recsec.runs import atomic_write_text
 
@@ -83,14 +82,14 @@ def uses_cpu(device: str) -> bool:
     return device == "cpu" or not torch.accelerator.is_available()
 
 
-def learning_rate(step: int, total: int, config: NeuralConfig) -> float:
+def learning_rate(step: int, total: int, config: ScheduleConfig) -> float:
     """Linear warm-up, then a cosine to zero."""
     warm = int(total * config.warmup)
     rise = min(1.0, (step + 1) / (warm + 1))
     return config.lr * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, total))))
 
 
-def _optimizer(objective: nn.Module, config: NeuralConfig) -> torch.optim.AdamW:
+def _optimizer(objective: nn.Module, config: ScheduleConfig) -> torch.optim.AdamW:
     """AdamW; vectors (biases, norms) are not decayed."""
     trained = [p for p in objective.parameters() if p.requires_grad]
     groups = [
@@ -166,7 +165,7 @@ class _Run:
     """A training under way."""
 
     def __init__(
-        self, objective: Objective, config: NeuralConfig, streams: Streams, training: Training
+        self, objective: Objective, config: ScheduleConfig, streams: Streams, training: Training
     ) -> None:
         self.objective, self.config, self.streams = objective, config, streams
         self.training = training
@@ -271,7 +270,7 @@ class _Run:
 
 
 def fit(
-    objective: Objective, config: NeuralConfig, *, streams: Streams, training: Training
+    objective: Objective, config: ScheduleConfig, *, streams: Streams, training: Training
 ) -> list[dict[str, Any]]:
     """Train until the schedule or the patience ends; the best weights end up in ``objective``.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate.state import PartialState
@@ -20,7 +21,9 @@ from recsec.models.trainer import uses_cpu
 from recsec.registry import registry
 from recsec.runs import atomic_write_json
 
-__all__ = ["is_first_process", "train"]
+__all__ = ["is_first_process", "train", "train_into"]
+
+Model = TypeVar("Model")
 
 
 def train(
@@ -47,31 +50,56 @@ def train(
     kind: type[Recommender] = registry("models").get(name)
     chosen = kind.config_class() if config is None else config
     how = training or Training()
-    if how.out is None:
-        return kind.fit(split, chosen, seed=seed, training=how)
-    recipe = {
-        "model": name,
-        "config": chosen.model_dump(mode="json"),
-        "seed": seed,
-        "data": data or {},
-        "precision": how.precision,
-        "snapshots": how.snapshots,
-    }
-    how.out.mkdir(parents=True, exist_ok=True)
+    return train_into(
+        how,
+        {"model": name, "config": chosen.model_dump(mode="json"), "seed": seed, "data": data or {}},
+        fit=lambda: kind.fit(split, chosen, seed=seed, training=how),
+        save=save_checkpoint,
+        load=load,
+    )
+
+
+def train_into(
+    training: Training,
+    recipe: dict[str, Any],
+    *,
+    fit: Callable[[], Model],
+    save: Callable[[Model, Path, dict[str, Any]], None],
+    load: Callable[[Path], Model],
+) -> Model:
+    """Train whatever ``fit`` trains into the folder ``training.out``; without one, just train.
+
+    One process at a time; a folder of the same recipe is continued, or loaded if it is complete.
+
+    Args:
+        training: where and how; precision and snapshots become part of the recipe.
+        recipe: JSON-able; everything that decides the result (model, config, seed, data).
+        fit: trains, resuming from ``training.out / "resume"``.
+        save: writes ``(model, folder, facts)``, ``model.safetensors`` last.
+        load: reads it back.
+
+    Raises:
+        CheckpointError: the folder belongs to another recipe, or another process trains in it.
+    """
+    out = training.out
+    if out is None:
+        return fit()
+    recipe = {**recipe, "precision": training.precision, "snapshots": training.snapshots}
+    out.mkdir(parents=True, exist_ok=True)
     first = is_first_process()
     try:
-        with FileLock(how.out / ".lock", timeout=0) if first else nullcontext():
-            with PartialState(cpu=uses_cpu(how.device)).main_process_first():
-                to_do = _claim(how.out, recipe)
+        with FileLock(out / ".lock", timeout=0) if first else nullcontext():
+            with PartialState(cpu=uses_cpu(training.device)).main_process_first():
+                to_do = _claim(out, recipe)
             if not to_do:
-                return load(how.out)
-            model = kind.fit(split, chosen, seed=seed, training=how)
+                return load(out)
+            model = fit()
             versions = {"recsec": __version__, "torch": torch.__version__}
             facts = {**recipe, "versions": versions, "threads": torch.get_num_threads()}
             if first:
-                save_checkpoint(model, how.out, facts)
+                save(model, out, facts)
     except Timeout as error:
-        raise CheckpointError(f"another process is training in {how.out}") from error
+        raise CheckpointError(f"another process is training in {out}") from error
     return model
 
 

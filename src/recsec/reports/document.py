@@ -6,8 +6,8 @@ pointer (RFC 6901) lets a reader, or a test in a browser, look every number up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -28,6 +28,7 @@ LABELS = {
     "hr@10": "HR@10",
     "ndcg@10": "NDCG@10",
     "hr_ratio": "HR ratio",
+    "map@r": "mAP@R",
 }
 """Keys of metrics as the reader knows them; another key is its own label."""
 
@@ -43,8 +44,11 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,}",
     "hours": _hours,
     "percent": lambda value: f"{100 * value:g} %",
+    "part": lambda value: f"{100 * value:.1f} %",
+    "points": lambda value: f"{100 * value:+.1f}",
     "loss": lambda value: f"{value:.4f}",
     "rate": lambda value: f"{value:.3g}",
+    "tenth": lambda value: f"{value:,.1f}",
     "plain": lambda value: f"{value:.6g}",
 }
 """How a number is printed, by the kind of number."""
@@ -61,21 +65,29 @@ def pointer(*parts: str | int) -> str:
 
 @dataclass(frozen=True)
 class Document:
-    """A JSON document that is shown as a page."""
+    """A JSON document that is shown as a page.
+
+    Attributes:
+        data: the whole document.
+        root: the part that a template sees; its paths start there, its pointers at the top.
+        pictures: file name -> data URI of the pictures that the document names.
+    """
 
     data: Any
+    root: tuple[str, ...] = ()
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, *parts: str | int) -> Any:
         """The value at a path."""
         value = self.data
-        for part in parts:
+        for part in (*self.root, *parts):
             value = value[part]
         return value
 
     def number(self, style: str, *parts: str | int) -> Markup:
         """A number of the document, printed in a style of ``FORMATS``; a dash where it is null."""
         value = self.at(*parts)
-        where = escape(pointer(*parts))
+        where = escape(pointer(*self.root, *parts))
         if value is None:
             return Markup('<span class="none" data-json="{}" title="not defined">–</span>').format(
                 where
@@ -86,8 +98,16 @@ class Document:
 
     def text(self, *parts: str | int) -> Markup:
         """A string of the document, kept from changing the direction of what stands around it."""
-        where = escape(pointer(*parts))
+        where = escape(pointer(*self.root, *parts))
         return Markup('<bdi data-json="{}">{}</bdi>').format(where, self.at(*parts))
+
+    def picture(self, name: str | None, alt: str, kind: str = "photo") -> Markup:
+        """A picture inside the page; words where the file is not at hand."""
+        if name is None or name not in self.pictures:
+            return Markup(
+                '<span class="none {}" role="img" aria-label="{}">no picture</span>'
+            ).format(kind, alt)
+        return Markup('<img class="{}" alt="{}" src="{}">').format(kind, alt, self.pictures[name])
 
     def key(self, name: str) -> Markup:
         """The label of a metric: its number is part of its name."""
@@ -108,10 +128,11 @@ class Document:
         )
         style = files("recsec.reports").joinpath("templates/report.css").read_text("utf-8")
         environment.globals.update(
-            doc=self.data,
+            doc=self.at(),
             num=self.number,
             txt=self.text,
             key=self.key,
+            picture=self.picture,
             labels=LABELS,
             style=Markup(style),  # noqa: S704 - our own file
         )

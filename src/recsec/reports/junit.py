@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from recsec.reports.schema import Cell, Report
+from recsec.reports.evasion import EvasionRow
+from recsec.reports.extraction import Cell
+from recsec.reports.parts import Verdict
+from recsec.reports.schema import Report
 
 __all__ = ["junit"]
 
@@ -15,11 +18,17 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def junit(report: Report) -> str:
     """The audit as JUnit XML.
 
-    A failed gate is a ``failure``. A cell that could not be measured is an ``error``, as is a gate
-    without a verdict: neither counts as passed. There are no times in it, so the same report gives
-    the same text.
+    A failed gate is a ``failure``; each threat has one. A cell that could not be measured is an
+    ``error``, as is a gate without a verdict: neither counts as passed. There are no times in it,
+    so the same report gives the same text.
     """
-    cases = [_gate(report), *(_cell(report, cell) for cell in report.cells)]
+    cases = []
+    if report.extraction is not None:
+        cases.append(_gate("extraction", report.extraction.verdict))
+        cases += [_cell(cell) for cell in report.extraction.cells]
+    if report.evasion is not None:
+        cases.append(_gate("evasion", report.evasion.verdict))
+        cases += [_row(row) for row in report.evasion.rows]
     suite = ET.Element(
         "testsuite",
         name=_clean(report.title),
@@ -42,10 +51,9 @@ def junit(report: Report) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _gate(report: Report) -> ET.Element:
+def _gate(threat: str, verdict: Verdict) -> ET.Element:
     """The verdict as a test case."""
-    verdict = report.verdict
-    case = ET.Element("testcase", classname=f"recsec.{report.kind}", name="gate")
+    case = ET.Element("testcase", classname=f"recsec.{threat}", name="gate")
     if verdict.level == "incomplete":
         _outcome(case, "error", "evidence incomplete", verdict.statement)
     elif not verdict.passed:
@@ -54,13 +62,24 @@ def _gate(report: Report) -> ET.Element:
     return case
 
 
-def _cell(report: Report, cell: Cell) -> ET.Element:
+def _cell(cell: Cell) -> ET.Element:
     """A cell as a test case: passed when it was measured, whatever it found."""
-    case = ET.Element("testcase", classname=f"recsec.{report.kind}.cells", name=_clean(cell.id))
+    case = ET.Element("testcase", classname="recsec.extraction.cells", name=_clean(cell.id))
     if cell.status != "ok":
         _outcome(case, "error", cell.status, cell.error or "no reason was recorded")
         return case
     lines = [f"{name} {metric.value}" for name, metric in cell.metrics.items()]
+    ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
+    return case
+
+
+def _row(row: EvasionRow) -> ET.Element:
+    """An attack with one budget: passed when every pair was measured, whatever it found."""
+    case = ET.Element("testcase", classname="recsec.evasion.cells", name=_clean(row.id))
+    if row.status != "ok":
+        _outcome(case, "error", row.status, row.error or "no reason was recorded")
+        return case
+    lines = [f"{name} {metric.value}" for name, metric in row.success.items()]
     ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
     return case
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from recsec.errors import RunError
 from recsec.reports.html import html
 from recsec.reports.junit import junit
+from recsec.reports.pictures import read_pictures
 from recsec.reports.sarif import sarif
 from recsec.reports.schema import Report
 from recsec.reports.training import read_training, training_html
@@ -89,7 +90,9 @@ def read_report(folder: Path) -> Report:
 
 
 def render(run_folder: Path | str, *, out: Path | None = None) -> list[Path]:
-    """Write ``report.html``, ``junit.xml`` and ``sarif.json`` from ``report.json`` alone.
+    """Write ``report.html``, ``junit.xml`` and ``sarif.json`` from ``report.json``.
+
+    The page also holds the pictures that the report names, where they lie beside it.
 
     Args:
         run_folder: folder that holds ``report.json``.
@@ -103,7 +106,11 @@ def render(run_folder: Path | str, *, out: Path | None = None) -> list[Path]:
     """
     folder = Path(run_folder)
     report = read_report(folder)
-    texts = {"report.html": html(report), "junit.xml": junit(report), "sarif.json": sarif(report)}
+    texts = {
+        "report.html": html(report, read_pictures(folder, report)),
+        "junit.xml": junit(report),
+        "sarif.json": sarif(report),
+    }
     return _write(out or folder, texts)
 
 

@@ -9,18 +9,31 @@ import json
 from typing import Any, Final
 
 from recsec import __version__
-from recsec.reports.schema import Finding, Report
+from recsec.reports.evasion import EvasionRow
+from recsec.reports.extraction import Cell
+from recsec.reports.parts import Finding
+from recsec.reports.schema import Report
 
 __all__ = ["sarif"]
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS: Final = {"high": "error", "moderate": "warning", "low": "note", "info": "note"}
 ATLAS: Final = {
+    "AML.T0015": "Evade AI Model",
     "AML.T0024": "Exfiltration via AI Inference API",
     "AML.T0024.002": "Extract AI Model",
+    "AML.T0031": "Erode AI Model Integrity",
     "AML.T0040": "AI Model Inference API Access",
+    "AML.T0042": "Verify Attack",
+    "AML.T0043.000": "Craft Adversarial Data: White-Box Optimization",
+    "AML.T0043.001": "Craft Adversarial Data: Black-Box Optimization",
+    "AML.T0043.002": "Craft Adversarial Data: Black-Box Transfer",
+    "AML.T0044": "Full AI Model Access",
 }
-OWASP: Final = {"ML05:2023": "Model Theft"}
+OWASP: Final = {
+    "ML01:2023": "Input Manipulation Attack",
+    "ML05:2023": "Model Theft",
+}
 
 
 def sarif(report: Report) -> str:
@@ -55,7 +68,7 @@ def sarif(report: Report) -> str:
                         "level": "error",
                         "message": {"text": f"{cell.id}: {cell.status}. {cell.error or ''}"},
                     }
-                    for cell in report.cells
+                    for cell in _cells(report)
                     if cell.status != "ok"
                 ],
             }
@@ -75,6 +88,28 @@ def sarif(report: Report) -> str:
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _cells(report: Report) -> list[Cell | EvasionRow]:
+    """Everything that was tried against either recommender."""
+    cells: list[Cell | EvasionRow] = []
+    cells += report.extraction.cells if report.extraction is not None else ()
+    cells += report.evasion.rows if report.evasion is not None else ()
+    return cells
+
+
+def _target(report: Report, finding: Finding) -> tuple[str, str]:
+    """Name and address of what a finding is about."""
+    if report.evasion is not None and (
+        report.extraction is None or finding.id.startswith("evasion")
+    ):
+        names = [model.name for model in report.evasion.models]
+        about = finding.about or names[0]
+        specs = {model.name: model.spec for model in report.evasion.models}
+        return about, specs.get(about, about)
+    if report.extraction is None:
+        raise ValueError("a report without a threat has no findings")
+    return report.extraction.target.name, report.extraction.target.spec
 
 
 def _techniques(finding: Finding) -> list[tuple[str, str]]:
@@ -102,6 +137,7 @@ def _rule(finding: Finding) -> dict[str, Any]:
 def _result(report: Report, finding: Finding, index: int, rule: int) -> dict[str, Any]:
     """One finding about the target, placed in ``report.json``."""
     note = " (synthetic data)" if report.synthetic else ""
+    name, spec = _target(report, finding)
     return {
         "ruleId": finding.id,
         "ruleIndex": rule,
@@ -110,9 +146,7 @@ def _result(report: Report, finding: Finding, index: int, rule: int) -> dict[str
         "locations": [
             {
                 "physicalLocation": {"artifactLocation": {"uri": "report.json", "index": 0}},
-                "logicalLocations": [
-                    {"name": report.target.name, "fullyQualifiedName": report.target.spec}
-                ],
+                "logicalLocations": [{"name": name, "fullyQualifiedName": spec}],
             }
         ],
         "partialFingerprints": {"recsecFinding/v1": f"{report.reproduce.plan_digest}:{index}"},

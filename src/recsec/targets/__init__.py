@@ -3,6 +3,7 @@
 from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_answer
 from recsec.targets.callable import CallableTarget
 from recsec.targets.contract import CONTRACT
+from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint
 from recsec.targets.http import HttpTarget
 from recsec.targets.http_config import HttpConfig
 from recsec.targets.local import LocalTarget
@@ -22,10 +23,13 @@ __all__ = [
     "MeteredTarget",
     "PartialAnswer",
     "Preflight",
+    "ServedTarget",
     "Stateful",
     "Target",
     "Transcript",
     "check_answer",
+    "guarded_target",
+    "open_checkpoint",
     "open_target",
     "preflight",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from recsec.models.base import Incremental, Recommender, mask_history, top_k
+from recsec.targets.guards import Guard, answer_in_turn
 from recsec.types import IntArray
 
 __all__ = ["LocalTarget"]
@@ -31,13 +33,14 @@ class _Growing:
 
 
 class LocalTarget:
-    """Answers with the top k of a recommender, history items excluded.
+    """Answers with the top k of a recommender, history items excluded, or what guards make of it.
 
     Where the recommender is ``Incremental`` and a query extends each history of an earlier query
     by one item, the encoded state is extended, which is much faster than encoding each prefix.
 
     Args:
         recommender: who ranks.
+        guards: what stands between its scores and the answer, the first nearest to the recommender.
         chunk: histories per pass.
         pool: calls that may wait before they are recorded.
         exclude_history: leave out items that the history holds.
@@ -46,6 +49,7 @@ class LocalTarget:
     def __init__(
         self,
         recommender: Recommender,
+        guards: Sequence[Guard] = (),
         *,
         chunk: int = 256,
         pool: int = 4096,
@@ -53,13 +57,15 @@ class LocalTarget:
     ) -> None:
         self.catalog = recommender.catalog
         self.recommender = recommender
+        self.guards = tuple(guards)
         self.chunk = chunk
         self.pool = pool
         self.exclude_history = exclude_history
         self._growing: OrderedDict[tuple[str, int, bytes], _Growing] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"LocalTarget({self.recommender.name}, {len(self.catalog)} items)"
+        names = "".join(f" + {guard.name}" for guard in self.guards)
+        return f"LocalTarget({self.recommender.name}{names}, {len(self.catalog)} items)"
 
     def query(self, account: str, histories: IntArray, k: int) -> IntArray:
         """See ``Target.query``."""
@@ -69,7 +75,10 @@ class LocalTarget:
             scores = self._scores(account, part)
             if self.exclude_history:
                 mask_history(scores, torch.from_numpy(part))
-            lists = top_k(scores, k).numpy()
+            if self.guards:
+                lists = answer_in_turn(self.guards, account, part, scores, k)
+            else:
+                lists = top_k(scores, k).numpy()
             answer[start : start + len(part), : lists.shape[1]] = lists
         return answer
 

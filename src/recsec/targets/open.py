@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from recsec.data.catalog import Catalog
-from recsec.errors import TargetError
 from recsec.targets.base import Target
 from recsec.targets.callable import PREFIX, CallableTarget
 from recsec.targets.http import HttpTarget
@@ -17,6 +14,8 @@ __all__ = ["open_target"]
 
 def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Target:
     """A target from ``callable:module:function``, a URL, a TOML file or a checkpoint folder.
+
+    A TOML file describes an HTTP API, or a checkpoint behind guards (``recsec.targets.guarded``).
 
     Args:
         spec: the user's words.
@@ -31,17 +30,15 @@ def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Tar
     """
     if spec.startswith(PREFIX):
         return CallableTarget.from_spec(spec, catalog)
-    if spec.startswith(("http://", "https://")) or spec.endswith(".toml"):
+    if spec.startswith(("http://", "https://")):
         return HttpTarget.from_spec(spec, catalog, authorised=authorised)
-    from recsec.models import load
+    from recsec.targets.guarded import open_checkpoint, open_guarded, read_guarded
     from recsec.targets.local import LocalTarget
 
     path = Path(spec).expanduser()
-    recommender = load(path)
-    if not np.array_equal(recommender.catalog.ids, catalog.ids):
-        raise TargetError(
-            f"the checkpoint {path} knows {len(recommender.catalog)} items, the data set "
-            f"{len(catalog)}, and they are not the same in the same order",
-            hint="name the data set and filters that the checkpoint was trained with",
-        )
-    return LocalTarget(recommender)
+    if spec.endswith(".toml"):
+        file = read_guarded(path)
+        if file is not None:
+            return open_guarded(file, catalog)
+        return HttpTarget.from_spec(spec, catalog, authorised=authorised)
+    return LocalTarget(open_checkpoint(path, catalog))

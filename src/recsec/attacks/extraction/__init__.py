@@ -1,16 +1,31 @@
 """Extraction: copy a recommender through its top-k API."""
 
-from recsec.attacks.extraction.collect import collect, make_policy
+from recsec.attacks.extraction.adaptive import Adaptive
+from recsec.attacks.extraction.collect import account_names, collect, make_policy
 from recsec.attacks.extraction.config import ExtractionConfig
-from recsec.attacks.extraction.policy import Policy, PolicyConfig
+from recsec.attacks.extraction.leak import fit_guide, leaked_histories, leaked_users
+from recsec.attacks.extraction.order import OrderTest, order_test
+from recsec.attacks.extraction.policy import Knowledge, Policy, PolicyConfig
+from recsec.attacks.extraction.rounds import RoundConfig, RoundPolicy, Seen
 from recsec.attacks.extraction.surrogate import fit_surrogate, surrogate_config
 
 __all__ = [
+    "Adaptive",
     "ExtractionConfig",
+    "Knowledge",
+    "OrderTest",
     "Policy",
     "PolicyConfig",
+    "RoundConfig",
+    "RoundPolicy",
+    "Seen",
+    "account_names",
     "collect",
+    "fit_guide",
     "fit_surrogate",
+    "leaked_histories",
+    "leaked_users",
     "make_policy",
+    "order_test",
     "surrogate_config",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsec.attacks.extraction.adaptive import Adaptive
 from recsec.attacks.extraction.distill import Loss
 
 __all__ = ["ExtractionConfig"]
@@ -26,3 +27,8 @@ class ExtractionConfig(BaseModel):
         description="settings of the copy; epochs and batch size follow from the calls unless set",
     )
     loss: Loss = Field("cross-entropy", description="loss on the lists")
+    leak: float = Field(0.0, ge=0, lt=1, description="share of users whose histories the thief has")
+    adaptive: Adaptive = Field(
+        default_factory=lambda: Adaptive.model_validate({}),
+        description="what he does about defenses",
+    )

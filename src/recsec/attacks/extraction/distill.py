@@ -6,15 +6,17 @@ histories at a time and never loop over sequences, ranks or negatives.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsec.errors import ConfigError
 from recsec.models.losses import Kernel, cross_entropy
 
-__all__ = ["KERNELS", "Loss", "list_mle", "pairwise_hinge", "rank_weights"]
+__all__ = ["KERNELS", "Loss", "list_mle", "pairwise_hinge", "rank_weights", "set_kernel"]
 
 Loss: TypeAlias = Literal["cross-entropy", "listmle", "hinge"]
 
@@ -58,7 +60,9 @@ def list_mle(logits: Tensor, targets: Tensor, weights: Tensor, gradient: Tensor)
     return loss
 
 
-def pairwise_hinge(logits: Tensor, targets: Tensor, weights: Tensor, gradient: Tensor) -> Tensor:
+def pairwise_hinge(
+    logits: Tensor, targets: Tensor, weights: Tensor, gradient: Tensor, *, ordered: bool = True
+) -> Tensor:
     """Kernel of the pairwise hinge loss of the literature.
 
     ``sum_{j<K} max(0, s_{j+1} - s_j + m1) / (K - 1) + sum_j max(0, s_neg(j) - s_j + m2) / K`` with
@@ -68,6 +72,8 @@ def pairwise_hinge(logits: Tensor, targets: Tensor, weights: Tensor, gradient: T
     Extraction", RecSys 2021, margins of arXiv 2411.11677, table 2. Departures: the published code
     may draw list items as negatives, here the negatives are the K best-scored items outside the
     list, which need no random numbers and are the ones that would enter it.
+
+    Without ``ordered`` the first sum is left out: any order of the list will do.
     """
     k = targets.shape[1]
     real = weights > 0
@@ -81,7 +87,7 @@ def pairwise_hinge(logits: Tensor, targets: Tensor, weights: Tensor, gradient: T
     push = active.to(gradient.dtype) / k
     gradient.zero_().scatter_add_(1, negatives, push)
     gradient.scatter_add_(1, targets[:, : best.shape[1]], -push)
-    if k > 1:
+    if ordered and k > 1:
         step = scores[:, 1:] - scores[:, :-1] + RANK_MARGIN
         wrong = (step > 0) & real[:, 1:]
         loss = loss + step.where(wrong, 0).sum(dtype=torch.float64) / (k - 1)
@@ -96,3 +102,17 @@ KERNELS: dict[Loss, Kernel] = {
     "listmle": list_mle,
     "hinge": pairwise_hinge,
 }
+
+
+def set_kernel(loss: Loss) -> Kernel:
+    """What is left of a loss for a thief who doubts the order; its weights are all alike.
+
+    Raises:
+        ConfigError: nothing is left.
+    """
+    if loss == "listmle":
+        raise ConfigError(
+            "set-only leaves the order of a list out, and listmle is a loss on the order",
+            hint="choose cross-entropy or hinge",
+        )
+    return partial(pairwise_hinge, ordered=False) if loss == "hinge" else KERNELS[loss]

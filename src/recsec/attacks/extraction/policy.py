@@ -8,16 +8,20 @@ twice: an API that leaves history items out of its lists tells nothing about the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsec.data.sequences import Sequences
+from recsec.models.base import Recommender
 from recsec.types import FloatArray, IntArray
 
 __all__ = [
     "AutoregressivePolicy",
     "CoveragePolicy",
+    "Knowledge",
     "MixedPolicy",
     "Policy",
     "PolicyConfig",
@@ -31,20 +35,36 @@ class PolicyConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What a thief has besides the API and the catalog.
+
+    Attributes:
+        leak: histories of real users, where the plan leaks some.
+        guide: a recommender trained on the leak alone; without one, nothing is known.
+    """
+
+    leak: Sequences | None = None
+    guide: Recommender | None = None
+
+
 class Policy(ABC):
     """Grows B sessions side by side.
 
     Args:
         config: settings.
         items: N, the size of the public catalog.
+        knowledge: what else the thief has.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
+    needs_leak: ClassVar[bool] = False
 
-    def __init__(self, config: Any, *, items: int) -> None:
+    def __init__(self, config: Any, *, items: int, knowledge: Knowledge | None = None) -> None:
         self.config = config
         self.items = items
+        self.knowledge = knowledge or Knowledge()
 
     def first(self, sessions: int, rng: np.random.Generator) -> IntArray:
         """The items ``(B,)`` with which new sessions start: uniform over the catalog."""
@@ -59,6 +79,25 @@ class Policy(ABC):
             lists: ``(B, K)`` int64, the answers to exactly these histories, zeros where short.
             rng: draws.
         """
+
+    def script(self, sessions: int, rng: np.random.Generator) -> IntArray | None:
+        """Whole histories ``(B, L)`` to be asked prefix by prefix, whatever the answers.
+
+        Asked for before each block; None, by default, means that the block grows by ``next``.
+        """
+        del sessions, rng
+        return None
+
+    def heard(self, lists: IntArray, items: IntArray) -> None:
+        """Of a script: the lists ``(B, K)`` served before the items ``(B,)`` that came next."""
+        del lists, items
+
+    def preference(self, histories: IntArray, lists: IntArray) -> FloatArray:
+        """How much the policy wants each list item, ``(B, K)`` weights >= 0; by default alike.
+
+        A thief who may not choose freely (``human-like``) weighs what he may choose by this.
+        """
+        return np.ones(lists.shape)
 
 
 def uniform_new(histories: IntArray, items: int, rng: np.random.Generator) -> IntArray:
@@ -123,10 +162,13 @@ class AutoregressivePolicy(Policy):
 
     def next(self, histories: IntArray, lists: IntArray, rng: np.random.Generator) -> IntArray:
         """See ``Policy.next``."""
-        ranks = np.arange(1, lists.shape[1] + 1, dtype=np.float64)
-        weights = np.broadcast_to(ranks**-self.config.rank_exponent, lists.shape)
         fallback = uniform_new(histories, self.items, rng)
-        return draw_from_lists(lists, weights, fallback, rng)
+        return draw_from_lists(lists, self.preference(histories, lists), fallback, rng)
+
+    def preference(self, histories: IntArray, lists: IntArray) -> FloatArray:
+        """By rank."""
+        ranks = np.arange(1, lists.shape[1] + 1, dtype=np.float64)
+        return np.broadcast_to(ranks**-self.config.rank_exponent, lists.shape)
 
 
 class MixedConfig(AutoregressiveConfig):
@@ -171,8 +213,8 @@ class CoveragePolicy(Policy):
     config_class = CoverageConfig
     config: CoverageConfig
 
-    def __init__(self, config: Any, *, items: int) -> None:
-        super().__init__(config, items=items)
+    def __init__(self, config: Any, *, items: int, knowledge: Knowledge | None = None) -> None:
+        super().__init__(config, items=items, knowledge=knowledge)
         self.asked = np.zeros(items + 1)
         self.shares = np.zeros(0)
 
@@ -186,15 +228,22 @@ class CoveragePolicy(Policy):
 
     def next(self, histories: IntArray, lists: IntArray, rng: np.random.Generator) -> IntArray:
         """See ``Policy.next``."""
-        novelty = (1 + self.asked) ** -self.config.novelty
-        ranks = np.arange(1, lists.shape[1] + 1, dtype=np.float64)
-        fallback = self._rare(histories, novelty, rng)
-        weights = novelty[lists] * ranks**-self.config.rank_exponent
-        from_list = draw_from_lists(lists, weights, fallback, rng)
+        fallback = self._rare(histories, self._novelty(), rng)
+        from_list = draw_from_lists(lists, self.preference(histories, lists), fallback, rng)
         explore = rng.random(len(histories)) < self.shares[: len(histories)]
         chosen = np.where(explore, fallback, from_list)
         np.add.at(self.asked, chosen, 1)
         return chosen
+
+    def preference(self, histories: IntArray, lists: IntArray) -> FloatArray:
+        """By rank and by how rarely the item was asked."""
+        ranks = np.arange(1, lists.shape[1] + 1, dtype=np.float64)
+        wanted: FloatArray = self._novelty()[lists] * ranks**-self.config.rank_exponent
+        return wanted
+
+    def _novelty(self) -> FloatArray:
+        novelty: FloatArray = (1 + self.asked) ** -self.config.novelty
+        return novelty
 
     def _rare(self, histories: IntArray, novelty: FloatArray, rng: np.random.Generator) -> IntArray:
         """A new item per row from the catalog, by novelty."""

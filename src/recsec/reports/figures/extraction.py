@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from recsec.reports.extraction import Extraction, Row
 from recsec.reports.figures.style import (
     DASHES,
     INK,
@@ -20,7 +21,7 @@ from recsec.reports.figures.style import (
     svg,
     ticks,
 )
-from recsec.reports.schema import Metrics, Report, Row
+from recsec.reports.parts import Metrics
 
 __all__ = ["fidelity_curve", "series_of"]
 
@@ -46,13 +47,15 @@ def series_of(rows: Sequence[Row], k: int) -> dict[str, list[int]]:
     return dict(found)
 
 
-def fidelity_curve(report: Report, k: int, *, metric: str = "agr@10", label: str = "Agr@10") -> str:
+def fidelity_curve(
+    report: Extraction, k: int, *, metric: str = "agr@10", label: str = "Agr@10"
+) -> str:
     """Fidelity against calls for one list length, with floor and twin, as SVG.
 
     Both axes carry only numbers of the report: the calls that were made, and its fixed scale.
 
     Args:
-        report: the report.
+        report: the extraction part of a report.
         k: list length.
         metric: key of the metric on the vertical axis.
         label: its name for the reader.
@@ -76,12 +79,15 @@ def fidelity_curve(report: Report, k: int, *, metric: str = "agr@10", label: str
         ticks(
             axes,
             "x",
-            [(at[i], f"{shown[i]:,}", f"/rows/{calls[shown[i]]}/calls") for i in kept],
+            [(at[i], f"{shown[i]:,}", f"/extraction/rows/{calls[shown[i]]}/calls") for i in kept],
         )
         ticks(
             axes,
             "y",
-            [(value, f"{value:g}", f"/scale/{i}") for i, value in enumerate(report.scale)],
+            [
+                (value, f"{value:g}", f"/extraction/scale/{i}")
+                for i, value in enumerate(report.scale)
+            ],
         )
         axes.set_xlabel("API calls (logarithmic)")
         named_after(axes.set_ylabel(label), metric)

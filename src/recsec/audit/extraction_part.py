@@ -1,4 +1,4 @@
-"""``report.json`` from what lies in the run directory: the same files give the same bytes."""
+"""The extraction part of ``report.json``: the same files of the run give the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recsec.audit.engines import Failure
 from recsec.audit.evidence import pooled
 from recsec.audit.findings import findings, threat_model
 from recsec.audit.gate import judge
-from recsec.audit.plan import Plan
+from recsec.audit.plan import Plan, TargetPlan
 from recsec.data import Dataset
 from recsec.reports import (
     Cell,
@@ -23,13 +23,13 @@ from recsec.reports import (
     DataSummary,
     Example,
     ExampleItem,
+    Extraction,
+    Finding,
     Floor,
     GatePolicy,
     Metric,
     Metrics,
     Protocol,
-    Report,
-    Reproduce,
     Row,
     TargetSummary,
     Twin,
@@ -37,9 +37,9 @@ from recsec.reports import (
 )
 from recsec.rng import Streams
 from recsec.runs import RunDirectory
-from recsec.types import IntArray
+from recsec.types import FloatArray, IntArray
 
-__all__ = ["Gathered", "assemble"]
+__all__ = ["Gathered", "extraction_part"]
 
 EXAMPLES = (0.9, 0.5, 0.1)
 SHOWN_HISTORY = 8
@@ -56,7 +56,6 @@ class Gathered:
         twins: ids and seeds of the twins that were measured.
         no_twin: why there is none.
         failures: by cell id.
-        command: as typed.
     """
 
     target: Mapping[str, Any]
@@ -64,7 +63,6 @@ class Gathered:
     twins: Mapping[str, int]
     no_twin: str
     failures: Mapping[str, Failure]
-    command: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +82,23 @@ class _Desk:
     def target(self) -> Answers:
         return self.answers("target")
 
-    @cached_property
-    def floor(self) -> Answers:
-        return self.answers("floor")
+    def agreement(self, name: str) -> FloatArray:
+        """Agr@10 of one answerer for each user ``(U,)``."""
+        return self.answers(name).compared_with(self.target)["agr@10"]
 
-    def metrics(self, names: Sequence[str], *, lift: bool = True) -> Metrics:
-        """Pooled metrics of answerers that differ in the seed only."""
+    def metrics(self, names: Sequence[str], *, floor: str | None = "floor") -> Metrics:
+        """Pooled metrics of answerers that differ in the seed only, lifted over a floor.
+
+        A thief with a leak may serve what is popular too, so his floor is the better of the two.
+        """
+        known = (
+            []
+            if floor is None
+            else [self.agreement(name) for name in dict.fromkeys(["floor", floor])]
+        )
         estimates = pooled(
             [self.answers(name).compared_with(self.target) for name in names],
-            floor=self.floor.compared_with(self.target)["agr@10"] if lift else None,
+            floor=max(known, key=lambda column: float(np.nanmean(column)), default=None),
             target=self.target.quality["hr@10"],
             streams=Streams(self.plan.evaluation.seed).child("bootstrap"),
             resamples=self.plan.evaluation.resamples,
@@ -109,15 +115,16 @@ class _Desk:
         return {name: Metric.of(estimate) for name, estimate in estimates.items()}
 
 
-def assemble(
+def extraction_part(
     plan: Plan,
+    target: TargetPlan,
     grid: Grid,
     run: RunDirectory,
     dataset: Dataset,
     found: Gathered,
     policy: GatePolicy,
-) -> Report:
-    """The report of a run whose tasks have all ended, well or badly."""
+) -> tuple[Extraction, tuple[Finding, ...]]:
+    """What a run found out about extraction, once its tasks have all ended, well or badly."""
     desk = _Desk(plan, grid, run, dataset, found)
     cells = tuple(_cell(desk, spec) for spec in grid.cells)
     rows = _rows(desk, cells)
@@ -126,31 +133,25 @@ def assemble(
         description=(
             "The most popular items of the target's training data, the same for everybody. "
             "Conservative: a thief without data does not even know what is popular."
+            + _leak_floors(desk)
         ),
-        metrics=desk.metrics(["floor"], lift=False),
+        metrics=desk.metrics(["floor"], floor=None),
     )
-    twin = Twin(
-        metrics=desk.metrics(list(found.twins)) if found.twins else None,
-        seeds=tuple(found.twins.values()),
-        reason=found.no_twin,
-    )
+    twin = _twin(desk)
     missing = len(found.failures)
     verdict = judge(
         rows,
         policy,
         missing=missing,
         floor=floor.metrics["agr@10"],
-        twin=(twin.metrics or {}).get("agr@10"),
+        twin=None if twin.reason else (twin.metrics or {}).get("agr@10"),
     )
-    where = plan.target.model or f"trained by this audit ({plan.target.train})"
-    name = plan.target.name or plan.target.train or where
-    return Report(
-        title=plan.title or f"Extraction audit of {name}",
-        synthetic=dataset.synthetic,
+    where = target.model or f"trained by this audit ({target.train})"
+    part = Extraction(
         target=TargetSummary(
-            name=name,
+            name=target.name or target.train or where,
             spec=where,
-            access=plan.target.access,
+            access=target.access,
             k_values=tuple(sorted({spec.k for spec in grid.cells})),
             description=found.target["description"],
             fingerprint=found.target["fingerprint"],
@@ -170,17 +171,23 @@ def assemble(
         examples=_examples(desk, rows[verdict.row] if verdict.row is not None else None),
         cost=_cost(plan, grid),
         published=published_numbers(dataset.name),
-        policy=policy,
         verdict=verdict,
-        findings=findings(rows, verdict, floor, twin, missing=missing),
-        reproduce=Reproduce(
-            command=found.command,
-            seeds=tuple(sorted({spec.seed for spec in grid.cells})),
-            threads=run.threads,
-            versions=run.versions,
-            plan_digest=run.plan_digest,
-            plan=plan.model_dump(mode="json", exclude={"engine": {"workers"}}),
-        ),
+    )
+    return part, findings(rows, verdict, floor, twin, missing=missing)
+
+
+def _leak_floors(desk: _Desk) -> str:
+    """What the floors of thieves with leaked histories are."""
+    told = []
+    for name, config in desk.grid.floors.items():
+        if any(s.floor == name and s.id not in desk.found.failures for s in desk.grid.cells):
+            value = desk.metrics([name], floor=None)["agr@10"].value
+            told.append(f" With leak={config.leak:g}, {config.surrogate}: Agr@10 {value:.3f}.")
+    if not told:
+        return ""
+    return (
+        " A thief to whom histories leak is measured above the better of that and a model trained "
+        "on them alone; the users of the leak are not among those who are measured." + "".join(told)
     )
 
 
@@ -196,13 +203,28 @@ def _cell(desk: _Desk, spec: CellSpec) -> Cell:
         seed=spec.seed,
         status="ok" if failure is None else "refused" if failure.refused else "error",
         error=None if failure is None else f"{failure.kind}: {failure.message}",
-        metrics=desk.metrics([spec.id]) if failure is None else {},
+        accounts=spec.config.adaptive.accounts,
+        metrics=desk.metrics([spec.id], floor=spec.floor) if failure is None else {},
     )
+
+
+def _twin(desk: _Desk) -> Twin:
+    """The independent models; one that equals the target exactly is no scale."""
+    found = desk.found
+    metrics = desk.metrics(list(found.twins)) if found.twins else None
+    reason = found.no_twin
+    if metrics is not None and metrics["agr@10"].value == 1 and metrics["rbo"].value == 1:
+        reason = (
+            "It equals the target in every list: training does not depend on the seed. A second "
+            "model of this kind is the same model, so agreement with it means nothing."
+        )
+    return Twin(metrics=metrics, seeds=tuple(found.twins.values()), reason=reason)
 
 
 def _rows(desk: _Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
     """Cells that differ in the seed only, in the order of the plan; rows without evidence too."""
     groups: dict[str, list[Cell]] = {}
+    floors = {spec.id: spec.floor for spec in desk.grid.cells}
     for spec, cell in zip(desk.grid.cells, cells, strict=True):
         groups.setdefault(spec.row, []).append(cell)
     rows = []
@@ -218,7 +240,10 @@ def _rows(desk: _Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
                 loss=first.loss,
                 seeds=tuple(cell.seed for cell in measured),
                 missing=len(group) - len(measured),
-                metrics=desk.metrics([cell.id for cell in measured]) if measured else {},
+                accounts=first.accounts,
+                metrics=desk.metrics([cell.id for cell in measured], floor=floors[first.id])
+                if measured
+                else {},
             )
         )
     return tuple(rows)

@@ -1,0 +1,81 @@
+"""Calls per second of a guarded target, as a share of the same target without guards.
+
+Same model, same growing sessions, same machine, same run, one thread. The weights are random:
+speed does not depend on them. Bar: 5,000 calls/s, that of a local target without guards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from bench_target import grow, machine
+
+from recsec.data.catalog import Catalog
+from recsec.models import SasRec, SasRecConfig
+from recsec.targets import LocalTarget
+from recsec.targets.guards import Guard, Quantize, Reverse, Shuffle, Surroundings, Watermark
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=3416, help="size of the catalog (ML-1M)")
+    parser.add_argument("--sessions", type=int, default=50, help="histories grown side by side")
+    parser.add_argument("--length", type=int, default=100, help="items per session")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=3, help="the fastest of these counts")
+    parser.add_argument("--out", type=Path, help="also write the table to this file")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = SasRec(
+        Catalog.from_ids(range(1, options.items + 1)), SasRecConfig(max_length=options.length)
+    )
+    model.initialize(torch.Generator().manual_seed(0))
+    counts = np.arange(options.items + 1)[::-1].copy()
+    begun = time.perf_counter()
+    quantize = Quantize.build(Quantize.config_class(), Surroundings(model, counts))
+    stored = time.perf_counter() - begun
+    rows: dict[str, list[Guard]] = {
+        "none": [],
+        "reverse": [Reverse()],
+        "shuffle": [Shuffle()],
+        "watermark": [Watermark(b"k" * 32, counts)],
+        "quantize": [quantize],
+        "watermark + quantize": [Watermark(b"k" * 32, counts), quantize],
+    }
+    best = dict.fromkeys(rows, 0.0)
+    for _ in range(options.repeats):
+        for name, guards in rows.items():
+            target = LocalTarget(model, guards)
+            calls, _, processor = grow(
+                lambda asked, target=target: target.query("a", asked, options.k),
+                options.sessions,
+                range(1, options.length + 1),
+                options.items,
+            )
+            best[name] = max(best[name], calls / processor)
+    lines = [
+        machine(),
+        f"setting   SASRec with default settings, {options.items} items, k={options.k}, "
+        f"{options.sessions} sessions of {options.length}, one thread",
+        f"counted   calls per second of processor time, the fastest of {options.repeats} runs",
+        "",
+        f"{'guards':24}{'calls/s':>10}{'x none':>8}",
+    ]
+    lines += [f"{name:24}{rate:>10,.0f}{rate / best['none']:>8.2f}" for name, rate in best.items()]
+    lines += [
+        "",
+        f"storing the lists of quantize: {stored:.1f} s, once per process",
+        f"bar 5,000 calls/s: {'met' if min(best.values()) >= 5000 else 'MISSED'}",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text, end="")
+    if options.out is not None:
+        options.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Evasion: change the pixels of a photo so that its item moves in the lists."""
+
+from recsec.attacks.evasion.base import Access, Embedder, EvasionAttack, EvasionConfig, Perturbed
+from recsec.attacks.evasion.carlini_wagner import CarliniWagner, ThesisCw
+from recsec.attacks.evasion.catalog_scene import catalog_scene
+from recsec.attacks.evasion.confirm import (
+    Confirmed,
+    Ingest,
+    confirm,
+    embed_pixels,
+    png_bytes,
+    through_png,
+)
+from recsec.attacks.evasion.evade import Evaded, Goal, Scene, evade
+from recsec.attacks.evasion.fast import Prepared, prepare
+from recsec.attacks.evasion.gradient import (
+    Apgd,
+    Fgsm,
+    GradientAttack,
+    GradientConfig,
+    MomentumPgd,
+    Pgd,
+)
+from recsec.attacks.evasion.noise import Noise
+from recsec.attacks.evasion.objective import (
+    CosineToTarget,
+    Demotion,
+    FeatureDistance,
+    ListOverlap,
+    Objective,
+    QueryMargin,
+    SoftRank,
+)
+from recsec.attacks.evasion.pair_run import run_pairs
+from recsec.attacks.evasion.pairs import (
+    POLICIES,
+    PairPolicy,
+    Pairs,
+    popular_rows,
+    read_pairs,
+    sample_pairs,
+)
+from recsec.attacks.evasion.presets import ThesisFgsm, ThesisPgd, open_attack
+from recsec.attacks.evasion.projection import Ball, effective_eps, levels, quantize, to_bytes
+from recsec.attacks.evasion.square import Square
+from recsec.attacks.evasion.steps import ascend
+from recsec.attacks.evasion.summary import summarize
+from recsec.attacks.evasion.sweep import min_levels, sweep
+from recsec.attacks.evasion.transfer import Ensemble, Transfer
+
+__all__ = [
+    "POLICIES",
+    "Access",
+    "Apgd",
+    "Ball",
+    "CarliniWagner",
+    "Confirmed",
+    "CosineToTarget",
+    "Demotion",
+    "Embedder",
+    "Ensemble",
+    "Evaded",
+    "EvasionAttack",
+    "EvasionConfig",
+    "FeatureDistance",
+    "Fgsm",
+    "Goal",
+    "GradientAttack",
+    "GradientConfig",
+    "Ingest",
+    "ListOverlap",
+    "MomentumPgd",
+    "Noise",
+    "Objective",
+    "PairPolicy",
+    "Pairs",
+    "Perturbed",
+    "Pgd",
+    "Prepared",
+    "QueryMargin",
+    "Scene",
+    "SoftRank",
+    "Square",
+    "ThesisCw",
+    "ThesisFgsm",
+    "ThesisPgd",
+    "Transfer",
+    "ascend",
+    "catalog_scene",
+    "confirm",
+    "effective_eps",
+    "embed_pixels",
+    "evade",
+    "levels",
+    "min_levels",
+    "open_attack",
+    "png_bytes",
+    "popular_rows",
+    "prepare",
+    "quantize",
+    "read_pairs",
+    "run_pairs",
+    "sample_pairs",
+    "summarize",
+    "sweep",
+    "through_png",
+    "to_bytes",
+]

@@ -1,0 +1,102 @@
+"""From worst cases to a verdict on evasion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recsec.attacks.evasion import levels
+from recsec.reports import EvasionPolicy, GatePolicy, Metric, Verdict, VisualModel, WorstCase
+
+__all__ = ["judge_evasion", "judged_model"]
+
+ENDS = {"low": "lower bound of the", "value": "point estimate of the", "high": "upper bound of the"}
+LEVELS = ("low", "moderate", "high")
+
+
+def judged_model(policy: EvasionPolicy, models: Sequence[VisualModel]) -> str:
+    """The model that the verdict is about."""
+    return policy.model or models[0].name
+
+
+def _rule(policy: GatePolicy, model: str) -> str:
+    rules = policy.evasion
+    fails = (
+        "the gate never fails"
+        if policy.fail_at == "never"
+        else f"the gate fails at {policy.fail_at} and above"
+    )
+    return (
+        f"Evasion of {model}: the level is high if the {ENDS[rules.statistic]} worst-case "
+        f"{rules.metric} over all attacks inside the budget, at the largest eps up to "
+        f"{rules.eps:g}, is at least {rules.high:g}, moderate from {rules.moderate:g}, else low; "
+        f"{fails}. Pairs that could not be measured make the evidence incomplete."
+    )
+
+
+def _shown(metric: Metric) -> str:
+    if metric.value is None or metric.low is None or metric.high is None:
+        return "not defined"
+    return f"{100 * metric.value:.1f} % [{100 * metric.low:.1f}, {100 * metric.high:.1f}]"
+
+
+def deciding_row(worst: Sequence[WorstCase], policy: EvasionPolicy, model: str) -> int | None:
+    """The worst case of the model at the largest budget that counts."""
+    rows = [
+        (row.eps, at)
+        for at, row in enumerate(worst)
+        if row.model == model and row.eps <= policy.eps and policy.metric in row.success
+    ]
+    return max(rows)[1] if rows else None
+
+
+def _found(row: WorstCase, policy: EvasionPolicy, clean: Metric | None) -> str:
+    r = policy.metric.removeprefix("success@")
+    text = (
+        f"With pixels changed by at most {row.eps:g} of their range ({levels(row.eps)} of 255 "
+        f"levels), {_shown(row.success[policy.metric])} of {row.pairs:,} photos enter "
+        f"the first {r} neighbors of an item chosen beforehand on {row.model}"
+    )
+    if clean is not None and clean.value is not None:
+        text += f"; unchanged, {_shown(clean)} are there"
+    return text + "."
+
+
+def judge_evasion(
+    worst: Sequence[WorstCase],
+    policy: GatePolicy,
+    model: str,
+    *,
+    missing: int = 0,
+    clean: Metric | None = None,
+) -> Verdict:
+    """The verdict on one model.
+
+    Args:
+        worst: per-pair worst cases of all models and budgets.
+        policy: thresholds.
+        model: name of the model judged.
+        missing: pairs of its cells that could not be measured; any makes the evidence incomplete.
+        clean: the deciding metric of photos as they are, for the statement.
+    """
+    rules = policy.evasion
+    rule = _rule(policy, model)
+    at = deciding_row(worst, rules, model)
+    found = "" if at is None else _found(worst[at], rules, clean)
+    if missing or at is None:
+        what = (
+            f"{missing:,} attacks on pairs could not be measured"
+            if missing
+            else f"no attack was run with an eps up to {rules.eps:g}"
+        )
+        statement = f"There is no verdict: {what}. {found}".strip()
+        return Verdict(level="incomplete", passed=False, rule=rule, statement=statement, row=at)
+    value = getattr(worst[at].success[rules.metric], rules.statistic) or 0.0
+    place = 2 if value >= rules.high else int(value >= rules.moderate)
+    limit = LEVELS.index(policy.fail_at) if policy.fail_at != "never" else len(LEVELS)
+    return Verdict(
+        level=LEVELS[place],  # type: ignore[arg-type]
+        passed=place < limit,
+        rule=rule,
+        statement=found,
+        row=at,
+    )

@@ -1,0 +1,155 @@
+"""What every evasion task opens: photos, split, pairs, a model and its index."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from recsec.attacks.evasion import Pairs, Scene, popular_rows, read_pairs, sample_pairs
+from recsec.data import Photos, PhotoSplit, load_photos, split_photos
+from recsec.errors import DataError
+from recsec.models import Encoder, ExactIndex, load_encoder
+from recsec.rng import Streams
+from recsec.types import IntArray
+
+__all__ = ["Catalog", "features_file", "open_catalog", "open_encoder", "open_scene", "the_pairs"]
+
+POPULAR = "popular-target"
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """The photos that are ranked, numbered 0..N-1 within the catalog of the split.
+
+    Attributes:
+        photos: all photos of the data set.
+        split: which of them train and which are held out.
+        rows: ``(N,)`` row in ``photos`` of every place of the catalog.
+    """
+
+    photos: Photos
+    split: PhotoSplit
+    rows: IntArray
+
+    @property
+    def labels(self) -> IntArray:
+        """``(N,)`` category number of every place."""
+        return self.split.labels[self.rows]
+
+    def places(self, rows: IntArray) -> IntArray:
+        """Places in the catalog of rows of ``photos``."""
+        return np.searchsorted(self.rows, rows).astype(np.int64)
+
+    def held_out(self, which: str) -> IntArray:
+        """Places of the test or validation photos."""
+        return self.places(self.split.test if which == "test" else self.split.validation)
+
+    def item(self, place: int) -> tuple[int | str, str]:
+        """Id and title."""
+        row = self.photos.table.row(int(self.rows[place]), named=True)
+        return row["id"], str(row["title"])
+
+
+@lru_cache(maxsize=1)
+def _open(name: str, mirror: str | None) -> Catalog:
+    photos = load_photos(name)
+    split = split_photos(photos)
+    return Catalog(photos, split, split.catalog)
+
+
+def open_catalog(name: str) -> Catalog:
+    """The photos of a plan; the last ones stay open.
+
+    Raises:
+        DataError: they are missing or broken.
+    """
+    return _open(name, os.environ.get("RECSEC_MIRROR"))
+
+
+def features_file(run: Path, model: str) -> Path:
+    """Where the features of the whole catalog are kept."""
+    return run / "features" / f"{model}.safetensors"
+
+
+@lru_cache(maxsize=2)
+def _open_model(folder: str, features: str, device: str) -> tuple[Encoder, ExactIndex]:
+    encoder = open_encoder(folder, device)
+    vectors = F.normalize(load_file(features)["features"], dim=1)
+    return encoder, ExactIndex(vectors.to(encoder.device))
+
+
+def open_encoder(folder: str, device: str) -> Encoder:
+    """The encoder of a checkpoint folder on a device (``auto`` is the CPU or the first GPU)."""
+    place = device
+    if device == "auto":
+        place = "cuda" if torch.cuda.is_available() else "cpu"
+    return load_encoder(Path(folder).expanduser()).to(place).eval()
+
+
+def the_pairs(catalog: Catalog, payload: dict[str, Any], index: ExactIndex | None) -> Pairs:
+    """The pairs of a plan, the same for every model and attack.
+
+    Args:
+        catalog: whose held-out photos are drawn.
+        payload: ``policy``, ``split``, ``seed`` and ``count`` (how many).
+        index: of the first model, for popular targets.
+
+    Raises:
+        DataError: there are not so many pairs.
+    """
+    policy, count = payload["policy"], payload["count"]
+    if policy.endswith(".csv"):
+
+        def rows_of(ids: list[str]) -> IntArray:
+            known = [catalog.photos.parse_id(text) for text in ids]
+            return catalog.places(catalog.photos.rows(known))
+
+        pairs = read_pairs(Path(policy), rows_of)
+        if len(pairs) < count:
+            raise DataError(
+                f"{policy} holds {len(pairs)} pairs, the plan asks for {count}",
+                hint="ask for fewer pairs",
+            )
+        return pairs.first(count)
+    rows = catalog.held_out(payload["split"])
+    popular = popular_rows(index, rows) if policy == POPULAR and index is not None else None
+    return sample_pairs(
+        policy, rows, catalog.labels, count, rng=Streams(payload["seed"]), popular=popular
+    )
+
+
+def open_scene(payload: dict[str, Any], pairs: IntArray) -> Scene:
+    """A model with its index and some of the pairs.
+
+    Args:
+        payload: of the task: ``data``, ``folder``, ``features``, ``device``, ``pairs`` and, where
+            photos are not attacked at the encoder's own side, ``size``.
+        pairs: ``(B,)`` pair numbers.
+    """
+    catalog = open_catalog(payload["data"])
+    encoder, index = _open_model(payload["folder"], payload["features"], payload["device"])
+    whole = payload["pairs"]
+    attackers = np.array(whole["attackers"], dtype=np.int64)[pairs]
+    targets = np.array(whole["targets"], dtype=np.int64)[pairs]
+    size = payload.get("size") or encoder.size
+    return Scene(
+        encoder,
+        index,
+        Pairs(attackers, targets, whole["policy"]),
+        pixels(catalog, attackers, size),
+        pixels(catalog, targets, size),
+    )
+
+
+def pixels(catalog: Catalog, places: IntArray, size: int) -> Tensor:
+    """Photos ``(B, 3, size, size)`` uint8 of places of the catalog."""
+    return torch.from_numpy(np.array(catalog.photos.pixels(catalog.rows[places], size)))

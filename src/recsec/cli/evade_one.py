@@ -1,0 +1,215 @@
+"""The part of ``recsec evade`` that attacks one photo and shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from recsec.cli.evade import NATIVE, open_surrogates, place_encoder
+from recsec.cli.output import emit, note, progress
+from recsec.cli.photos import checkpoint_folder, open_encoder, open_photos, warn_of_other_data
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from recsec.attacks.evasion import EvasionAttack, Scene
+    from recsec.data import Photos
+    from recsec.models import Encoder
+
+__all__ = ["evade_one"]
+
+LISTED = 7
+"""Neighbors in the picture."""
+SHOWN = 224
+
+
+def evade_one(
+    model: str,
+    data: str,
+    out: Path,
+    item: str,
+    target_item: str,
+    tool: EvasionAttack,
+    eps: float,
+    *,
+    pixels: str,
+    stop_rank: int,
+    seed: int,
+    device: str,
+    json: bool,
+    **options: Any,
+) -> None:
+    """Attack one photo; write the four pictures into ``out`` and say the ranks.
+
+    Raises:
+        ConfigError: the target is the item itself, or ``eps`` is not in [0, 1].
+        DataError: an id is not in the catalog.
+    """
+    import numpy as np
+    import torch
+
+    from recsec.attacks.evasion import Pairs, catalog_scene, effective_eps, evade, levels, png_bytes
+    from recsec.metrics import SUCCESS_AT
+    from recsec.models import catalog_features, encoder_fingerprint
+    from recsec.reports.figures.evasion_panel import amplified
+    from recsec.rng import Streams
+    from recsec.runs import RunDirectory, atomic_write_bytes
+
+    encoder, folder = open_encoder(model), checkpoint_folder(model)
+    with progress() as report:
+        photos = open_photos(data, report)
+        ids = [photos.parse_id(item), photos.parse_id(target_item)]
+        rows = photos.rows(ids)
+        pair = Pairs(rows[:1], rows[1:], "one pair")
+        warn_of_other_data(folder, photos)
+        plan = {
+            "model": model, "data": data, "item": item, "target": target_item, "attack": tool.name,
+            "settings": tool.config.model_dump(mode="json"), "eps": eps, "pixels": pixels,
+            "stop_rank": stop_rank, "seed": seed, "weights": encoder_fingerprint(encoder),
+            **options,
+        }  # fmt: skip
+        with RunDirectory.create_or_resume(out, "evade", plan) as directory:
+            features = catalog_features(encoder, photos, folder, progress=report)
+            place_encoder(encoder, device)
+            scene = catalog_scene(
+                encoder, photos, np.arange(len(photos)), pair, features,
+                size=NATIVE if pixels == "native" else None,
+            )  # fmt: skip
+            if tool.name == "transfer":
+                options["surrogate"] = open_surrogates(tool, encoder)
+            found = evade(
+                tool, scene, eps=eps, rng=Streams(seed).child("evade"), stop_rank=stop_rank,
+                **options,
+            )  # fmt: skip
+            original, adversarial = scene.attackers[0].numpy(), found.images[0]
+            pictures = {
+                "original": original,
+                "adversarial": adversarial,
+                "difference": amplified(original, adversarial),
+            }
+            for name, picture in pictures.items():
+                atomic_write_bytes(out / f"{name}.png", png_bytes(torch.from_numpy(picture)))
+            line = found.table.drop("attacker", "target").row(0, named=True)
+            seen = predictions(encoder, [original, adversarial, photos.pixels(rows[1:], SHOWN)[0]])
+            result: dict[str, Any] = {
+                "run": str(out),
+                "item": ids[0],
+                "target_item": ids[1],
+                "attack": tool.name,
+                "settings": plan["settings"],
+                "eps": eps,
+                "effective_eps": effective_eps(eps),
+                "levels": levels(eps),
+                **line,
+                **{f"success@{r}": line["rank_after"] <= r for r in SUCCESS_AT},
+                "predictions": dict(zip(("original", "adversarial", "target"), seen, strict=True)),
+                "synthetic": photos.synthetic,
+                "protocol": f"catalog of {len(photos):,} photos, target and the attacker's clean "
+                "photo excluded, ties against the attacker; 8-bit PNG decoded and embedded again "
+                f"in float32, exact rank; pixels: {pixels}",
+            }
+            panel = _panel(encoder, photos, scene, pictures, result, rows)
+            atomic_write_bytes(out / "panel.png", panel)
+            directory.write_json("result.json", result)
+    emit(result, lambda console: _render(console, result, out), json=json)
+    if photos.synthetic:
+        note("the photos are synthetic: these numbers say nothing about real ones")
+
+
+def predictions(encoder: Encoder, images: list[np.ndarray]) -> list[dict[str, Any]]:
+    """What the heads of an encoder say about photos ``(3, H, W)`` uint8, each of any size."""
+    import torch
+
+    said = []
+    for image in images:
+        pixels = torch.from_numpy(image).to(encoder.device).float().div(255)[None]
+        with torch.no_grad():
+            heads = encoder.classify(pixels)
+        best = {
+            name: encoder.attributes[name][int(logits[0].argmax())]
+            for name, logits in heads.attributes.items()
+            if logits.shape[1]
+        }
+        said.append({"category": encoder.categories[int(heads.category[0].argmax())], **best})
+    return said
+
+
+def _panel(
+    encoder: Encoder,
+    photos: Photos,
+    scene: Scene,
+    pictures: dict[str, np.ndarray],
+    result: dict[str, Any],
+    rows: np.ndarray,
+) -> bytes:
+    """The picture of the attack."""
+    import torch
+
+    from recsec.attacks.evasion import embed_pixels
+    from recsec.reports.figures.evasion_panel import PanelTile, evasion_panel
+
+    attacker, target = int(rows[0]), int(rows[1])
+    titles = photos.titles
+    changed = torch.from_numpy(pictures["adversarial"])[None]
+    vector = embed_pixels(encoder, changed, scene.device)
+
+    def listed(own: Tensor, picture: np.ndarray) -> list[PanelTile]:
+        wanted = scene.index.vectors[[target]]
+        left_out = torch.tensor([[target, attacker]], device=scene.device)
+        others, cosines = scene.index.neighbors(wanted, LISTED, exclude=left_out)
+        mine = float((own * wanted).sum())
+        place = int((cosines[0] >= mine).sum())
+        known = others[0][others[0] >= 0].tolist()
+        shown = list(photos.pixels(known, SHOWN))
+        tiles = [
+            PanelTile(image, "", (titles[row], f"{cosine:.3f}"))
+            for row, image, cosine in zip(known, shown, cosines[0].tolist(), strict=False)
+        ]
+        tiles.insert(place, PanelTile(picture, "", ("attacker", f"{mine:.3f}"), framed=True))
+        return [
+            PanelTile(tile.pixels, str(rank), tile.lines, tile.framed)
+            for rank, tile in enumerate(tiles[:LISTED], start=1)
+        ]
+
+    words = {
+        name: tuple(str(value) for value in said.values())[:3]
+        for name, said in result["predictions"].items()
+    }
+    top = [
+        PanelTile(pictures["original"], "original", words["original"], framed=True),
+        PanelTile(pictures["adversarial"], "adversarial", words["adversarial"], framed=True),
+        PanelTile(
+            pictures["difference"], "difference, amplified", (f"L-inf {result['linf']:.4f}",)
+        ),
+        PanelTile(photos.pixels([target], SHOWN)[0], "target", words["target"]),
+    ]
+    return evasion_panel(
+        top,
+        listed(scene.index.vectors[[attacker]], pictures["original"]),
+        listed(vector, pictures["adversarial"]),
+        said=f"{result['item']} into the list of {result['target_item']}: rank "
+        f"{result['rank_before']:,} before, {result['rank_after']:,} after ({result['attack']}, "
+        f"eps {result['eps']:g})",
+        names=("list before", "list after"),
+    )
+
+
+def _render(out: Console, result: dict[str, Any], folder: Path) -> None:
+    out.print(
+        f"item {result['item']} in the list of {result['target_item']}: rank "
+        f"{result['rank_before']:,} -> {result['rank_after']:,}, cosine "
+        f"{result['cosine_before']:.4f} -> {result['cosine_after']:.4f}",
+        markup=False,
+    )
+    out.print(
+        f"eps {result['eps']:g} ({result['levels']} of 255 gray levels); L-inf of the file "
+        f"{result['linf']:.4f}, PSNR {result['psnr']:.1f} dB, SSIM {result['ssim']:.4f}; "
+        f"{result['backwards']} gradients, {result['queries']} queries"
+    )
+    for name, said in result["predictions"].items():
+        out.print(f"{name}: {', '.join(str(value) for value in said.values())}", markup=False)
+    out.print(result["protocol"], markup=False)
+    out.print(f"panel: {folder / 'panel.png'}", soft_wrap=True)

@@ -1,0 +1,98 @@
+"""From scores to p-values: honest accounts after the same number of queries are the measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsec.metrics.detection import tail_p_values
+from recsec.types import FloatArray, IntArray
+
+__all__ = ["CHECKPOINTS", "COMBINED", "Calibration", "Scale", "combine"]
+
+CHECKPOINTS = (20, 50, 100, 200)
+"""Numbers of queries after which accounts are compared."""
+
+COMBINED = "combined"
+"""The label of the combination of detectors."""
+
+FLOOR = 0.01
+"""Least width of a scale, for detectors that give nearly all honest accounts the same score."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Scores of the honest accounts of the calibration group, after each number of queries.
+
+    Attributes:
+        checkpoints: ``(C,)`` ascending.
+        scores: C arrays, one score per account that made so many queries.
+    """
+
+    checkpoints: IntArray
+    scores: tuple[FloatArray, ...]
+
+    def p_values(self, scores: FloatArray, queries: IntArray) -> FloatArray:
+        """One p-value per account ``(m,)``; 1 below the first checkpoint.
+
+        An account is compared at the largest checkpoint that it reached. Scores are means over
+        queries, so an honest account that made more queries than that scatters less: its
+        p-value errs on its side.
+        """
+        out = np.ones(len(scores))
+        place = np.searchsorted(self.checkpoints, queries, side="right") - 1
+        for at, honest in enumerate(self.scores):
+            rows = place == at
+            if rows.any() and len(honest):
+                out[rows] = tail_p_values(scores[rows], honest)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Where honest scores of one detector lie after each number of queries, in the fit group.
+
+    Attributes:
+        checkpoints: ``(C,)`` ascending.
+        middle: ``(C,)`` medians.
+        width: ``(C,)`` from the median to the 99th percentile.
+    """
+
+    checkpoints: IntArray
+    middle: FloatArray
+    width: FloatArray
+
+    @classmethod
+    def of(cls, checkpoints: IntArray, scores: tuple[FloatArray, ...]) -> Scale:
+        """From the scores of honest accounts; a checkpoint nobody reached takes the one before."""
+        middle, width = np.zeros(len(checkpoints)), np.ones(len(checkpoints))
+        for at, honest in enumerate(scores):
+            if len(honest) == 0:
+                middle[at], width[at] = middle[max(at - 1, 0)], width[max(at - 1, 0)]
+                continue
+            middle[at], high = np.quantile(honest, [0.5, 0.99])
+            width[at] = max(high - middle[at], FLOOR)
+        return cls(checkpoints, middle, width)
+
+    def standard(self, scores: FloatArray, queries: IntArray) -> FloatArray:
+        """Scores ``(m,)`` in widths above the median of honest accounts."""
+        at = np.maximum(np.searchsorted(self.checkpoints, queries, side="right") - 1, 0)
+        out: FloatArray = (scores - self.middle[at]) / self.width[at]
+        return out
+
+
+def combine(
+    scores: Mapping[str, FloatArray], queries: IntArray, scales: Mapping[str, Scale]
+) -> FloatArray:
+    """The most suspicious view of each account ``(m,)``: the largest standard score.
+
+    Scales come from the fit group, so the combination is fixed before calibration, and one
+    calibration of the result gives one p-value per account.
+    """
+    if not scales:
+        return np.zeros(len(queries))
+    views = [scales[label].standard(scores[label], queries) for label in sorted(scales)]
+    out: FloatArray = np.max(views, axis=0)
+    return out

@@ -1,0 +1,266 @@
+"""Fit and calibrate detectors on honest traffic: three disjoint groups of users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsec.data.sequences import Sequences
+from recsec.detection.base import Detector, FitData
+from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale
+from recsec.detection.encoder import item_vectors
+from recsec.detection.sybil import Linker
+from recsec.detection.watch import Fitted, Watch
+from recsec.errors import DataError
+from recsec.models.base import Recommender
+from recsec.registry import registry
+from recsec.rng import Streams
+from recsec.targets import LocalTarget, Target
+from recsec.traffic import ClickLaw, Follower, QueryLog, Steps, honest_log
+from recsec.types import IntArray, Progress
+
+__all__ = ["FitConfig", "Groups", "account_table", "fit_detectors", "split_users"]
+
+BLOCK = 16_384
+"""Queries that are observed together."""
+
+LEAST = 20
+"""Users per group below which nothing is fitted."""
+
+
+class FitConfig(BaseModel):
+    """How detectors are fitted: which, on how much traffic, under which assumed laws."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detectors: dict[str, dict[str, Any]] = Field(
+        {"accepted-rank": {}, "transition": {}, "continuity": {}},
+        description="detector and its settings",
+    )
+    combined: tuple[str, ...] = Field(
+        ("accepted-rank", "transition", "continuity"), description="labels that are combined"
+    )
+    laws: tuple[ClickLaw, ...] = Field(
+        (
+            ClickLaw(acceptance=0.0, bias=1.0, restart=0.1),
+            ClickLaw(acceptance=0.5, bias=0.5, restart=0.02),
+            ClickLaw(acceptance=0.5, bias=1.5, restart=0.1),
+            ClickLaw(acceptance=0.75, bias=1.0, restart=0.02),
+        ),
+        min_length=1,
+        description="assumed click laws of honest users",
+    )
+    queries: int = Field(200, gt=0, description="queries per honest account")
+    k: int = Field(10, gt=0, description="list length")
+    users: int | None = Field(None, gt=0, description="at most so many users in each group")
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Three disjoint groups of user numbers; detectors never see the third."""
+
+    fit: IntArray
+    calibrate: IntArray
+    test: IntArray
+
+
+def split_users(
+    sequences: Sequences, streams: Streams, *, least: int, most: int | None = None
+) -> Groups:
+    """Thirds of the users with at least ``least`` items, in random order; depends on the seed only.
+
+    Raises:
+        DataError: too few such users.
+    """
+    able = np.flatnonzero(sequences.lengths >= least)
+    if len(able) < 3 * LEAST:
+        raise DataError(
+            f"{len(able)} users have at least {least} items; three groups need {3 * LEAST}",
+            hint="ask for fewer queries per account, or use more data",
+        )
+    parts = np.array_split(streams.numpy("groups").permutation(able), 3)
+    return Groups(*(np.sort(part[:most]) for part in parts))
+
+
+def account_table(
+    watch: Watch, log: QueryLog, checkpoints: Sequence[int], facts: Mapping[str, str]
+) -> pl.DataFrame:
+    """Watch a log and write down every account's scores after each number of queries.
+
+    Returns:
+        Columns ``account``, ``queries``, ``detector``, ``score`` and those of ``facts``: one row
+        per account, checkpoint that it reached, and detector. Anyone can score detection from it.
+    """
+    wanted = np.array(checkpoints)
+    parts = []
+    for rows in log.blocks(BLOCK):
+        queries, scores = watch.observe_log(log, rows)
+        at = np.flatnonzero(np.isin(queries, wanted))
+        names = [log.calls.account[row] for row in rows[at]]
+        parts += [
+            pl.DataFrame(
+                {
+                    "account": pl.Series(names, dtype=pl.String),
+                    "queries": queries[at],
+                    "detector": pl.Series([label] * len(at), dtype=pl.String),
+                    "score": values[at],
+                }
+            )
+            for label, values in scores.items()
+        ]
+    table = pl.concat(parts)
+    return table.with_columns(pl.lit(value).alias(name) for name, value in facts.items())
+
+
+def _by_checkpoint(
+    table: pl.DataFrame, label: str, checkpoints: IntArray
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], ...]:
+    own = table.filter(pl.col("detector") == label)
+    return tuple(
+        own.filter(pl.col("queries") == count)["score"].sort().to_numpy().astype(np.float64)
+        for count in checkpoints.tolist()
+    )
+
+
+def fit_detectors(
+    recommender: Recommender,
+    sequences: Sequences,
+    config: FitConfig,
+    *,
+    streams: Streams,
+    snapshots: Sequence[Path] = (),
+    times: IntArray | None = None,
+    target: Target | None = None,
+    progress: Progress | None = None,
+) -> tuple[Fitted, pl.DataFrame, Groups]:
+    """Fit on one group of users, calibrate on another, leave the third alone.
+
+    Args:
+        recommender: the model that is watched.
+        sequences: the users whose replay is the honest traffic.
+        config: see ``FitConfig``.
+        streams: randomness.
+        snapshots: checkpoints saved while the recommender was trained, for ``hoda``.
+        times: clock times of the items, if they are real.
+        target: who answers, guards included; the bare recommender if None.
+        progress: is told what goes on.
+
+    Returns:
+        The detectors, the account table of both groups, and the groups.
+
+    Raises:
+        ConfigError: no such detector, or one that lacks what it needs.
+        DataError: too few users, or users of another catalog than the recommender's.
+    """
+    if not recommender.catalog.table["id"].equals(sequences.catalog.table["id"]):
+        raise DataError(
+            f"the recommender knows {len(recommender.catalog)} items, the data has "
+            f"{len(sequences.catalog)}, and they are not the same",
+            hint="use the data set with which it was trained",
+        )
+    checkpoints = np.array([count for count in CHECKPOINTS if count <= config.queries] or [1])
+    if config.queries < CHECKPOINTS[0]:
+        checkpoints = np.array([config.queries])
+    least = int(checkpoints[min(len(checkpoints) - 1, 2)])
+    groups = split_users(sequences, streams, least=least, most=config.users)
+    answering = LocalTarget(recommender) if target is None else target
+
+    def traffic(name: str, users: IntArray) -> dict[str, QueryLog]:
+        """Every law for its share of the users, so that accounts are independent."""
+        logs = {}
+        for at, law in enumerate(config.laws):
+            logs[law.label] = honest_log(
+                answering,
+                sequences,
+                users[at :: len(config.laws)],
+                law,
+                queries=config.queries,
+                k=config.k,
+                rng=streams.child(name).numpy(f"law-{at}"),
+                times=times,
+                progress=progress,
+            )
+        return logs
+
+    fit_logs = traffic("fit", groups.fit)
+    data = FitData(
+        catalog=sequences.catalog,
+        histories=_subset(sequences, groups.fit),
+        honest=tuple(_followed(log) for log in fit_logs.values()),
+        streams=streams.child("detectors"),
+        recommender=recommender,
+        snapshots=tuple(snapshots),
+    )
+    detectors: dict[str, Detector] = {}
+    for key, settings in config.detectors.items():
+        kind: type[Detector] = registry("detectors").get(key.removesuffix("-raw"))
+        raw = {"sessions": False} if key.endswith("-raw") else {}
+        one = kind.fit(data, kind.config_class.model_validate({**raw, **settings}))
+        detectors[one.label] = one
+        if progress is not None:
+            progress("fitting detectors", len(detectors), len(config.detectors))
+    bare = Fitted(sequences.catalog, detectors, {}, {})
+    fitting = _tables(bare, fit_logs, checkpoints, "fit")
+    scales = {
+        label: Scale.of(checkpoints, _by_checkpoint(fitting, label, checkpoints))
+        for label in config.combined
+    }
+    combined = Fitted(sequences.catalog, detectors, scales, {})
+    calibrate_logs = traffic("calibrate", groups.calibrate)
+    calibrating = _tables(combined, calibrate_logs, checkpoints, "calibrate")
+    calibrations = {
+        label: Calibration(checkpoints, _by_checkpoint(calibrating, label, checkpoints))
+        for label in (*detectors, COMBINED)
+    }
+    protocol = {
+        "honest_traffic": "replay of users under assumed click laws; not measured traffic",
+        "laws": [law.label for law in config.laws],
+        "restart": [law.restart for law in config.laws],
+        "times": "order only" if times is None else "clock times",
+        "k": config.k,
+        "queries": config.queries,
+        "checkpoints": checkpoints.tolist(),
+        "users": {name: len(part) for name, part in vars(groups).items()},
+        "least_items": least,
+        "held_out": "from the detectors, not from the training of the recommender",
+        "p_values": "honest accounts with as many queries; beyond their top tenth, a fitted tail",
+        "seed": streams.seed,
+    }
+    vectors = item_vectors(
+        data.histories, recommender, width=32, rng=streams.child("sybils").numpy("vectors")
+    )
+    linker = Linker.fit(vectors, next(iter(calibrate_logs.values())))
+    fitted = Fitted(sequences.catalog, detectors, scales, calibrations, linker, protocol)
+    return fitted, pl.concat([fitting, calibrating], how="diagonal"), groups
+
+
+def _followed(log: QueryLog) -> Steps:
+    return Follower().follow_rows(log, np.arange(len(log)))
+
+
+def _subset(sequences: Sequences, users: IntArray) -> Sequences:
+    lengths = sequences.lengths[users]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    place = np.repeat(sequences.offsets[users] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return Sequences(sequences.catalog, sequences.items[place], offsets, sequences.users[users])
+
+
+def _tables(
+    fitted: Fitted, logs: Mapping[str, QueryLog], checkpoints: IntArray, group: str
+) -> pl.DataFrame:
+    """The account table of some logs, watched apart."""
+    return pl.concat(
+        account_table(
+            fitted.watch(),
+            log,
+            checkpoints.tolist(),
+            {"group": group, "law": law, "truth": "honest"},
+        )
+        for law, log in logs.items()
+    )

@@ -1,0 +1,65 @@
+"""Arrays and names in one safetensors file that is either the old one or the new one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from recsec.errors import CheckpointError
+from recsec.runs import atomic_write_bytes
+
+__all__ = ["pack_names", "read_arrays", "unpack_names", "write_arrays"]
+
+
+def pack_names(names: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Names as UTF-8 bytes one after the other, and where each ends.
+
+    >>> [part.tolist() for part in pack_names(["a", "bc"])]
+    [[97, 98, 99], [1, 3]]
+    """
+    encoded = [name.encode() for name in names]
+    ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), ends
+
+
+def unpack_names(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> list[str]:
+    """What ``pack_names`` packed."""
+    content, bounds = text.tobytes(), [0, *ends.tolist()]
+    return [content[a:b].decode() for a, b in pairwise(bounds)]
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
+) -> None:
+    """Write arrays and JSON-able facts as one file; a kill leaves the old file or the new one.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # safetensors cannot hold a file without any tensor
+    content["_"] = np.zeros(1, dtype=np.uint8)
+    atomic_write_bytes(path, save(content, {"facts": json.dumps(facts, sort_keys=True)}))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """What ``write_arrays`` wrote.
+
+    Raises:
+        CheckpointError: the file is missing or broken.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            names = [name for name in file.keys() if name != "_"]  # noqa: SIM118 - no mapping
+            return {name: file.get_tensor(name) for name in names}, facts
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error

@@ -1,0 +1,288 @@
+"""Several detectors watching one stream: fitted once, streaming, one p-value per account.
+
+A folder of detectors:
+
+DETECTORS/detectors.json       settings of each detector, protocol, assumptions
+DETECTORS/detectors.safetensors   what they learned, scales, calibration; written last
+DETECTORS/items.parquet        the catalog
+DETECTORS/accounts.parquet     scores of every honest account of the fit and calibration groups
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsec.data.catalog import Catalog
+from recsec.detection.base import Arrays, Detector
+from recsec.detection.calibration import COMBINED, Calibration, Scale, combine
+from recsec.detection.state import pack_names, read_arrays, unpack_names, write_arrays
+from recsec.detection.sybil import Linker
+from recsec.errors import CheckpointError, RunError
+from recsec.registry import registry
+from recsec.runs import atomic_write_json
+from recsec.traffic import Follower, Query, QueryLog, Steps
+from recsec.types import FloatArray, IntArray
+
+__all__ = ["FORMAT", "Fitted", "Watch"]
+
+FORMAT = 1
+
+TENSORS = "detectors.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Detectors after fitting and calibration; nothing here changes while watching.
+
+    Attributes:
+        catalog: the items.
+        detectors: by label; without accounts.
+        scales: of the detectors that are combined.
+        calibrations: by label, ``combined`` included.
+        linker: finds sybils; None before calibration.
+        protocol: what was assumed and how many accounts stand behind it.
+    """
+
+    catalog: Catalog
+    detectors: dict[str, Detector]
+    scales: dict[str, Scale]
+    calibrations: dict[str, Calibration]
+    linker: Linker | None = None
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write the folder; it is complete when its tensors are there.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TENSORS).unlink(missing_ok=True)
+        self.catalog.save(folder / "items.parquet")
+        settings = {
+            label: {"detector": one.name, "config": one.config.model_dump(mode="json")}
+            for label, one in self.detectors.items()
+        }
+        atomic_write_json(
+            folder / "detectors.json",
+            {
+                "format": FORMAT,
+                "detectors": settings,
+                "combined": sorted(self.scales),
+                "protocol": self.protocol,
+            },
+        )
+        arrays: Arrays = {}
+        for label, one in self.detectors.items():
+            arrays |= {f"fitted/{label}/{name}": value for name, value in one.fitted.items()}
+        for label, scale in self.scales.items():
+            arrays[f"scale/{label}"] = np.array([scale.middle, scale.width])
+        for label, calibration in self.calibrations.items():
+            arrays["checkpoints"] = calibration.checkpoints
+            for at, scores in enumerate(calibration.scores):
+                arrays[f"honest/{label}/{at}"] = scores
+        if self.linker is not None:
+            arrays["link/vectors"] = self.linker.vectors
+            arrays["link/near"] = np.array([self.linker.near])
+        write_arrays(folder / TENSORS, arrays, {})
+
+    @classmethod
+    def load(cls, folder: Path) -> Fitted:
+        """Read a folder of detectors.
+
+        Raises:
+            CheckpointError: it is missing, incomplete, broken or of another format.
+        """
+        try:
+            facts = json.loads((folder / "detectors.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{folder} is no folder of detectors: {error}",
+                hint="recsec detect fit --model DIR --data NAME --out DETECTORS makes one",
+            ) from error
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise CheckpointError(f"{folder / 'detectors.json'} is not of format {FORMAT}")
+        arrays, _ = read_arrays(folder / TENSORS)
+        catalog = Catalog.load(folder / "items.parquet")
+        try:
+            return cls._assemble(facts, arrays, catalog)
+        except (KeyError, ValueError, IndexError) as error:
+            raise CheckpointError(f"{folder} does not fit together: {error!r}") from error
+
+    @classmethod
+    def _assemble(cls, facts: dict[str, Any], arrays: Arrays, catalog: Catalog) -> Fitted:
+        detectors = {}
+        for label, settings in facts["detectors"].items():
+            kind: type[Detector] = registry("detectors").get(settings["detector"])
+            config = kind.config_class.model_validate(settings["config"])
+            prefix = f"fitted/{label}/"
+            fitted = {
+                name.removeprefix(prefix): value
+                for name, value in arrays.items()
+                if name.startswith(prefix)
+            }
+            detectors[label] = kind(config, fitted, catalog)
+        checkpoints = arrays["checkpoints"]
+        calibrations = {
+            label: Calibration(
+                checkpoints,
+                tuple(arrays[f"honest/{label}/{at}"] for at in range(len(checkpoints))),
+            )
+            for label in (*detectors, COMBINED)
+        }
+        scales = {
+            label: Scale(checkpoints, *arrays[f"scale/{label}"]) for label in facts["combined"]
+        }
+        linker = Linker(arrays["link/vectors"], float(arrays["link/near"][0]))
+        return cls(catalog, detectors, scales, calibrations, linker, facts["protocol"])
+
+    def watch(self) -> Watch:
+        """Start watching, without any account."""
+        return Watch(self, {label: one.fresh() for label, one in self.detectors.items()})
+
+
+class Watch:
+    """Detectors with the state of a stream. See each detector for the bounds of its state.
+
+    Args:
+        fitted: what does not change.
+        detectors: by label, with accounts.
+    """
+
+    def __init__(self, fitted: Fitted, detectors: dict[str, Detector]) -> None:
+        self.fitted = fitted
+        self.detectors = detectors
+        self.follower = Follower()
+        self.seen = 0
+        """Queries observed; the place in a log where to go on."""
+        self._queries: dict[str, int] = {}
+
+    def observe(self, steps: Steps) -> tuple[IntArray, dict[str, FloatArray]]:
+        """Take note of followed queries.
+
+        Returns:
+            How many queries each one's account has made ``(n,)``, and by label the score ``(n,)``
+            of the account after the query, ``combined`` included.
+        """
+        scores = {label: one.observe(steps) for label, one in self.detectors.items()}
+        order = np.argsort(steps.account, kind="stable")
+        ordered = steps.account[order]
+        first = np.searchsorted(ordered, np.arange(len(steps.accounts)))
+        made = np.array([self._queries.get(name, 0) for name in steps.accounts], dtype=np.int64)
+        queries = np.empty(len(steps), dtype=np.int64)
+        queries[order] = np.arange(len(steps)) - first[ordered] + 1 + made[ordered]
+        counts = np.bincount(steps.account, minlength=len(steps.accounts))
+        for name, count in zip(steps.accounts, (made + counts).tolist(), strict=True):
+            self._queries[name] = count
+        self.seen += len(steps)
+        return queries, {**scores, COMBINED: combine(scores, queries, self.fitted.scales)}
+
+    def observe_log(self, log: QueryLog, rows: IntArray) -> tuple[IntArray, dict[str, FloatArray]]:
+        """``observe`` for some rows of a log, which are followed first."""
+        return self.observe(self.follower.follow_rows(log, rows))
+
+    def update(self, account: str, query: Query) -> float:
+        """Take note of one live query; returns the account's p-value."""
+        queries, scores = self.observe(self.follower.follow_one(account, query))
+        calibration = self.fitted.calibrations[COMBINED]
+        return float(calibration.p_values(scores[COMBINED], queries)[0])
+
+    def accounts(self) -> pl.DataFrame:
+        """One row per account: ``id``, ``queries``, a score per label, ``p_value``; sorted by p."""
+        names = list(self._queries)
+        queries = np.array(list(self._queries.values()), dtype=np.int64)
+        scores: dict[str, FloatArray] = {}
+        for label, one in self.detectors.items():
+            found = dict(zip(*one.scores(), strict=True))
+            scores[label] = np.array([found[name] for name in names], dtype=np.float64)
+        if names:
+            scores[COMBINED] = combine(scores, queries, self.fitted.scales)
+            p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], queries)
+        else:
+            scores[COMBINED] = p_values = np.zeros(0)
+        table = pl.DataFrame(
+            {"id": pl.Series(names, dtype=pl.String), "queries": queries}
+            | {f"score[{label}]": values for label, values in scores.items()}
+            | {"p_value": p_values}
+        )
+        return table.sort("p_value", "id")
+
+    def save(self, path: Path) -> None:
+        """Write the state as one file, whole or not at all.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        arrays: Arrays = {"queries": np.array(list(self._queries.values()), dtype=np.int64)}
+        self._keep(arrays, "accounts", list(self._queries))
+        names, memory = self.follower.state()
+        self._keep(arrays, "follower", names)
+        arrays |= {f"follower/{name}": value for name, value in memory.items()}
+        for label, one in self.detectors.items():
+            names, kept = one.state()
+            self._keep(arrays, f"detector/{label}", names)
+            arrays |= {f"detector/{label}/{name}": value for name, value in kept.items()}
+        write_arrays(path, arrays, {"seen": self.seen, **self._identity()})
+
+    def _identity(self) -> dict[str, Any]:
+        """What a state must agree with."""
+        request = self.fitted.protocol.get("request")
+        return {"format": FORMAT, "labels": sorted(self.detectors), "request": request}
+
+    @staticmethod
+    def _keep(arrays: Arrays, prefix: str, names: Sequence[str]) -> None:
+        arrays[f"{prefix}/names"], arrays[f"{prefix}/ends"] = pack_names(names)
+
+    @classmethod
+    def resume(cls, fitted: Fitted, path: Path) -> Watch:
+        """Go on from ``save``: exactly as if it had never stopped.
+
+        Raises:
+            CheckpointError: the file is missing or broken.
+            RunError: it belongs to other detectors.
+        """
+        arrays, facts = read_arrays(path)
+        watch = fitted.watch()
+        if {name: facts.get(name) for name in watch._identity()} != watch._identity():
+            raise RunError(
+                f"the state {path} belongs to other detectors: {facts.get('labels')}",
+                hint="use the folder of detectors with which it was written, or another --state",
+            )
+
+        def under(prefix: str) -> tuple[list[str], Mapping[str, npt.NDArray[Any]]]:
+            own = {
+                name.removeprefix(f"{prefix}/"): value
+                for name, value in arrays.items()
+                if name.startswith(f"{prefix}/")
+            }
+            return unpack_names(own.pop("names"), own.pop("ends")), own
+
+        names, _ = under("accounts")
+        watch._queries = dict(zip(names, arrays["queries"].tolist(), strict=True))
+        names, memory = under("follower")
+        watch.follower = Follower.from_state(names, dict(memory))
+        for label, one in watch.detectors.items():
+            one.restore(*under(f"detector/{label}"))
+        watch.seen = int(facts["seen"])
+        return watch
+
+    def merge(self, other: Watch) -> None:
+        """Add what another watch with the same detectors saw.
+
+        Accounts that only one of them saw come out exactly. Of an account in both, the other's
+        queries count as later ones; see each detector for what that means.
+        """
+        for label, one in self.detectors.items():
+            one.merge(other.detectors[label])
+        self.follower.merge(other.follower)
+        for name, count in other._queries.items():
+            self._queries[name] = self._queries.get(name, 0) + count
+        self.seen += other.seen

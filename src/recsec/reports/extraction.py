@@ -1,0 +1,184 @@
+"""What the extraction part of a report holds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from recsec.reports.parts import (
+    Count,
+    ExampleItem,
+    Metrics,
+    Number,
+    Part,
+    Text,
+    ThreatModel,
+    Verdict,
+)
+
+__all__ = [
+    "Cell",
+    "Cost",
+    "DataSummary",
+    "Example",
+    "Extraction",
+    "Floor",
+    "Protocol",
+    "Published",
+    "Row",
+    "TargetSummary",
+    "Twin",
+]
+
+
+class TargetSummary(Part):
+    """The recommender under attack, as the attacker reaches it."""
+
+    name: Text = Field(description="What the owner calls it.")
+    spec: Text = Field(description="Where it was reached: checkpoint folder, callable or address.")
+    access: Literal["ids", "scores", "gradients"] = Field(description="What an answer reveals.")
+    k_values: tuple[int, ...] = Field(description="List lengths that were attacked.")
+    description: str = Field(
+        description="Architecture, guards, and whether it was on this machine."
+    )
+    fingerprint: str | None = Field(
+        default=None, description="SHA-256 of the weights; null where they cannot be read."
+    )
+
+
+class DataSummary(Part):
+    """The data behind the target and the users on whom fidelity is measured."""
+
+    name: Text = Field(description="Name of the data set.")
+    users: Count = Field(description="Users after filtering.")
+    items: Count = Field(description="Items after filtering.")
+    interactions: Count = Field(description="Interactions after filtering.")
+    fingerprint: Text = Field(description="SHA-256 of the filtered content.")
+    synthetic: bool = Field(description="Whether the data was generated.")
+    notes: tuple[str, ...] = Field(
+        default=(), description="What the reader must know: filters, licence, unreal times."
+    )
+
+
+class Protocol(Part):
+    """How fidelity and quality were measured."""
+
+    statement: Text = Field(description="The protocol in one or two sentences.")
+    users: Count = Field(description="Users whose histories were used.")
+    candidates: Count = Field(description="Items that are ranked for each user.")
+    interval: Number = Field(default=0.95, description="Coverage of every interval.")
+
+
+class Floor(Part):
+    """The fidelity that the same attacker reaches with zero calls."""
+
+    name: Text = Field(description="The model behind the floor, for instance ``popularity``.")
+    description: str = Field(default="", description="Why this is the floor of this attacker.")
+    metrics: Metrics = Field(description="Fidelity, and quality where it is measured.")
+
+
+class Twin(Part):
+    """Independent models: same data and architecture, other seeds, no query."""
+
+    metrics: Metrics | None = Field(
+        description="Fidelity and quality of the twins; null if there is none."
+    )
+    seeds: tuple[int, ...] = Field(default=(), description="The twins' training seeds.")
+    reason: str = Field(
+        default="", description="Why there is no twin, or why it says nothing; else empty."
+    )
+
+
+class Cell(Part):
+    """One attack with one seed: the unit that is run, resumed and counted."""
+
+    id: Text = Field(description="Name of the cell within the run.")
+    policy: Text = Field(description="Query policy of the attacker.")
+    k: Count = Field(description="List length asked for.")
+    calls: Count = Field(description="API calls that the thief may use, one per request.")
+    accounts: Count = Field(default=1, description="Accounts over which the calls are spread.")
+    surrogate: Text = Field(description="Architecture of the surrogate.")
+    loss: Text = Field(description="Loss of the surrogate.")
+    seed: int = Field(description="Seed of the attack.")
+    status: Literal["ok", "error", "refused"] = Field(
+        description="``refused``: the target or the meter declined. Neither counts as safe."
+    )
+    error: str | None = Field(default=None, description="What went wrong, where it did.")
+    metrics: Metrics = Field(
+        default_factory=dict, description="Intervals are over users; empty unless ok."
+    )
+
+
+class Row(Part):
+    """Cells that differ in the seed only, taken together."""
+
+    policy: Text = Field(description="Query policy of the attacker.")
+    k: Count = Field(description="List length asked for.")
+    calls: Count = Field(description="API calls used by each cell.")
+    accounts: Count = Field(default=1, description="Accounts over which the calls are spread.")
+    surrogate: Text = Field(description="Architecture of the surrogate.")
+    loss: Text = Field(description="Loss of the surrogate.")
+    seeds: tuple[int, ...] = Field(description="Seeds of the cells that were measured.")
+    missing: Count = Field(default=0, description="Cells of this row that could not be measured.")
+    metrics: Metrics = Field(description="Means over seeds with their intervals.")
+
+
+class Example(Part):
+    """One user: the same history, the target's list, and the surrogate's."""
+
+    cell: Text = Field(description="Cell whose surrogate answered.")
+    history: tuple[ExampleItem, ...] = Field(description="Last items of the history, oldest first.")
+    history_length: Count = Field(description="Items in the whole history.")
+    target: tuple[ExampleItem, ...] = Field(description="The target's list, best first.")
+    surrogate: tuple[ExampleItem, ...] = Field(description="The surrogate's list, best first.")
+    shared: Count = Field(description="Items that stand in both lists.")
+
+
+class Cost(Part):
+    """What the calls cost the thief in time, under a rate limit."""
+
+    calls: Count = Field(description="Calls of the attack.")
+    accounts: Count = Field(default=1, description="Accounts used side by side.")
+    rate: Number = Field(gt=0, description="Calls per second that the API allows one account.")
+    hours: Number = Field(ge=0, description="calls / (rate x accounts x 3600).")
+
+
+class Published(Part):
+    """A number that others published; never measured here."""
+
+    attack: Text = Field(description="Attack, as its authors call it.")
+    target: Text = Field(description="Architecture of the target.")
+    data: Text = Field(description="Data set.")
+    k: Count = Field(description="List length asked for.")
+    calls: Count = Field(description="API calls, one per request, whatever the source counts.")
+    metrics: dict[str, Number] = Field(description="Values by flat key, as printed.")
+    source: Text = Field(description="Where the number stands.")
+    protocol: Text = Field(description="How it was measured, and what is not known.")
+
+
+class Extraction(Part):
+    """Can somebody who only asks the API rebuild the recommender?
+
+    Metrics by flat key: ``agr@1``, ``agr@5``, ``agr@10``, ``agr@20``, ``rbo``, ``tau`` (fidelity),
+    ``lift`` (of ``agr@10`` over the floor), ``hr@10``, ``ndcg@10`` (recommendation quality) and
+    ``hr_ratio`` (the surrogate's HR@10 divided by the target's).
+    """
+
+    target: TargetSummary = Field(description="The recommender under attack.")
+    data: DataSummary = Field(description="The data behind it.")
+    protocol: Protocol = Field(description="How it was measured.")
+    threat_model: ThreatModel = Field(description="Who attacks, with what.")
+    target_quality: Metrics = Field(description="How well the target itself recommends.")
+    floor: Floor = Field(description="Fidelity with zero calls.")
+    twin: Twin = Field(description="Fidelity of an independent model.")
+    cells: tuple[Cell, ...] = Field(description="Everything that was tried, also what failed.")
+    rows: tuple[Row, ...] = Field(description="The evidence table, seeds taken together.")
+    examples: tuple[Example, ...] = Field(default=(), description="Lists side by side.")
+    cost: tuple[Cost, ...] = Field(default=(), description="What the calls cost the thief.")
+    published: tuple[Published, ...] = Field(default=(), description="Others' numbers, apart.")
+    verdict: Verdict = Field(description="What follows for this threat.")
+    scale: tuple[Number, ...] = Field(
+        default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+        description="Ticks of the agreement axis, the same in every report so that two compare.",
+    )

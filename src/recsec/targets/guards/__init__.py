@@ -1,0 +1,53 @@
+"""Guards: defenses that act while a target answers."""
+
+from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, answer_in_turn, best
+from recsec.targets.guards.build import build_guards
+from recsec.targets.guards.contract import GUARD_CONTRACT
+from recsec.targets.guards.key import KEY_BYTES, derive, fingerprint, read_key, write_key
+from recsec.targets.guards.marks import (
+    first_is_green,
+    green_items,
+    popularity_pairs,
+    replies,
+    trigger_bands,
+    triggers,
+)
+from recsec.targets.guards.quantize import Quantize, QuantizeConfig
+from recsec.targets.guards.reverse import Reverse, flip
+from recsec.targets.guards.shuffle import Shuffle, ShuffleConfig
+from recsec.targets.guards.throttle import Throttle, ThrottleConfig
+from recsec.targets.guards.truncate import Truncate, TruncateConfig
+from recsec.targets.guards.watermark import Watermark, WatermarkConfig
+
+__all__ = [
+    "GUARD_CONTRACT",
+    "KEY_BYTES",
+    "Guard",
+    "GuardConfig",
+    "Quantize",
+    "QuantizeConfig",
+    "Reverse",
+    "Shuffle",
+    "ShuffleConfig",
+    "Surroundings",
+    "Throttle",
+    "ThrottleConfig",
+    "Truncate",
+    "TruncateConfig",
+    "Watermark",
+    "WatermarkConfig",
+    "answer_in_turn",
+    "best",
+    "build_guards",
+    "derive",
+    "fingerprint",
+    "first_is_green",
+    "flip",
+    "green_items",
+    "popularity_pairs",
+    "read_key",
+    "replies",
+    "trigger_bands",
+    "triggers",
+    "write_key",
+]

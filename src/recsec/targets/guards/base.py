@@ -1,0 +1,101 @@
+"""What a guard is: a defense that acts while a target answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from recsec.models.base import Recommender, top_k
+from recsec.types import IntArray
+
+__all__ = ["Guard", "GuardConfig", "Surroundings", "answer_in_turn", "best"]
+
+
+class GuardConfig(BaseModel):
+    """Settings of a guard; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What a guard may know of the place where it stands.
+
+    Attributes:
+        recommender: whose answers it guards.
+        counts: ``(N + 1,)`` how often each item was chosen in the training data; None where the
+            data are not at hand.
+    """
+
+    recommender: Recommender
+    counts: IntArray | None = None
+
+
+class Guard(ABC):
+    """Decides what is served in place of the k best items.
+
+    The same question gets the same answer, whoever asks beside it: what a thief sees twice must
+    not differ, or he averages the guard away. (``throttle`` is as steady as the verdict it takes.)
+    """
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[GuardConfig]] = GuardConfig
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Any, surroundings: Surroundings) -> Self:
+        """From settings, for one recommender.
+
+        Raises:
+            ConfigError: a setting that does not fit, or knowledge that is missing.
+        """
+
+    @abstractmethod
+    def answer(self, account: str, histories: IntArray, scores: Tensor, k: int) -> IntArray:
+        """What to serve.
+
+        Args:
+            account: who asks.
+            histories: ``(B, L)`` int64 catalog indices, oldest first, zeros on the right.
+            scores: ``(B, N + 1)`` float32; -inf for padding and for what must not be served,
+                such as items of the history. Not to be written to.
+            k: how many items are wanted.
+
+        Returns:
+            ``(B, k)`` int64 catalog indices of finite score, best first, distinct; zeros where
+            the list is shorter.
+        """
+
+
+def best(scores: Tensor, k: int) -> IntArray:
+    """The ``k`` best items ``(B, k)`` of finite score, zeros where there are fewer."""
+    lists = np.zeros((len(scores), k), dtype=np.int64)
+    found = top_k(scores, k).numpy()
+    lists[:, : found.shape[1]] = found
+    return lists
+
+
+def answer_in_turn(
+    guards: Sequence[Guard], account: str, histories: IntArray, scores: Tensor, k: int
+) -> IntArray:
+    """The answer of several guards, the first of them nearest to the recommender.
+
+    Each next guard sees only what the one before it served, in that order: scores k, k - 1, ...
+    for the items of its list and -inf for all others. So guards that choose items (watermark,
+    quantize) come before those that order and cut (shuffle, reverse, truncate, throttle).
+    """
+    lists = best(scores, k) if not guards else guards[0].answer(account, histories, scores, k)
+    for guard in guards[1:]:
+        served = torch.full_like(scores, float("-inf"))
+        places = torch.arange(k, 0, -1, dtype=scores.dtype).expand(len(lists), k)
+        served.scatter_(1, torch.from_numpy(lists), places)
+        served[:, 0] = float("-inf")
+        lists = guard.answer(account, histories, served, k)
+    return lists

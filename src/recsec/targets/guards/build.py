@@ -1,0 +1,50 @@
+"""From words or tables to guards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from recsec.errors import ConfigError
+from recsec.registry import registry
+from recsec.targets.guards.base import Guard, Surroundings
+
+__all__ = ["build_guards"]
+
+
+def build_guards(
+    tables: Sequence[Mapping[str, Any]], surroundings: Surroundings
+) -> tuple[Guard, ...]:
+    """Guards in the order given, the first nearest to the recommender.
+
+    Args:
+        tables: ``{"name": "truncate", "length": 5}`` and so on.
+        surroundings: where they stand.
+
+    Raises:
+        ConfigError: no such guard, or settings that do not fit.
+    """
+    guards = []
+    for table in tables:
+        settings = dict(table)
+        name = settings.pop("name", None)
+        if not isinstance(name, str):
+            raise ConfigError(
+                f"the guard {dict(table)!r} has no name", hint="recsec list guards prints names"
+            )
+        kind: type[Guard] = registry("guards").get(name)
+        try:
+            config = kind.config_class.model_validate(settings)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}"
+                for fault in error.errors()
+            )
+            known = ", ".join(kind.config_class.model_fields) or "none"
+            raise ConfigError(
+                f"settings of the guard {name}: {faults}", hint=f"the settings there are: {known}"
+            ) from error
+        guards.append(kind.build(config, surroundings))
+    return tuple(guards)

@@ -1,0 +1,22 @@
+"""Traffic: the query log, honest sessions under an assumed click law, queries followed."""
+
+from recsec.traffic.clicks import ACCEPTANCES, BIASES, ClickLaw
+from recsec.traffic.log import QueryLog, read_log, write_log
+from recsec.traffic.sessions import honest_log
+from recsec.traffic.steps import EXTENDS, REPEATS, STARTS, Follower, Query, Steps
+
+__all__ = [
+    "ACCEPTANCES",
+    "BIASES",
+    "EXTENDS",
+    "REPEATS",
+    "STARTS",
+    "ClickLaw",
+    "Follower",
+    "Query",
+    "QueryLog",
+    "Steps",
+    "honest_log",
+    "read_log",
+    "write_log",
+]

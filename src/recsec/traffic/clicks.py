@@ -1,0 +1,59 @@
+"""The click law: which item of the list just served an honest user takes. Assumed, not measured.
+
+No public data set with lists, clicks and a sequential recommender of our own is at hand, so the law
+is an assumption with three numbers. Whoever reports a number that depends on it names the law,
+varies it, and tests under another law than the one that was fitted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from recsec.types import FloatArray, IntArray
+
+__all__ = ["ACCEPTANCES", "BIASES", "ClickLaw"]
+
+ACCEPTANCES = (0.0, 0.25, 0.5, 0.75)
+"""The values of ``acceptance`` under which results are reported."""
+
+BIASES = (0.5, 1.0, 1.5)
+"""The values of ``bias`` under which results are reported."""
+
+
+class ClickLaw(BaseModel):
+    """An assumed law of clicks: take from the list with probability c, at rank r by r ** -eta."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    acceptance: float = Field(
+        0.25, ge=0, le=1, description="c: share of items taken from the list just served"
+    )
+    bias: float = Field(1.0, ge=0, description="eta: rank r is taken with weight r ** -eta")
+    restart: float = Field(
+        0.02, ge=0, lt=1, description="share of queries that begin a new history"
+    )
+
+    @property
+    def label(self) -> str:
+        """How tables call it; eta has no meaning where nothing is taken from lists."""
+        if self.acceptance == 0:
+            return "c=0"
+        return f"c={self.acceptance:g} eta={self.bias:g}"
+
+    def probabilities(self, k: int) -> FloatArray:
+        """``(k,)`` chance of each rank, first rank first, given that the list is used.
+
+        >>> ClickLaw(bias=1.0).probabilities(2)
+        array([0.66666667, 0.33333333])
+        """
+        weights = np.arange(1, k + 1, dtype=np.float64) ** -self.bias
+        shares: FloatArray = weights / weights.sum()
+        return shares
+
+    def draw(self, lists: IntArray, rng: np.random.Generator) -> IntArray:
+        """The item ``(B,)`` taken from each list ``(B, K)``, 0 where the drawn place is empty."""
+        heights = np.cumsum(self.probabilities(lists.shape[1]))
+        place = np.searchsorted(heights[:-1], rng.random(len(lists)), side="right")
+        taken: IntArray = lists[np.arange(len(lists)), place]
+        return taken

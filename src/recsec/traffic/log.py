@@ -1,0 +1,286 @@
+"""A query log as detectors read it: the one schema, its faults counted, histories rebuilt.
+
+The schema is that of the meter's transcript (``recsec.targets.segments``): ``call``, ``account``,
+``parent``, ``items``, ``k``, ``answer``. A log may also have ``time``, seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsec.data.catalog import Catalog
+from recsec.errors import DataError
+from recsec.runs import atomic_write_bytes
+from recsec.targets.segments import Calls
+from recsec.types import IntArray
+
+__all__ = ["COLUMNS", "QueryLog", "ranges", "read_log", "write_log"]
+
+COLUMNS = ("call", "account", "parent", "items", "k", "answer")
+
+
+def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
+    """Concatenated ``arange(start, start + length)``.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3]))
+    array([5, 6, 0, 1, 2])
+    """
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class QueryLog:
+    """Queries of many accounts in the order of asking.
+
+    Attributes:
+        catalog: the items.
+        calls: the columns, catalog indices; sorted by call number.
+        times: ``(n,)`` int64 seconds since 1970; None where the log has order only.
+        faults: what was wrong with the file and what was done, with counts.
+    """
+
+    catalog: Catalog
+    calls: Calls
+    times: IntArray | None = None
+    faults: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """n, the number of queries."""
+        return len(self.calls)
+
+    @cached_property
+    def parents(self) -> IntArray:
+        """``(n,)`` row that each query extends, -1 for none."""
+        place = np.searchsorted(self.calls.call, self.calls.parent)
+        inside = np.minimum(place, max(len(self) - 1, 0))
+        known = (self.calls.parent >= 0) & (self.calls.call[inside] == self.calls.parent)
+        return np.where(known & (inside < np.arange(len(self))), inside, -1)
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """``(n,)`` items of each query's whole history."""
+        total = np.diff(self.calls.offsets).astype(np.int64)
+        above = self.parents.copy()
+        while (above >= 0).any():  # pointer doubling: as many rounds as the depth has bits
+            open_ = above >= 0
+            total = total + np.where(open_, total[above], 0)
+            above = np.where(open_, above[above], -1)
+        return total
+
+    def histories(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Whole histories of some rows: flat items, oldest first, and offsets ``(len + 1,)``."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        flat = np.zeros(int(offsets[-1]), dtype=np.int64)
+        ends, at = offsets[1:].copy(), rows.copy()
+        added = np.diff(self.calls.offsets)
+        alive = np.arange(len(rows))
+        while len(alive):
+            sizes = added[at]
+            ends[alive] -= sizes
+            flat[ranges(ends[alive], sizes)] = self.calls.items[
+                ranges(self.calls.offsets[at], sizes)
+            ]
+            above = self.parents[at]
+            alive, at = alive[above >= 0], above[above >= 0]
+        return flat, offsets
+
+    def select(self, rows: IntArray, *, accounts: Sequence[str] | None = None) -> QueryLog:
+        """Some queries with whole histories, numbered anew from 0.
+
+        Args:
+            rows: ``(m,)`` row numbers, in the order of asking.
+            accounts: other names for the accounts of these rows.
+        """
+        items, offsets = self.histories(rows)
+        names = [self.calls.account[row] for row in rows] if accounts is None else list(accounts)
+        calls = Calls(
+            call=np.arange(len(rows)),
+            account=names,
+            parent=np.full(len(rows), -1),
+            items=items.astype(np.int32),
+            offsets=offsets,
+            k=self.calls.k[rows],
+            answers=self.calls.answers[rows],
+        )
+        return QueryLog(self.catalog, calls, None if self.times is None else self.times[rows])
+
+    def blocks(self, size: int) -> Iterator[IntArray]:
+        """Row numbers in order, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield np.arange(start, min(start + size, len(self)))
+
+
+def _list_column(
+    ids: pl.Series, flat: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]
+) -> pl.Series:
+    """A column of lists of external ids from flat catalog indices; lists may be empty."""
+    rows = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths)})
+    rows = rows.with_columns(ids.gather(np.asarray(flat, dtype=np.int64) - 1).alias("id"))
+    lists = rows.group_by("row", maintain_order=True).agg("id")
+    every = pl.DataFrame({"row": np.arange(len(lengths))})
+    joined = every.join(lists, on="row", how="left", maintain_order="left")["id"]
+    return joined.fill_null(pl.Series([[]], dtype=pl.List(ids.dtype)))
+
+
+def write_log(path: Path, log: QueryLog) -> Path:
+    """Write a log as one Parquet file; it appears whole or not at all.
+
+    Args:
+        path: a file ending in ``.parquet``, or a folder, in which the file gets the name of a
+            segment, so that ``Transcript.open`` reads it too.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    calls, ids = log.calls, log.catalog.table["id"]
+    filled = calls.answers > 0
+    frame = pl.DataFrame(
+        {
+            "call": calls.call,
+            "account": pl.Series(calls.account, dtype=pl.String),
+            "parent": pl.Series(calls.parent).replace(-1, None),
+            "items": _list_column(ids, calls.items, np.diff(calls.offsets)),
+            "k": calls.k,
+            "answer": _list_column(ids, calls.answers[filled], filled.sum(axis=1)),
+        }
+    )
+    if log.times is not None:
+        frame = frame.with_columns(pl.Series("time", log.times))
+    if path.suffix != ".parquet":
+        path = path / f"calls-{0:010}-{max(len(log) - 1, 0):010}.parquet"
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="lz4")
+    atomic_write_bytes(path, buffer.getvalue())
+    return path
+
+
+def _frame(path: Path) -> pl.DataFrame:
+    files = sorted(path.glob("calls-*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise DataError(
+            f"{path} holds no query log: expected a Parquet file, or a folder of calls-*.parquet",
+            hint="recsec data traffic writes one; so does every attack, under transcript/",
+        )
+    frames = []
+    for file in files:
+        try:
+            frame = pl.read_parquet(file)
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise DataError(f"cannot read {file}: {str(error).splitlines()[0]}") from error
+        lacking = [name for name in ("account", "items") if name not in frame.columns]
+        if lacking:
+            raise DataError(
+                f"the query log {file} lacks the columns {', '.join(lacking)}",
+                hint=f"columns are {', '.join(COLUMNS)}, and time if known",
+            )
+        frames.append(frame)
+    try:
+        return pl.concat(frames, how="diagonal")
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"the files of {path} have columns of different types: {error}") from error
+
+
+def _known(column: pl.Series, catalog: Catalog) -> tuple[IntArray, IntArray, int]:
+    """Flat catalog indices, row lengths and the number of ids left out as unknown."""
+    ids = catalog.table["id"]
+    rows = pl.DataFrame({"row": np.arange(len(column)), "id": column}).explode("id").drop_nulls()
+    if rows["id"].dtype == pl.Null:
+        return np.zeros(0, np.int64), np.zeros(len(column), np.int64), 0
+    if rows["id"].dtype != ids.dtype:
+        rows = rows.with_columns(pl.col("id").cast(ids.dtype, strict=False))
+    table = pl.DataFrame({"id": ids, "index": np.arange(1, len(ids) + 1)})
+    found = rows.join(table, on="id", how="left", maintain_order="left")
+    index = found["index"].drop_nulls().to_numpy().astype(np.int64)
+    kept = found.filter(pl.col("index").is_not_null())["row"].to_numpy()
+    return index, np.bincount(kept, minlength=len(column)), len(rows) - len(index)
+
+
+def _ordered(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Rows in the order of asking, each once, with an account."""
+    faults = []
+    rows = frame.height
+    frame = frame.filter(pl.col("account").is_not_null() & (pl.col("account") != ""))
+    if rows - frame.height:
+        faults.append(f"queries without an account, left out: {rows - frame.height:,}")
+    if "call" not in frame.columns:
+        frame = frame.with_row_index("call").with_columns(pl.col("call").cast(pl.Int64))
+    rows = frame.height
+    frame = frame.unique("call", keep="first", maintain_order=True)
+    if rows - frame.height:
+        faults.append(f"repeated calls, one of each kept: {rows - frame.height:,}")
+    order = ["time", "call"] if "time" in frame.columns else ["call"]
+    back = sum(
+        int((frame[name].diff() < 0).sum()) for name in order[:1] if frame[name].null_count() == 0
+    )
+    if back:
+        faults.append(f"queries earlier than the one before them, now sorted: {back:,}")
+    return frame.sort(order, maintain_order=True), faults
+
+
+def read_log(path: Path, catalog: Catalog) -> QueryLog:
+    """Read a log: a Parquet file, or a folder of segments such as a run's ``transcript/``.
+
+    What is merely unwelcome is handled by a rule and counted in ``faults``: queries without an
+    account are left out, repeated calls are kept once, rows are sorted by time and call, items
+    that the catalog lacks are left out of histories and lists, and a query that extends one that
+    the log lacks keeps the items that it names. Only ``account`` and ``items`` are required.
+
+    Raises:
+        DataError: the file is missing, broken or lacks a column, or nothing is left.
+    """
+    frame, faults = _ordered(_frame(path))
+    if frame.height == 0:
+        raise DataError(f"the query log {path} holds no query with an account")
+    try:
+        items, added, unknown = _known(frame["items"], catalog)
+        if "answer" in frame.columns:
+            flat, served, lost = _known(frame["answer"], catalog)
+        else:
+            flat, served, lost = np.zeros(0, np.int64), np.zeros(frame.height, np.int64), 0
+        call = frame["call"].cast(pl.Int64).to_numpy()
+        account = frame["account"].cast(pl.String).to_list()
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"the query log {path} has a column of another type: {str(error).splitlines()[0]}",
+            hint="items and answer are lists of item ids, account is text, call a number",
+        ) from error
+    if unknown + lost:
+        faults.append(f"ids that the catalog lacks, left out: {unknown + lost:,}")
+    place = np.argsort(call, kind="stable")
+    rank = np.empty(len(call), dtype=np.int64)
+    rank[:] = np.arange(len(call))
+    parent = np.full(len(call), -1)
+    if "parent" in frame.columns:
+        asked = frame["parent"].cast(pl.Int64).fill_null(-1).to_numpy()
+        near = np.minimum(np.searchsorted(call[place], asked), len(call) - 1)
+        found = (asked >= 0) & (call[place][near] == asked)
+        parent = np.where(found, rank[place[near]], -1)
+        torn = int(((asked >= 0) & ~(found & (parent < rank))).sum())
+        if torn:
+            faults.append(f"queries that extend one that the log lacks: {torn:,}")
+    answers = np.zeros((len(call), int(served.max(initial=0))), dtype=np.int32)
+    columns = np.arange(len(flat)) - np.repeat(np.cumsum(served) - served, served)
+    answers[np.repeat(rank, served), columns] = flat
+    calls = Calls(
+        call=rank,
+        account=account,
+        parent=parent,
+        items=items.astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(added)]).astype(np.int64),
+        k=served if "k" not in frame.columns else frame["k"].fill_null(0).to_numpy(),
+        answers=answers,
+    )
+    times = frame["time"] if "time" in frame.columns else None
+    real = times is not None and times.dtype.is_integer() and times.null_count() == 0
+    clock = times.to_numpy().astype(np.int64) if times is not None and real else None
+    return QueryLog(catalog, calls, clock, tuple(faults))

@@ -1,0 +1,126 @@
+"""``recsec detect`` and ``recsec data traffic``: from a model to flagged accounts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsec.cli.main import main
+
+MANY = "synthetic:users=300,items=60,length=15,seed=4"
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the same catalog, and detectors on 20 queries per account."""
+    folder = tmp_path_factory.mktemp("detect")
+    model, out = folder / "model", folder / "D"
+    assert main(["train", "markov", "--data", MANY, "--out", str(model), "--quiet"]) == 0
+    words = ["--data", MANY, "--out", str(out), "--queries", "10", "--quiet"]
+    assert main(["detect", "fit", "--model", str(model), *words]) == 0
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main([*words, "--json", "--quiet"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_fit_says_what_was_assumed(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", MANY, "--out", str(fitted / "D"), "--queries", "10"]
+    found = run(capsys, "detect", "fit", "--model", str(fitted / "model"), *words)
+    assert found["combined"] == ["accepted-rank", "continuity", "transition"]
+    assert "assumed" in found["protocol"]["honest_traffic"]
+    assert found["protocol"]["times"] == "order only"
+    table = pl.read_parquet(found["accounts"])
+    assert set(table["group"].unique()) == {"fit", "calibrate"}
+    assert {"account", "queries", "detector", "score", "law", "truth"} <= set(table.columns)
+
+
+def test_another_fit_in_the_same_folder_is_refused(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", MANY, "--out", str(fitted / "D"), "--queries", "8"]
+    assert main(["detect", "fit", "--model", str(fitted / "model"), *words]) == 3
+    assert "holds something else" in capsys.readouterr().err
+    words = ["--data", MANY, "--out", str(fitted), "--queries", "10"]
+    assert main(["detect", "fit", "--model", str(fitted / "model"), *words]) == 3
+
+
+def test_a_log_of_traffic_is_watched(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = fitted / "honest.parquet"
+    words = [
+        "--model",
+        str(fitted / "model"),
+        "--out",
+        str(log),
+        "--users",
+        "30",
+        "--queries",
+        "12",
+    ]
+    made = run(capsys, "data", "traffic", MANY, *words, "--acceptance", "0.5", "--bias", "1.5")
+    assert made["assumed"] == {"acceptance": 0.5, "bias": 1.5, "restart": 0.02}
+    assert (made["accounts"], made["times"]) == (30, "order only")
+    found = run(capsys, "detect", str(log), "--detectors", str(fitted / "D"))
+    assert found["queries"] == made["queries"] == pl.read_parquet(log).height
+    for account in found["accounts"]:
+        assert {"id", "queries", "p_value", "flagged"} <= set(account)
+        assert 0 < account["p_value"] <= 1
+    assert found["flagged"] == sum(account["flagged"] for account in found["accounts"])
+    assert found["protocol"]["rule"] == "Benjamini-Hochberg over accounts"
+
+
+def test_a_growing_log_goes_on_from_the_state(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = fitted / "grown.parquet"
+    words = ["--model", str(fitted / "model"), "--out", str(log), "--users", "20"]
+    run(capsys, "data", "traffic", MANY, *words)
+    every = pl.read_parquet(log)
+    every.head(100).write_parquet(tmp_path / "early.parquet")
+    options = ["--detectors", str(fitted / "D"), "--state", str(tmp_path / "state")]
+    run(capsys, "detect", str(tmp_path / "early.parquet"), *options)
+    grown = run(capsys, "detect", str(log), *options)
+    whole = run(capsys, "detect", str(log), "--detectors", str(fitted / "D"))
+    assert grown["accounts"] == whole["accounts"]
+    assert main(["detect", str(tmp_path / "early.parquet"), *options]) == 3
+    assert "has seen" in capsys.readouterr().err
+
+
+def test_faults_of_a_log_are_told(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.parquet"
+    rows = {"call": [1, 1, 2], "account": ["a", "a", None], "items": [[1], [1], [2]]}
+    pl.DataFrame(rows).write_parquet(path)
+    capsys.readouterr()
+    assert main(["detect", str(path), "--detectors", str(fitted / "D")]) == 0
+    streams = capsys.readouterr()
+    assert "repeated calls, one of each kept: 1" in streams.err
+    assert "without an account, left out: 1" in streams.err
+    assert streams.out.startswith("0 of 1 accounts flagged")
+
+
+def test_wrong_words(fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["detect", "log.parquet"]) == 2
+    assert main(["detect", str(tmp_path / "no.parquet"), "--detectors", str(fitted / "D")]) == 3
+    assert main(["detect", "x", "--detectors", str(tmp_path)]) == 3
+    assert "recsec detect fit" in capsys.readouterr().err
+    words = ["--model", str(fitted / "model"), "--data", MANY, "--out", str(tmp_path / "D")]
+    words += ["--queries", "10"]
+    assert main(["detect", "fit", *words, "--detector", "hoda"]) == 2
+    assert "snapshots" in capsys.readouterr().err
+    assert main(["detect", "fit", *words, "--set", "wheels=3"]) == 2
+
+
+def test_help_of_all_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], ["fit", "--help"], ["log", "--help"]):
+        assert main(["detect", *words]) == 0
+        assert "Usage: recsec detect" in capsys.readouterr().out

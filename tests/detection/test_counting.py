@@ -1,0 +1,87 @@
+"""Detectors that count: closed forms of their scores, and what they think of planted accounts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detection_world import World, followed
+
+from recsec.data.catalog import Catalog
+from recsec.data.sequences import Sequences
+from recsec.detection import (
+    AcceptedRank,
+    AcceptedRankConfig,
+    Continuity,
+    DetectorConfig,
+    FitData,
+    Transition,
+    TransitionConfig,
+)
+from recsec.rng import Streams
+from recsec.traffic import ClickLaw, Follower
+
+
+def accepted(laws: list[list[float]]) -> AcceptedRank:
+    return AcceptedRank(AcceptedRankConfig(), {"laws": np.array(laws)}, Catalog.from_ids([1]))
+
+
+def test_accepted_rank_is_a_divergence() -> None:
+    one = accepted([[0.5, 0.5, *[1e-12] * 7]])
+    counts = np.array([[5, 5, *[0] * 7], [10, 0, *[0] * 7], [0, 0, *[0] * 7]])
+    np.testing.assert_allclose(one.score(counts), [0.0, np.log(2), 0.0], atol=1e-9)
+
+
+def test_any_mixture_of_the_laws_is_honest() -> None:
+    rng = np.random.default_rng(0)
+    laws = rng.dirichlet(np.ones(9), size=3)
+    detector = accepted(laws.tolist())
+    mixtures = rng.dirichlet(np.ones(3), size=20) @ laws
+    assert detector.score(np.rint(mixtures * 1_000_000).astype(np.int64)).max() < 2e-3
+    far = np.zeros((1, 9), dtype=np.int64)
+    far[0, int(laws.max(axis=0).argmin())] = 100
+    assert detector.score(far)[0] > 1.0
+
+
+def test_bins_of_ranks() -> None:
+    ranks = np.array([0, 1, 2, 3, 4, 5, 6, 10, 11, 20, 21, 50, 51, 999])
+    assert AcceptedRank.bins(ranks).tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8]
+
+
+def test_transition_by_hand() -> None:
+    """Histories 1 2 3 and 1 2: popularity with one added is 3, 3, 2 of 8; 1 -> 2 twice."""
+    catalog = Catalog.from_ids([10, 20, 30])
+    people = Sequences.from_lists(catalog, [[1, 2, 3], [1, 2]])
+    data = FitData(catalog, people, (), Streams(0))
+    detector = Transition.fit(data, TransitionConfig(reach=1, smoothing=1.0))
+    found = np.exp(-detector.surprise(np.array([2, 3, 1, 3]), np.array([1, 1, 0, 3])))
+    expected = [(2 + 3 / 8) / 3, (0 + 2 / 8) / 3, 3 / 8, 2 / 8]
+    np.testing.assert_allclose(found, expected)
+    rows = detector.surprise(np.array([1, 2, 3]), np.full(3, 1))
+    assert np.exp(-rows).sum() == pytest.approx(1.0)
+
+
+def test_continuity_counts_breaks() -> None:
+    follower = Follower()
+    rows = [[1], [1, 2], [9], [9, 8], [1, 2, 3]]  # start, goes on, start, goes on, an older one
+    steps = follower.follow(
+        ["a"] * 5,
+        np.array([item for row in rows for item in row]),
+        np.cumsum([0, *map(len, rows)]),
+        np.zeros((5, 0), np.int64),
+    )
+    detector = Continuity(DetectorConfig(), {}, Catalog.from_ids([1]))
+    assert detector.observe(steps).tolist() == [0.0, 0.0, 1 / 2, 1 / 3, 2 / 4]
+
+
+@pytest.mark.parametrize("label", ["accepted-rank", "transition", "continuity"])
+def test_any_split_merges_exactly(world: World, label: str) -> None:
+    """Whole numbers add up in any order: every other step to another worker."""
+    steps = followed(world.honest(world.groups.test[:12], ClickLaw()))
+    whole, left, right = (world.fitted.detectors[label].fresh() for _ in range(3))
+    whole.observe(steps)
+    for at in range(len(steps)):
+        (left if at % 2 else right).observe(steps.row(at))
+    left.merge(right)
+    names, scores = left.scores()
+    expected = dict(zip(*whole.scores(), strict=True))
+    assert dict(zip(names, scores, strict=True)) == expected

@@ -1,0 +1,132 @@
+"""What a query extends, by which item, and where that item stood."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsec.traffic import EXTENDS, REPEATS, STARTS, Follower, Query, Steps
+from recsec.traffic.steps import LEAVES
+
+NONE = np.zeros(0, np.int64)
+
+
+def ask(follower: Follower, *queries: tuple[str, list[int], list[int]]) -> Steps:
+    lengths = [len(history) for _, history, _ in queries]
+    return follower.follow(
+        [name for name, _, _ in queries],
+        np.array([item for _, history, _ in queries for item in history], dtype=np.int64),
+        np.cumsum([0, *lengths]),
+        np.array([answer for _, _, answer in queries], dtype=np.int64).reshape(len(queries), -1),
+    )
+
+
+def test_ranks_of_a_growing_history() -> None:
+    steps = ask(
+        Follower(),
+        ("a", [5], [7, 8, 9]),
+        ("a", [5, 9], [1, 2, 3]),  # third of the list before
+        ("a", [5, 9, 4], [6, 0, 0]),  # not listed
+        ("a", [5, 9, 4, 6], [2, 3, 0]),
+    )
+    assert steps.kind.tolist() == [STARTS, EXTENDS, EXTENDS, EXTENDS]
+    assert steps.rank.tolist() == [-1, 3, 0, 1]
+    assert steps.newest.tolist() == [False, True, True, True]
+    assert steps.chain.tolist() == [0, 0, 0, 0]
+    items, before, row = steps.pairs()
+    assert list(zip(items.tolist(), before.tolist(), row.tolist(), strict=True)) == [
+        (5, 0, 0),
+        (9, 5, 1),
+        (4, 9, 2),
+        (6, 4, 3),
+    ]
+
+
+def test_accounts_do_not_mix_and_sessions_side_by_side_are_seen() -> None:
+    steps = ask(
+        Follower(),
+        ("a", [1], [2]),
+        ("b", [1, 2], [3]),  # another account: no extension
+        ("a", [9], [8]),
+        ("a", [1, 2], [3]),  # extends, but not the newest query
+        ("a", [9], [8]),
+    )
+    assert steps.kind.tolist() == [STARTS, STARTS, STARTS, EXTENDS, REPEATS]
+    assert steps.newest.tolist() == [False] * 5
+    assert steps.chain.tolist() == [0, 0, 1, 0, 1]
+    assert steps.added.tolist() == [1, 2, 1, 1, 0]
+
+
+def test_several_items_at_once_and_a_sliding_window() -> None:
+    long = list(range(1, 31))
+    steps = ask(
+        Follower(),
+        ("a", long[:10], [13, 11, 12]),
+        ("a", long[:13], [1, 14, 2]),  # three new items; the first of them was listed second
+        ("a", long[4:14], [15, 16, 17]),  # a client that sends the newest ten items
+    )
+    assert steps.kind.tolist() == [STARTS, EXTENDS, EXTENDS]
+    assert steps.added.tolist() == [10, 3, 1]
+    assert steps.rank.tolist() == [-1, 2, 2]
+
+
+def test_lists_that_are_not_known() -> None:
+    follower = Follower()
+    first = follower.follow(["a"], np.array([3]), np.array([0, 1]), np.zeros((1, 0), np.int64))
+    second = follower.follow(["a"], np.array([3, 4]), np.array([0, 2]), np.zeros((1, 0), np.int64))
+    assert (first.rank.tolist(), second.rank.tolist()) == ([-1], [-1])
+    assert second.kind.tolist() == [EXTENDS]
+    empty = Follower().follow([], NONE, np.zeros(1, np.int64), np.zeros((0, 3), np.int64))
+    assert len(empty) == 0
+
+
+def test_from_an_empty_history() -> None:
+    steps = ask(Follower(), ("a", [], [4, 5]), ("a", [5], [1, 2]))
+    assert steps.kind.tolist() == [STARTS, EXTENDS]
+    assert steps.rank.tolist() == [-1, 2]
+
+
+def test_one_at_a_time_is_the_same_and_so_is_a_restored_follower() -> None:
+    rng = np.random.default_rng(0)
+    queries = []
+    for name in ("a", "b", "c"):
+        history: list[int] = []
+        for _ in range(30):
+            history = (
+                [*history, int(rng.integers(1, 40))]
+                if rng.random() < 0.8
+                else [int(rng.integers(1, 40))]
+            )
+            queries.append((name, history, rng.permutation(40)[:6].tolist()))
+    order = rng.permutation(len(queries))
+    shuffled = [queries[at] for at in sorted(order, key=lambda at: at % 30)]
+    whole = ask(Follower(), *shuffled)
+    follower = Follower()
+    for at, (name, history, answer) in enumerate(shuffled):
+        step = follower.follow_one(name, Query(np.array(history), np.array(answer)))
+        found = (step.kind[0], step.chain[0], step.rank[0], step.newest[0], step.added[0])
+        expected = tuple(
+            part[at] for part in (whole.kind, whole.chain, whole.rank, whole.newest, whole.added)
+        )
+        assert found == expected
+        if at % 20 == 0:
+            follower = Follower.from_state(*follower.state())
+
+
+def test_memory_is_bounded() -> None:
+    follower = Follower()
+    ask(follower, *[("a", [item], [1]) for item in range(1, 2 * LEAVES)])
+    _, arrays = follower.state()
+    assert len(arrays["account"]) == LEAVES
+    oldest = ask(follower, ("a", [1, 2], [1]))
+    newest = ask(follower, ("a", [2 * LEAVES - 1, 2], [1]))
+    assert (oldest.kind[0], newest.kind[0]) == (STARTS, EXTENDS)
+
+
+def test_merged_followers_know_both_accounts() -> None:
+    left, right = Follower(), Follower()
+    ask(left, ("a", [1], [2]))
+    ask(right, ("b", [3], [4]))
+    left.merge(right)
+    steps = ask(left, ("a", [1, 2], [5]), ("b", [3, 4], [6]))
+    assert steps.rank.tolist() == [1, 1]
+    assert steps.newest.tolist() == [True, True]
