@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsec.data.item_table import ItemTable
 from recsec.errors import DataError
 from recsec.types import IntArray, ItemId
 
@@ -18,8 +19,8 @@ __all__ = ["Catalog"]
 
 
 @dataclass(frozen=True, eq=False)
-class Catalog:
-    """N items in a fixed order; index i in 1..N is row i - 1, index 0 is padding.
+class Catalog(ItemTable):
+    """N items in a fixed order; index i in 1..N is row i - 1 of ``ids``, 0 is padding.
 
     Attributes:
         table: columns ``id`` (Int64 or String, unique), ``title`` (String), ``genres``
@@ -59,20 +60,6 @@ class Catalog:
             raise DataError(f"the item table {path} lacks the columns {sorted(missing)}")
         return cls(table)
 
-    def __len__(self) -> int:
-        """N, the number of items (padding not counted)."""
-        return self.table.height
-
-    @cached_property
-    def ids(self) -> npt.NDArray[np.generic]:
-        """External ids ``(N,)``; ``ids[i - 1]`` belongs to index i."""
-        return self.table["id"].to_numpy()
-
-    @cached_property
-    def titles(self) -> list[str]:
-        """Titles ``(N,)`` in the order of ``ids``."""
-        return self.table["title"].to_list()
-
     @cached_property
     def genres(self) -> list[list[str]]:
         """Genres of each item ``(N,)``; empty where the data has none."""
@@ -98,35 +85,13 @@ class Catalog:
         """Release years ``(N + 1,)``, 0 where unknown and for padding."""
         return np.concatenate([[0], self.table["year"].fill_null(0).to_numpy()]).astype(np.int64)
 
-    @cached_property
-    def _index(self) -> dict[ItemId, int]:
-        return {item: row for row, item in enumerate(self.table["id"].to_list(), start=1)}
-
     def index(self, items: Sequence[ItemId]) -> IntArray:
         """Catalog indices of external ids.
 
         Raises:
             DataError: an id is not in the catalog (it is named).
         """
-        try:
-            return np.array([self._index[item] for item in items], dtype=np.int64)
-        except KeyError as error:
-            kind = "numbers" if self.table["id"].dtype.is_integer() else "strings"
-            raise DataError(
-                f"item {error.args[0]!r} is not among the {len(self)} items of the catalog "
-                f"(ids are {kind}, such as {self.table['id'][0]!r})"
-            ) from error
-
-    def parse_id(self, text: str) -> ItemId:
-        """The external id written as ``text``: a number where the catalog's ids are numbers."""
-        if not self.table["id"].dtype.is_integer():
-            return text
-        try:
-            return int(text)
-        except ValueError as error:
-            raise DataError(
-                f"{text!r} is not an item id: ids of this catalog are numbers"
-            ) from error
+        return self._find(items, among="items of the catalog") + 1
 
     def external(self, indices: IntArray) -> list[ItemId]:
         """External ids of a vector of catalog indices; padding (0) is left out."""

@@ -16,6 +16,7 @@ import polars as pl
 from filelock import FileLock
 
 from recsec.data.cache import cache_folder
+from recsec.data.item_table import ItemTable
 from recsec.data.photo_files import ResizeRule
 from recsec.errors import DataError
 from recsec.runs import digest
@@ -76,7 +77,7 @@ class PhotoReport:
 
 
 @dataclass(frozen=True, eq=False)
-class Photos:
+class Photos(ItemTable):
     """N product photos; row i in 0..N-1 is row i of ``table``.
 
     Attributes:
@@ -102,29 +103,11 @@ class Photos:
     license: str = ""
     synthetic: bool = False
 
-    def __len__(self) -> int:
-        """N."""
-        return self.table.height
-
-    @cached_property
-    def ids(self) -> npt.NDArray[np.generic]:
-        """External ids ``(N,)``."""
-        return self.table["id"].to_numpy()
-
-    @cached_property
-    def titles(self) -> list[str]:
-        """Titles ``(N,)``."""
-        return self.table["title"].to_list()
-
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of ids, labels and pixels; the resize rule is not part of it."""
         columns = self.table.select("id", "category", *self.attributes).to_dict(as_series=False)
         return digest({"table": columns, "pixels": self.source.digest})
-
-    @cached_property
-    def _row(self) -> dict[ItemId, int]:
-        return {item: row for row, item in enumerate(self.table["id"].to_list())}
 
     def rows(self, ids: Sequence[ItemId]) -> IntArray:
         """Rows ``(B,)`` of external ids.
@@ -132,30 +115,11 @@ class Photos:
         Raises:
             DataError: an id is not in the catalog (it is named).
         """
-        try:
-            return np.array([self._row[item] for item in ids], dtype=np.int64)
-        except KeyError as error:
-            kind = "numbers" if self.table["id"].dtype.is_integer() else "strings"
-            raise DataError(
-                f"item {error.args[0]!r} is not among the {len(self):,} photos of {self.name} "
-                f"(ids are {kind}, such as {self.table['id'][0]!r}); it may have been skipped as "
-                "a duplicate or a broken file"
-            ) from error
-
-    def parse_id(self, text: str) -> ItemId:
-        """The external id written as ``text``: a number where the catalog's ids are numbers.
-
-        Raises:
-            DataError: ids are numbers, and this is none.
-        """
-        if not self.table["id"].dtype.is_integer():
-            return text
-        try:
-            return int(text)
-        except ValueError as error:
-            raise DataError(
-                f"{text!r} is not an item id: ids of this catalog are numbers"
-            ) from error
+        return self._find(
+            ids,
+            among=f"photos of {self.name}",
+            hint="it may have been skipped as a duplicate or a broken file",
+        )
 
     def pixels(
         self, rows: IntArray | Sequence[int], size: int, *, progress: Progress | None = None
