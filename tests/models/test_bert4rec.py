@@ -5,68 +5,38 @@ import math
 import numpy as np
 import pytest
 import torch
+from plain_transformer import block, linear, norm, with_random_vectors
 
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences, leave_one_out
 from recsec.models import Bert4Rec, Bert4RecConfig, Training, train
 from recsec.models.attention import padded_attention
 from recsec.models.cloze import Cloze, hide
-from recsec.rng import Streams
 
 
 @pytest.fixture
 def model():
     config = Bert4RecConfig(embedding_dim=12, blocks=2, heads=3, max_length=7, dropout=0.5)
-    model = Bert4Rec(Catalog.from_ids(list(range(20))), config)
-    model.initialize(Streams(0).torch("weights"))
-    rng = Streams(0).torch("vectors")
-    for parameter in model.parameters():
-        if parameter.dim() == 1:
-            torch.nn.init.normal_(parameter, 0.5, 0.3, generator=rng)
-    return model.eval()
+    return with_random_vectors(Bert4Rec(Catalog.from_ids(list(range(20))), config))
 
 
-def plain_forward(weights: dict[str, torch.Tensor], history: list[int], heads: int) -> torch.Tensor:
+def gelu(x):
+    return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def plain_forward(weights: dict[str, torch.Tensor], history: list[int]) -> torch.Tensor:
     """BERT4Rec written out for one history and a mask at its end, without library layers."""
-
-    def norm(x, name):
-        centered = x - x.mean()
-        scaled = centered / torch.sqrt((centered**2).mean() + 1e-5)
-        return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-    def linear(x, name):
-        return weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
-
-    def gelu(x):
-        return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
-
     embedded = [*(weights["items.weight"][item] for item in history), weights["mask.weight"][0]]
     xs = [x + weights["positions.weight"][at] for at, x in enumerate(embedded)]
-    width = len(xs[0]) // heads
-    for block in range(2):
-        name = f"blocks.{block}"
-        qkv = [linear(norm(x, f"{name}.attention_norm"), f"{name}.qkv") for x in xs]
-        attended = []
-        for at in range(len(xs)):
-            parts = []
-            for head in range(heads):
-                span = slice(head * width, (head + 1) * width)
-                logits = torch.stack([qkv[at][:12][span] @ row[12:24][span] for row in qkv])
-                share = torch.softmax(logits / math.sqrt(width), 0)
-                parts.append(sum(p * row[24:][span] for p, row in zip(share, qkv, strict=True)))
-            attended.append(torch.cat(parts))
-        xs = [x + linear(a, f"{name}.out") for x, a in zip(xs, attended, strict=True)]
-        xs = [
-            x + linear(gelu(linear(norm(x, f"{name}.feed_norm"), f"{name}.up")), f"{name}.down")
-            for x in xs
-        ]
-    last = norm(gelu(linear(norm(xs[-1], "norm"), "head")), "head_norm")
-    return weights["items.weight"] @ last + weights["bias"]
+    for name in ("blocks.0", "blocks.1"):
+        xs = block(weights, xs, name, heads=3, causal=False, activation=gelu)
+    last = gelu(linear(weights, norm(weights, xs[-1], "norm"), "head"))
+    return weights["items.weight"] @ norm(weights, last, "head_norm") + weights["bias"]
 
 
 @pytest.mark.parametrize("history", [[], [3], [3, 9, 20, 1], [5, 5, 2, 8, 19, 4]])
 def test_forward_equals_the_plain_reference(model, history):
-    expected = plain_forward(model.state(), history, heads=3)
+    expected = plain_forward(model.state(), history)
     found = model.scores(np.array([history], dtype=np.int64))[0]
     torch.testing.assert_close(found[1:], expected[1:], rtol=1e-4, atol=1e-5)
 

@@ -5,69 +5,34 @@ import math
 import numpy as np
 import pytest
 import torch
+from plain_transformer import block, norm, with_random_vectors
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
 from recsec.models import SasRec, SasRecConfig
 from recsec.models.attention import causal_attention
-from recsec.rng import Streams
 
 
 @pytest.fixture
 def model():
     config = SasRecConfig(embedding_dim=12, blocks=2, heads=3, max_length=7, dropout=0.5)
-    model = SasRec(Catalog.from_ids(list(range(20))), config)
-    model.initialize(Streams(0).torch("weights"))
-    rng = Streams(0).torch("vectors")
-    for parameter in model.parameters():
-        if parameter.dim() == 1:
-            torch.nn.init.normal_(parameter, 0.5, 0.3, generator=rng)
-    return model.eval()
+    return with_random_vectors(SasRec(Catalog.from_ids(list(range(20))), config))
 
 
-def plain_forward(weights: dict[str, torch.Tensor], history: list[int], heads: int) -> torch.Tensor:
-    """SASRec written out for one history: loops over positions and heads, no library layers."""
-
-    def norm(x, name):
-        centered = x - x.mean()
-        scaled = centered / torch.sqrt((centered**2).mean() + 1e-5)
-        return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-    def linear(x, name):
-        return weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
-
+def plain_forward(weights: dict[str, torch.Tensor], history: list[int]) -> torch.Tensor:
+    """SASRec written out for one history, without library layers."""
     xs = [
         weights["items.weight"][item] * math.sqrt(12) + weights["positions.weight"][at]
         for at, item in enumerate(history)
     ]
-    width = len(xs[0]) // heads
-    for block in range(2):
-        name = f"blocks.{block}"
-        qkv = [linear(norm(x, f"{name}.attention_norm"), f"{name}.qkv") for x in xs]
-        attended = []
-        for at in range(len(xs)):
-            parts = []
-            for head in range(heads):
-                span = slice(head * width, (head + 1) * width)
-                q = qkv[at][:36][:12][span]
-                logits = torch.stack([q @ row[12:24][span] for row in qkv[: at + 1]])
-                share = torch.softmax(logits / math.sqrt(width), 0)
-                parts.append(
-                    sum(p * row[24:36][span] for p, row in zip(share, qkv[: at + 1], strict=True))
-                )
-            attended.append(torch.cat(parts))
-        xs = [x + linear(a, f"{name}.out") for x, a in zip(xs, attended, strict=True)]
-        xs = [
-            x
-            + linear(torch.relu(linear(norm(x, f"{name}.feed_norm"), f"{name}.up")), f"{name}.down")
-            for x in xs
-        ]
-    return weights["items.weight"] @ norm(xs[-1], "norm")
+    for name in ("blocks.0", "blocks.1"):
+        xs = block(weights, xs, name, heads=3, causal=True, activation=torch.relu)
+    return weights["items.weight"] @ norm(weights, xs[-1], "norm")
 
 
 @pytest.mark.parametrize("history", [[3], [3, 9, 20, 1], [5, 5, 5, 2, 8, 19, 4]])
 def test_forward_equals_the_plain_reference(model, history):
-    expected = plain_forward(model.state(), history, heads=3)
+    expected = plain_forward(model.state(), history)
     found = model.scores(np.array([history]))[0]
     torch.testing.assert_close(found[1:], expected[1:], rtol=1e-4, atol=1e-5)
 
