@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -28,6 +28,7 @@ __all__ = [
     "JsonOption",
     "ModelOption",
     "OutOption",
+    "PrecisionOption",
     "QuietOption",
     "SeedOption",
     "SetOption",
@@ -85,6 +86,10 @@ OutOption = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="One seed for all random streams.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto.")
+]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option("--precision", help="Of matrix products; auto: bfloat16 where it is fast."),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from recsec.cli.common import (
     JsonOption,
     ModelOption,
     OutOption,
+    PrecisionOption,
     QuietOption,
     SeedOption,
     SetOption,
@@ -49,10 +50,7 @@ def run(
     set_: SetOption = None,
     config: ConfigOption = None,
     device: DeviceOption = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option("--precision", help="Of matrix products; auto: bfloat16 where it is fast."),
-    ] = "auto",
+    precision: PrecisionOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

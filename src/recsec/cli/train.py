@@ -6,7 +6,7 @@ import json as json_format
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from recsec.cli.common import (
     DeviceOption,
     JsonOption,
     OutOption,
+    PrecisionOption,
     QuietOption,
     SeedOption,
     SetOption,
@@ -54,10 +55,7 @@ def run(
     set_: SetOption = None,
     config: ConfigOption = None,
     device: DeviceOption = "auto",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option("--precision", help="Of matrix products; auto: bfloat16 where it is fast."),
-    ] = "auto",
+    precision: PrecisionOption = "auto",
     snapshots: Annotated[
         int, typer.Option("--snapshots", min=0, help="Also keep this many evenly spaced epochs.")
     ] = 0,
