@@ -16,7 +16,8 @@ from torch.nn import functional as F  # noqa: N812
 from recsec.errors import CheckpointError, ConfigError
 from recsec.models.backbone import PretrainedBody, pretrained
 from recsec.models.base import ScheduleConfig
-from recsec.models.encoder_body import ResidualBody, fold_norms
+from recsec.models.encoder_body import ResidualBody, norm_pairs
+from recsec.models.folding import fold_norms
 
 __all__ = ["Body", "Encoder", "EncoderConfig", "Heads", "frozen_copy"]
 
@@ -202,7 +203,7 @@ def frozen_copy(encoder: Encoder, *, dtype: torch.dtype = torch.float32) -> Enco
     bfloat16, which is for searching; what is reported is embedded in float32.
     """
     copied = copy.deepcopy(encoder).eval()
-    fold_norms(copied)
+    fold_norms(copied, norm_pairs(copied))
     copied.requires_grad_(False).to(dtype)
     cast("Any", copied).to(memory_format=torch.channels_last)
     return copied

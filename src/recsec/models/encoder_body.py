@@ -1,4 +1,4 @@
-"""The compact residual network under an encoder, and merging its batch norms away."""
+"""The compact residual network under an encoder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["ConvNorm", "ResidualBody", "fold_norms"]
+__all__ = ["ConvNorm", "ResidualBody", "norm_pairs"]
 
 
 class ConvNorm(nn.Module):
@@ -88,12 +87,10 @@ class ResidualBody(nn.Module):
         return pooled
 
 
-def fold_norms(module: nn.Module) -> None:
-    """Merge every batch norm into its convolution, in place; for evaluation mode only.
-
-    The outputs stay the same up to rounding, and a pass reads and writes less memory.
-    """
-    for part in module.modules():
-        if isinstance(part, ConvNorm) and isinstance(part.norm, nn.BatchNorm2d):
-            part.conv = fuse_conv_bn_eval(part.conv, part.norm)
-            part.norm = nn.Identity()
+def norm_pairs(model: nn.Module) -> list[tuple[str, str]]:
+    """Names of the convolution and the batch norm of every ``ConvNorm``, for ``fold_norms``."""
+    return [
+        (f"{name}.conv", f"{name}.norm")
+        for name, part in model.named_modules()
+        if isinstance(part, ConvNorm) and isinstance(part.norm, nn.BatchNorm2d)
+    ]

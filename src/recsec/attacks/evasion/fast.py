@@ -8,70 +8,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recsec.errors import ConfigError
 from recsec.models import Encoder, Precision
+from recsec.models.folding import folded_copy
 from recsec.models.trainer import resolve_precision
 
-__all__ = ["Prepared", "fold", "prepare"]
-
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def fold(model: nn.Module, images: Tensor) -> nn.Module:
-    """A copy of ``model`` with each batch normalization folded into the convolution before it.
-
-    Which convolution feeds which normalization is observed on ``images``, so any control flow will
-    do. A copy whose output differs (a convolution feeds two readers) is thrown away and the
-    unfolded one is returned.
-
-    Args:
-        model: any module, in any mode; left as it is.
-        images: ``(B, C, H, W)``, an input it accepts.
-    """
-    plain = copy.deepcopy(model).eval().requires_grad_(False)
-    folded = copy.deepcopy(plain)
-    names = {module: name for name, module in folded.named_modules()}
-    made: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensor is kept so that its id stays taken
-    pairs: list[tuple[Any, Any]] = []
-
-    def watch(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if isinstance(module, CONVOLUTIONS):
-            made[id(output)] = (module, output)
-        elif inputs and id(inputs[0]) in made:
-            pairs.append((made[id(inputs[0])][0], module))
-
-    handles = [
-        module.register_forward_hook(watch)
-        for module in names
-        if isinstance(module, CONVOLUTIONS + NORMS)
-    ]
-    with torch.no_grad():
-        expected = plain(images)
-        folded(images)
-    for handle in handles:
-        handle.remove()
-    once = {conv for conv, _ in pairs if sum(conv is other for other, _ in pairs) == 1}
-    for conv, norm in pairs:
-        if conv in once and norm.running_mean is not None:
-            _replace(folded, names[conv], fuse_conv_bn_eval(conv, norm))
-            _replace(folded, names[norm], nn.Identity())
-    with torch.no_grad():
-        same = torch.allclose(folded(images), expected, rtol=1e-3, atol=1e-4)
-    return folded if same else plain
-
-
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(model.get_submodule(parent), last, module)
+__all__ = ["Prepared", "prepare"]
 
 
 class Prepared:
@@ -143,7 +91,7 @@ def prepare(
         return embedder
     if not isinstance(embedder, nn.Module):
         return Prepared(embedder)
-    exact = fold(embedder, images[:2])
+    exact = folded_copy(embedder, images[:2])
     exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if resolve_precision(precision, images.device) == torch.float32:
         return Prepared(exact)
