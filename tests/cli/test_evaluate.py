@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,39 @@ def test_data_without_genres_says_what_is_left_out(
     assert "no figures" in seen.err
     assert main(words(model, plain_data)) == 0
     assert "genre_consistency@10 is left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "--model", "MODEL", "--users", "10"],
+        ["compare", "--model", "MODEL", "--model", "MODEL", "--users", "10"],
+        ["recommend", "--model", "MODEL"],
+        ["verify", "--suspect", "MODEL", "--key", "KEY", "--queries", "20"],
+    ],
+)
+def test_columns_of_own_files_may_have_any_names(
+    command: list[str],
+    plain_data: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = Path(plain_data).read_text()
+    renamed = tmp_path / "shop.csv"
+    renamed.write_text(text.replace("user,item,time", "who,what,when"))
+    columns = ["--columns", "user=who,item=what,time=when"]
+    out = str(tmp_path / "model")
+    assert main(["train", "markov", "--data", str(renamed), *columns, "--out", out]) == 0
+    assert main(["verify", "keygen", "--out", str(tmp_path / "key")]) == 0
+    names = {"MODEL": out, "KEY": str(tmp_path / "key")}
+    monkeypatch.setattr(sys, "stdin", io.StringIO("popular\n"))
+    given = [names.get(word, word) for word in command]
+    capsys.readouterr()
+    assert main([*given, "--data", str(renamed), *columns, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    assert main([*given, "--data", str(renamed), "--json"]) == 3
+    assert "--columns user=..,item=.." in capsys.readouterr().err
 
 
 def test_figures_are_written_and_named(

@@ -22,11 +22,13 @@ from recsec.cli.answering import (
     sample_users,
 )
 from recsec.cli.common import (
+    ColumnsOption,
     DataOption,
     GuardOption,
     JsonOption,
     QuietOption,
     SeedOption,
+    open_data,
     parse_guards,
 )
 from recsec.cli.output import emit, note, progress
@@ -57,6 +59,7 @@ def run(
         ),
     ],
     data: DataOption,
+    columns: ColumnsOption = None,
     history: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,7 +91,6 @@ def run(
     The first model is the one that the others are compared with. --guard adds it once more, as it
     answers through the guards.
     """
-    from recsec.data import load
     from recsec.evaluation import compare, taste_profiles
     from recsec.rng import Streams
 
@@ -96,7 +98,7 @@ def run(
     if len(model) < (1 if guards else 2):
         raise UsageError("compare needs two models or more", hint="repeat --model, or add --guard")
     streams = Streams(seed).child("compare")
-    dataset = load(data)
+    dataset = open_data(data, columns)
     split = dataset.split()
     sources: dict[str, Recommender | Answerer] = {}
     for name, spec in zip(labels(model), model, strict=True):

@@ -19,16 +19,19 @@ from recsec.cli.answering import (
     sample_users,
 )
 from recsec.cli.common import (
+    ColumnsOption,
     DataOption,
     GuardOption,
     JsonOption,
     ModelOption,
     QuietOption,
     SeedOption,
+    open_data,
     parse_guards,
 )
 from recsec.cli.evaluate_photos import LabelAttack, evaluate_photos
 from recsec.cli.output import emit, note, progress
+from recsec.cli.photos import refuse_columns
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,6 +71,7 @@ class LabelAttacks(StrEnum):
 def run(
     model: ModelOption,
     data: DataOption,
+    columns: ColumnsOption = None,
     stage: Annotated[
         Held, typer.Option("--stage", help="Hold out the last item (test) or the one before.")
     ] = Held.TEST,
@@ -98,11 +102,12 @@ def run(
     popularity bias, genre consistency, for all users and by group, with 95 % intervals. A model
     that only gives lists, or answers through a guard, is measured on its first K items.
     """
-    from recsec.data import is_photos, load
+    from recsec.data import is_photos
     from recsec.evaluation import evaluate
     from recsec.rng import Streams
 
     if is_photos(data):
+        refuse_columns(columns)
         if users is not None or figures is not None:
             raise UsageError("--users and --figures are about interactions; the data are photos")
         chosen_attack = (
@@ -115,7 +120,7 @@ def run(
     if attack is not None:
         raise UsageError(f"--attack changes photos; --data {data} names interactions")
     streams = Streams(seed).child("evaluate")
-    dataset = load(data)
+    dataset = open_data(data, columns)
     split = dataset.split()
     guards = parse_guards(guard)
     if guards:

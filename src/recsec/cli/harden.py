@@ -12,6 +12,7 @@ from rich.console import Console
 
 from recsec.cli.answering import interval, plain_table
 from recsec.cli.common import (
+    ColumnsOption,
     ConfigOption,
     DeviceOption,
     JsonOption,
@@ -24,7 +25,13 @@ from recsec.cli.common import (
     build_config,
 )
 from recsec.cli.output import emit, note, progress
-from recsec.cli.photos import checkpoint_folder, open_encoder, open_split, warn_of_other_data
+from recsec.cli.photos import (
+    checkpoint_folder,
+    open_encoder,
+    open_split,
+    refuse_columns,
+    warn_of_other_data,
+)
 
 if TYPE_CHECKING:
     from recsec.data import PhotoSplit
@@ -46,6 +53,7 @@ def run(
         str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
     ],
     out: OutOption,
+    columns: ColumnsOption = None,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,
@@ -73,6 +81,7 @@ def run(
             model,
             data,
             out,
+            columns=columns,
             seed=seed,
             pairs=set_,
             config=config,
@@ -81,6 +90,7 @@ def run(
             json=json,
         )
         return
+    refuse_columns(columns)
     kind = hardening.hardening_class(method, hardens="encoder")
     chosen = build_config(kind.config_class, file=config, pairs=set_, where=f"settings of {method}")
     check_folder(out)

@@ -28,6 +28,7 @@ def harden_sequences(
     data: str,
     out: Path,
     *,
+    columns: str | None,
     seed: int,
     pairs: list[str] | None,
     config: Path | None,
@@ -56,7 +57,7 @@ def harden_sequences(
     method = kind(chosen)
     if not isinstance(method, RecommenderHardening):
         raise ConfigError(f"the plugin {kind.name} is no RecommenderHardening")
-    dataset = open_data(data)
+    dataset = open_data(data, columns)
     split = dataset.split()
     start(out)
     weights = (Path(model).expanduser() / "model.safetensors").read_bytes()
@@ -86,10 +87,10 @@ def harden_sequences(
         "after": after,
         "protocol": protocol,
     }
-    step = shlex.join(
-        ["recsec", "extract", "--model", str(out), "--data", data, "--policy", "mixed", "--out"]
-    )
-    emit(result, lambda console: _render(console, result, f"{step} RUN"), json=json)
+    words = ["recsec", "extract", "--model", str(out), "--data", data]
+    words += ["--columns", columns] if columns else []
+    step = shlex.join([*words, "--policy", "mixed", "--out", "RUN"])
+    emit(result, lambda console: _render(console, result, step), json=json)
     if dataset.synthetic:
         note("the data is synthetic: these numbers say nothing about real users")
 

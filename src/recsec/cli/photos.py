@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from recsec.models import Encoder
     from recsec.types import Progress
 
-__all__ = ["checkpoint_folder", "open_encoder", "open_photos", "open_split", "warn_of_other_data"]
+__all__ = [
+    "checkpoint_folder",
+    "open_encoder",
+    "open_photos",
+    "open_split",
+    "refuse_columns",
+    "warn_of_other_data",
+]
 
 
 def checkpoint_folder(spec: str) -> Path:
@@ -70,6 +77,16 @@ def open_split(data: str, report: Progress | None = None) -> PhotoSplit:
     from recsec.data import split_photos
 
     return split_photos(open_photos(data, report))
+
+
+def refuse_columns(columns: str | None) -> None:
+    """Where the data are photos.
+
+    Raises:
+        UsageError: ``--columns`` was given.
+    """
+    if columns is not None:
+        raise UsageError("--columns names columns of interactions; the data are photos")
 
 
 def warn_of_other_data(folder: Path, photos: Photos) -> None:

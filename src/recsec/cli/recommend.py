@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from recsec.cli.answering import AuthorisedOption, items_table, open_source
-from recsec.cli.common import JsonOption, ModelOption, QuietOption
+from recsec.cli.common import ColumnsOption, JsonOption, ModelOption, QuietOption, open_data
 from recsec.cli.output import console, note, to_json
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def run(
             help="Where popular counts; needed for a callable or an HTTP target.",
         ),
     ] = None,
+    columns: ColumnsOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 10,
     genre_bias: Annotated[
         float,
@@ -49,12 +50,11 @@ def run(
     Commands: search, add, remove, clear, recommend, show, popular, help, exit. They are read from
     the keyboard or, line by line, from stdin; with --json every command gives one line of JSON.
     """
-    from recsec.data import load
     from recsec.evaluation import Session, as_answerer
     from recsec.evaluation.answers import check_catalog
     from recsec.models.rerank import with_genre_bias
 
-    dataset = load(data) if data is not None else None
+    dataset = open_data(data, columns) if data is not None else None
     source, catalog = open_source(model, dataset, authorised=authorised)
     counts = None
     if dataset is not None:

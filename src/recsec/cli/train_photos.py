@@ -11,8 +11,7 @@ from rich.console import Console
 from recsec.cli.answering import interval, plain_table
 from recsec.cli.common import build_config
 from recsec.cli.output import emit, note, progress
-from recsec.cli.photos import open_split
-from recsec.errors import UsageError
+from recsec.cli.photos import open_split, refuse_columns
 
 if TYPE_CHECKING:
     from recsec.models import Precision
@@ -46,8 +45,7 @@ def train_photos(
     from recsec.registry import registry
     from recsec.rng import Streams
 
-    if columns is not None:
-        raise UsageError("--columns names columns of interactions; photos have none")
+    refuse_columns(columns)
     kind = registry("encoders").get(model)
     chosen = build_config(kind.config_class, file=config, pairs=pairs, where=f"settings of {model}")
     with progress() as report:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from recsec.cli.answering import AuthorisedOption, interval, plain_table
-from recsec.cli.common import JsonOption, QuietOption
+from recsec.cli.common import ColumnsOption, JsonOption, QuietOption, open_data
 from recsec.cli.output import emit, note, progress
 from recsec.errors import UsageError
 
@@ -40,6 +40,7 @@ def verify(
         str | None,
         typer.Option("--data", metavar="NAME", help="The owner's data set: recsec data list."),
     ] = None,
+    columns: ColumnsOption = None,
     control: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,13 +81,12 @@ def verify(
     ]
     if suspect is None or key is None or data is None:
         raise UsageError(f"verify needs {', '.join(missing)}", hint="recsec verify --help")
-    from recsec.data import load
     from recsec.ownership import open_suspect, prove
     from recsec.rng import Streams
     from recsec.targets.guards import fingerprint, read_key
 
     secret = read_key(key.expanduser())
-    dataset = load(data)
+    dataset = open_data(data, columns)
     split = dataset.split()
     found: dict[str, Proof] = {}
     with progress() as report:
