@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from evasion_example import example_audit
 from PIL import Image
-from report_example import HOSTILE, history
+from report_example import HOSTILE, defended_report, history
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -78,7 +78,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders with ``report.json`` and ``report.html``."""
-    audit, training = (tmp_path_factory.mktemp(name) for name in ("audit", "training"))
+    audit, training, defended = (
+        tmp_path_factory.mktemp(name) for name in ("audit", "training", "defended")
+    )
     report = example_audit(synthetic=True, title=f"Audit of {HOSTILE}")
     (audit / "pictures").mkdir()
     for name in ("a", "map"):
@@ -87,7 +89,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     render(audit)
     (training / "history.json").write_text(json.dumps(history()))
     render_training(training)
-    return {"audit": audit, "training": training}
+    (defended / "report.json").write_text(defended_report().model_dump_json(), encoding="utf-8")
+    render(defended)
+    return {"audit": audit, "training": training, "defended": defended}
 
 
 def show(
@@ -152,7 +156,7 @@ def printed(value: float) -> tuple[str, ...]:
     return f"{value:.3f}", f"{value:g}", f"{value:,}"
 
 
-@pytest.mark.parametrize("page", ["audit", "training"])
+@pytest.mark.parametrize("page", ["audit", "training", "defended"])
 def test_every_number_is_found_in_the_report(
     browser: webdriver.Chrome, pages: dict[str, Path], page: str
 ) -> None:
@@ -194,7 +198,7 @@ def test_numbers_in_alternative_texts_are_in_the_report(
         assert set(re.findall(r"\d(?:[\d.,]*\d)?", alt)) <= known
 
 
-@pytest.mark.parametrize("page", ["audit", "training"])
+@pytest.mark.parametrize("page", ["audit", "training", "defended"])
 def test_nothing_is_requested_runs_or_complains(
     browser: webdriver.Chrome, pages: dict[str, Path], page: str
 ) -> None:
@@ -215,7 +219,7 @@ def test_nothing_is_requested_runs_or_complains(
     assert "owned" not in browser.title.split("<")[0]
 
 
-@pytest.mark.parametrize("page", ["audit", "training"])
+@pytest.mark.parametrize("page", ["audit", "training", "defended"])
 @pytest.mark.parametrize("width", [320, 400, 768, 1280])
 def test_no_horizontal_scroll(
     browser: webdriver.Chrome, pages: dict[str, Path], page: str, width: int
@@ -227,8 +231,11 @@ def test_no_horizontal_scroll(
     assert wide[0] <= wide[1] <= width
 
 
-def test_text_is_large_enough_on_a_phone(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
-    show(browser, pages["audit"], width=400)
+@pytest.mark.parametrize("page", ["audit", "defended"])
+def test_text_is_large_enough_on_a_phone(
+    browser: webdriver.Chrome, pages: dict[str, Path], page: str
+) -> None:
+    show(browser, pages[page], width=400)
     smallest = browser.execute_script(
         "return Math.min(...[...document.querySelectorAll('main *')]"
         ".filter(e => !e.closest('svg') && e.textContent.trim() && e.offsetHeight)"
@@ -242,10 +249,11 @@ def test_text_is_large_enough_on_a_phone(browser: webdriver.Chrome, pages: dict[
     assert min(heights) >= 9
 
 
+@pytest.mark.parametrize("page", ["audit", "defended"])
 def test_scrolling_tables_are_not_needed_on_a_phone(
-    browser: webdriver.Chrome, pages: dict[str, Path]
+    browser: webdriver.Chrome, pages: dict[str, Path], page: str
 ) -> None:
-    show(browser, pages["audit"], width=400)
+    show(browser, pages[page], width=400)
     assert browser.execute_script(
         "return [...document.querySelectorAll('.scroller')]"
         ".every(e => e.scrollWidth <= e.clientWidth)"
@@ -267,7 +275,7 @@ def test_both_themes(browser: webdriver.Chrome, pages: dict[str, Path], theme: s
     assert bright(ink) == bright(figure) == (theme == "dark")
 
 
-@pytest.mark.parametrize("page", ["audit", "training"])
+@pytest.mark.parametrize("page", ["audit", "training", "defended"])
 def test_it_prints(browser: webdriver.Chrome, pages: dict[str, Path], page: str) -> None:
     show(browser, pages[page], theme="dark")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
@@ -281,10 +289,11 @@ def test_it_prints(browser: webdriver.Chrome, pages: dict[str, Path], page: str)
     assert paper == "rgb(255, 255, 255)"
 
 
+@pytest.mark.parametrize("page", ["audit", "defended"])
 def test_tables_and_figures_are_accessible(
-    browser: webdriver.Chrome, pages: dict[str, Path]
+    browser: webdriver.Chrome, pages: dict[str, Path], page: str
 ) -> None:
-    show(browser, pages["audit"])
+    show(browser, pages[page])
     missing = browser.execute_script(
         """
         const bad = [];

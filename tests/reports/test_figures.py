@@ -6,9 +6,10 @@ import re
 
 import pytest
 from pages import pointed, texts
-from report_example import example_report, fidelity, history
+from report_example import DEFENDED, HOSTILE, defended_report, example_report, fidelity, history
 
 from recsec.reports import Extraction
+from recsec.reports.figures.defenses import frontier, spread
 from recsec.reports.figures.extraction import fidelity_curve, series_of
 from recsec.reports.figures.style import DASHES, MARKERS, OKABE_ITO, keep_apart
 from recsec.reports.figures.training import loss_curve, metric_curve
@@ -129,3 +130,29 @@ def test_without_a_training_metric_there_is_no_gap() -> None:
     words = texts(metric_curve(epochs(5, train=False), 4, "ndcg@10", "NDCG@10"))
     assert "generalization gap" not in words
     assert "training" not in words
+
+
+def test_the_frontier_names_every_defense_that_was_measured() -> None:
+    report = defended_report().extraction
+    words = texts(frontier(report))
+    assert {"undefended", *DEFENDED} - {HOSTILE} <= set(words)
+    assert HOSTILE not in words
+    marks = pointed(frontier(report))
+    for where, text in marks.items():
+        if where.startswith("/extraction/defenses/"):
+            index = int(where.split("/")[3])
+            value = report.defenses[index].quality["utility"].value
+            assert float(text) == pytest.approx(value, abs=5e-4)
+
+
+def test_the_curve_shows_the_bare_target_only() -> None:
+    report = defended_report().extraction
+    assert list(series_of(report.rows, 10)) == ["random", "mixed +set-only"]
+    assert list(series_of(report.rows, 10).values()) == [[0], [1]]
+
+
+def test_names_keep_apart_inside_the_figure() -> None:
+    found = spread([0.97, 0.5, 0.98, 0.51], 0.1)
+    assert [found[1], found[3]] == [0.5, 0.6]
+    assert found[0] == pytest.approx(0.9)
+    assert found[2] == 1.0

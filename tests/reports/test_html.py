@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import Outline
-from report_example import CALLS, HOSTILE, example_report, fidelity
+from report_example import CALLS, HOSTILE, defended_report, example_report, fidelity
 
 from recsec.reports import ExampleItem, Row, Twin, Verdict
 from recsec.reports.html import html
@@ -131,3 +131,32 @@ def test_undefined_numbers_are_dashes() -> None:
 
 def test_same_report_same_page() -> None:
     assert html(example_report()) == html(example_report())
+
+
+def test_defenses_have_a_section_and_the_evidence_is_the_bare_target_s() -> None:
+    page = html(defended_report())
+    outline = Outline(page)
+    assert outline.open == []
+    assert "not measured: TargetError: 17 lists" in outline.text
+    for where in (
+        "defenses/1/quality/utility/value",
+        "defenses/1/guards/0",
+        "rows/3/metrics/lift/value",
+        "rows/3/metrics/lift_taken/low",
+        "rows/3/metrics/served_agr@10/value",
+    ):
+        assert f'data-json="/extraction/{where}"' in page
+    evidence = page[page.index('id="evidence-extraction"') : page.index('id="defenses-extraction"')]
+    assert 'data-json="/extraction/rows/1/' in evidence
+    assert 'data-json="/extraction/rows/2/' not in evidence
+    assert 'id="defenses-extraction"' not in html(example_report())
+
+
+def test_a_report_of_the_schema_before_defenses_is_read() -> None:
+    report = example_report()
+    old = report.model_dump(mode="json") | {"schema_version": 2}
+    del old["extraction"]["defenses"]
+    for row in (*old["extraction"]["rows"], *old["extraction"]["cells"]):
+        del row["defense"]
+        row.pop("adaptive", None)
+    assert type(report).model_validate(old).extraction == report.extraction

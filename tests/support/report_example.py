@@ -8,6 +8,7 @@ from recsec.reports import (
     Cell,
     Cost,
     DataSummary,
+    Defense,
     Example,
     ExampleItem,
     Extraction,
@@ -194,6 +195,60 @@ def example_report(**changes: Any) -> Report:
     part = {name: value for name, value in wanted.items() if name in Extraction.model_fields}
     whole = {name: value for name, value in wanted.items() if name in Report.model_fields}
     return Report(**{"extraction": Extraction(**part), **whole})
+
+
+DEFENDED = {"watermark 0.3": (0.31, 0.4), "gro": (0.21, 0.33), HOSTILE: (0.4, 0.4)}
+"""Agr@10 of the plain and of the adaptive thief."""
+
+
+def defended_report(**changes: Any) -> Report:
+    """The example with two thieves and three defenses, one of which was not measured."""
+    part = example_report().extraction
+    assert part is not None
+    bare = [part.rows[0], part.rows[0].model_copy(update={"policy": "mixed +set-only"})]
+    bare[1] = bare[1].model_copy(update={"adaptive": ("set-only",)})
+    rows = list(bare)
+    defenses = [
+        Defense(
+            name="undefended",
+            quality={"hr@10": metric(0.27), "utility": Metric(value=1, low=1, high=1, n=6040)},
+            thieves=2,
+            plain=0,
+            adaptive=1,
+            best=0,
+            frontier=True,
+        )
+    ]
+    for name, levels in DEFENDED.items():
+        at = len(rows)
+        for row, level in zip(bare, levels, strict=True):
+            served = {"served_agr@10": metric(level + 0.07), "lift_taken": metric(0.3 - level / 2)}
+            metrics = fidelity(level) | served
+            rows.append(row.model_copy(update={"defense": name, "metrics": metrics}))
+        bad = name == HOSTILE
+        quality = {
+            "hr@10": metric(0.26),
+            "ndcg@10": metric(0.14),
+            "overlap@10": metric(0.91),
+            "utility": metric(1 - level / 10),
+        }
+        defenses.append(
+            Defense(
+                name=name,
+                guards=(f"watermark:bias=0.3,key={name}",),
+                model="runs/gro 2",
+                quality={} if bad else quality,
+                thieves=2,
+                plain=at,
+                adaptive=at + 1,
+                best=at + 1,
+                frontier=not bad,
+                error="TargetError: 17 lists" if bad else None,
+            )
+        )
+    verdict = example_report().verdict.model_copy(update={"row": 0})
+    values = {"rows": tuple(rows), "defenses": tuple(defenses), "verdict": verdict}
+    return example_report(**{**values, **changes})
 
 
 def history(epochs: int = 25, *, train: bool = True) -> list[dict[str, Any]]:

@@ -17,7 +17,10 @@ from recsec.metrics import hits, ndcg
 from recsec.runs import atomic_write_bytes
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["Answers", "read_answers", "write_answers"]
+__all__ = ["SERVED", "Answers", "read_answers", "write_answers"]
+
+SERVED = 10
+"""Places of the list that users get: guards are judged on it, because what they do depends on k."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 from recsec.attacks.extraction import Adaptive, ExtractionConfig, Policy
 from recsec.audit.names import Names
 from recsec.audit.plan import ExtractionPlan, Plan
 from recsec.registry import registry
+from recsec.reports import UNDEFENDED
 
 __all__ = ["CellSpec", "Collection", "Grid", "expand"]
 
@@ -24,6 +26,7 @@ class Collection:
         k: list length.
         seed: of the queries.
         calls: the largest budget.
+        defense: who answers.
     """
 
     id: str
@@ -31,6 +34,7 @@ class Collection:
     k: int
     seed: int
     calls: int
+    defense: str = UNDEFENDED
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class CellSpec:
         collection: id of the queries.
         floor: name of the answers that the same thief gives without a call: those of popularity,
             or of a model trained on his leak.
+        defense: whom he attacks.
+        bare: the cell of the same attack on the bare target, whether or not the plan has it.
     """
 
     id: str
@@ -58,7 +64,9 @@ class CellSpec:
     calls: int
     seed: int
     collection: str
-    floor: str = "floor"
+    floor: str
+    defense: str
+    bare: str
 
 
 @dataclass(frozen=True)
@@ -129,9 +137,10 @@ def _query(config: ExtractionConfig) -> list[Any]:
 
 
 def expand(plan: Plan) -> Grid:
-    """Cells = policy x k x calls x seed of each grid; the same cell in two grids counts once.
+    """Cells = defense x policy x k x calls x seed of each grid; the same cell twice counts once.
 
-    Cells that ask the same way share one collection at the largest of their budgets.
+    Cells that ask the same defense the same way share one collection at the largest of their
+    budgets. Those of the bare target have the names that they have in a plan without defenses.
     """
     names, asked, learned = Names(), Names(), Names()
     floors: dict[str, ExtractionConfig] = {}
@@ -148,13 +157,35 @@ def expand(plan: Plan) -> Grid:
                 floors[floor] = config
             for k in grid.k:
                 for calls in sorted(grid.calls):
-                    row = names.of(f"{label}-k{k}-c{calls}", [whole, k, calls])
-                    for seed in grid.seeds:
-                        unit = asked.of(f"{label}-k{k}-s{seed}", [query, k, seed])
+                    bare = names.of(f"{label}-k{k}-c{calls}", [whole, k, calls])
+                    for seed, defense in product(grid.seeds, grid.defenses or plan.rows):
+                        row, unit = bare, asked.of(f"{label}-k{k}-s{seed}", [query, k, seed])
+                        if defense != UNDEFENDED:
+                            row = names.of(f"{defense}.{bare}", [defense, bare])
+                            unit = asked.of(f"{defense}.{unit}", [defense, unit])
                         cell = CellSpec(
-                            f"{row}-s{seed}", row, label, config, k, calls, seed, unit, floor
+                            id=f"{row}-s{seed}",
+                            row=row,
+                            policy=label,
+                            config=config,
+                            k=k,
+                            calls=calls,
+                            seed=seed,
+                            collection=unit,
+                            floor=floor,
+                            defense=defense,
+                            bare=f"{bare}-s{seed}",
                         )
                         cells[cell.id] = cell
-                        known = collections.get(unit, Collection(unit, config, k, seed, calls))
+                        fresh = Collection(unit, config, k, seed, calls, defense)
+                        known = collections.get(unit, fresh)
                         collections[unit] = replace(known, calls=max(known.calls, calls))
-    return Grid(tuple(cells.values()), tuple(collections.values()), floors)
+
+    def place(one: CellSpec | Collection) -> int:
+        return plan.rows.index(one.defense)
+
+    return Grid(
+        tuple(sorted(cells.values(), key=place)),
+        tuple(sorted(collections.values(), key=place)),
+        floors,
+    )

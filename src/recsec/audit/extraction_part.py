@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from recsec.audit.answers import Answers, read_answers
+from recsec.audit.answers import SERVED
 from recsec.audit.cells import CellSpec, Grid
-from recsec.audit.engines import Failure
-from recsec.audit.evidence import pooled
+from recsec.audit.defense_part import defense_findings, defenses_part
+from recsec.audit.desk import Desk, Gathered
 from recsec.audit.findings import findings, threat_model
 from recsec.audit.gate import judge
 from recsec.audit.plan import Plan, TargetPlan
 from recsec.data import Dataset
 from recsec.reports import (
+    UNDEFENDED,
     Cell,
     Cost,
     DataSummary,
@@ -27,92 +25,20 @@ from recsec.reports import (
     Finding,
     Floor,
     GatePolicy,
-    Metric,
-    Metrics,
     Protocol,
     Row,
     TargetSummary,
     Twin,
     published_numbers,
 )
-from recsec.rng import Streams
 from recsec.runs import RunDirectory
-from recsec.types import FloatArray, IntArray
+from recsec.types import IntArray
 
-__all__ = ["Gathered", "extraction_part"]
+__all__ = ["extraction_part"]
 
 EXAMPLES = (0.9, 0.5, 0.1)
 SHOWN_HISTORY = 8
 SHOWN_LIST = 10
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """What the runner learned besides the files.
-
-    Attributes:
-        target: result of ``measure_target``.
-        users: ``(U,)`` user numbers of the audit.
-        twins: ids and seeds of the twins that were measured.
-        no_twin: why there is none.
-        failures: by cell id.
-    """
-
-    target: Mapping[str, Any]
-    users: IntArray
-    twins: Mapping[str, int]
-    no_twin: str
-    failures: Mapping[str, Failure]
-
-
-@dataclass(frozen=True, eq=False)
-class _Desk:
-    """Everything at hand while the report is written."""
-
-    plan: Plan
-    grid: Grid
-    run: RunDirectory
-    dataset: Dataset
-    found: Gathered
-
-    def answers(self, name: str) -> Answers:
-        return read_answers(self.run.path, name, self.dataset.catalog, self.plan.evaluation.depth)
-
-    @cached_property
-    def target(self) -> Answers:
-        return self.answers("target")
-
-    def agreement(self, name: str) -> FloatArray:
-        """Agr@10 of one answerer for each user ``(U,)``."""
-        return self.answers(name).compared_with(self.target)["agr@10"]
-
-    def metrics(self, names: Sequence[str], *, floor: str | None = "floor") -> Metrics:
-        """Pooled metrics of answerers that differ in the seed only, lifted over a floor.
-
-        A thief with a leak may serve what is popular too, so his floor is the better of the two.
-        """
-        known = (
-            []
-            if floor is None
-            else [self.agreement(name) for name in dict.fromkeys(["floor", floor])]
-        )
-        estimates = pooled(
-            [self.answers(name).compared_with(self.target) for name in names],
-            floor=max(known, key=lambda column: float(np.nanmean(column)), default=None),
-            target=self.target.quality["hr@10"],
-            streams=Streams(self.plan.evaluation.seed).child("bootstrap"),
-            resamples=self.plan.evaluation.resamples,
-        )
-        return {name: Metric.of(estimate) for name, estimate in estimates.items()}
-
-    @cached_property
-    def quality(self) -> Metrics:
-        estimates = pooled(
-            [self.target.quality],
-            streams=Streams(self.plan.evaluation.seed).child("bootstrap"),
-            resamples=self.plan.evaluation.resamples,
-        )
-        return {name: Metric.of(estimate) for name, estimate in estimates.items()}
 
 
 def extraction_part(
@@ -125,7 +51,7 @@ def extraction_part(
     policy: GatePolicy,
 ) -> tuple[Extraction, tuple[Finding, ...]]:
     """What a run found out about extraction, once its tasks have all ended, well or badly."""
-    desk = _Desk(plan, grid, run, dataset, found)
+    desk = Desk(plan, grid, run, dataset, found)
     cells = tuple(_cell(desk, spec) for spec in grid.cells)
     rows = _rows(desk, cells)
     floor = Floor(
@@ -139,13 +65,15 @@ def extraction_part(
     )
     twin = _twin(desk)
     missing = len(found.failures)
+    bare = [row for row in rows if row.defense == UNDEFENDED]  # the first of them
     verdict = judge(
-        rows,
+        bare,
         policy,
         missing=missing,
         floor=floor.metrics["agr@10"],
         twin=None if twin.reason else (twin.metrics or {}).get("agr@10"),
     )
+    defenses = defenses_part(desk, rows)
     where = target.model or f"trained by this audit ({target.train})"
     part = Extraction(
         target=TargetSummary(
@@ -162,21 +90,24 @@ def extraction_part(
             [spec.calls for spec in grid.cells],
             [spec.k for spec in grid.cells],
             [spec.config.surrogate for spec in grid.cells],
+            [spec.config.adaptive for spec in grid.cells],
         ),
         target_quality=desk.quality,
         floor=floor,
         twin=twin,
         cells=cells,
         rows=rows,
+        defenses=defenses,
         examples=_examples(desk, rows[verdict.row] if verdict.row is not None else None),
         cost=_cost(plan, grid),
         published=published_numbers(dataset.name),
         verdict=verdict,
     )
-    return part, findings(rows, verdict, floor, twin, missing=missing)
+    found_bare = findings(bare, verdict, floor, twin, missing=missing)
+    return part, (*found_bare, *defense_findings(defenses, rows))
 
 
-def _leak_floors(desk: _Desk) -> str:
+def _leak_floors(desk: Desk) -> str:
     """What the floors of thieves with leaked histories are."""
     told = []
     for name, config in desk.grid.floors.items():
@@ -191,10 +122,11 @@ def _leak_floors(desk: _Desk) -> str:
     )
 
 
-def _cell(desk: _Desk, spec: CellSpec) -> Cell:
+def _cell(desk: Desk, spec: CellSpec) -> Cell:
     failure = desk.found.failures.get(spec.id)
     return Cell(
         id=spec.id,
+        defense=spec.defense,
         policy=spec.policy,
         k=spec.k,
         calls=spec.calls,
@@ -204,11 +136,11 @@ def _cell(desk: _Desk, spec: CellSpec) -> Cell:
         status="ok" if failure is None else "refused" if failure.refused else "error",
         error=None if failure is None else f"{failure.kind}: {failure.message}",
         accounts=spec.config.adaptive.accounts,
-        metrics=desk.metrics([spec.id], floor=spec.floor) if failure is None else {},
+        metrics=desk.thief([spec]) if failure is None else {},
     )
 
 
-def _twin(desk: _Desk) -> Twin:
+def _twin(desk: Desk) -> Twin:
     """The independent models; one that equals the target exactly is no scale."""
     found = desk.found
     metrics = desk.metrics(list(found.twins)) if found.twins else None
@@ -221,29 +153,31 @@ def _twin(desk: _Desk) -> Twin:
     return Twin(metrics=metrics, seeds=tuple(found.twins.values()), reason=reason)
 
 
-def _rows(desk: _Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
+def _rows(desk: Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
     """Cells that differ in the seed only, in the order of the plan; rows without evidence too."""
-    groups: dict[str, list[Cell]] = {}
-    floors = {spec.id: spec.floor for spec in desk.grid.cells}
+    groups: dict[str, list[tuple[CellSpec, Cell]]] = {}
     for spec, cell in zip(desk.grid.cells, cells, strict=True):
-        groups.setdefault(spec.row, []).append(cell)
+        groups.setdefault(spec.row, []).append((spec, cell))
     rows = []
     for group in groups.values():
-        measured = [cell for cell in group if cell.status == "ok"]
-        first = group[0]
+        measured = [(spec, cell) for spec, cell in group if cell.status == "ok"]
+        spec, first = group[0]
+        metrics = measured[0][1].metrics if measured else {}
+        if len(measured) > 1:
+            metrics = desk.thief([spec for spec, _ in measured])
         rows.append(
             Row(
+                defense=spec.defense,
+                adaptive=spec.config.adaptive.words(),
                 policy=first.policy,
                 k=first.k,
                 calls=first.calls,
                 surrogate=first.surrogate,
                 loss=first.loss,
-                seeds=tuple(cell.seed for cell in measured),
+                seeds=tuple(cell.seed for _, cell in measured),
                 missing=len(group) - len(measured),
                 accounts=first.accounts,
-                metrics=desk.metrics([cell.id for cell in measured], floor=floors[first.id])
-                if measured
-                else {},
+                metrics=metrics,
             )
         )
     return tuple(rows)
@@ -271,22 +205,30 @@ def _data(dataset: Dataset) -> DataSummary:
     )
 
 
-def _protocol(desk: _Desk, cells: Sequence[Cell]) -> Protocol:
+def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
     users, seeds = len(desk.found.users), len({cell.seed for cell in cells})
     over = "users and seeds" if seeds > 1 else "users (one seed: its chance is not covered)"
+    against = ""
+    if desk.plan.defense:
+        against = (
+            " Fidelity, lift, HR ratio, floor and twin compare with the lists of the bare target, "
+            "whoever answered the thief; agreement with what was served is named so, on lists of "
+            f"{SERVED}. Quality and overlap of a defense: the lists of {SERVED} that it serves."
+        )
     return Protocol(
         statement=(
             f"Fidelity: lists of {desk.plan.evaluation.depth} items for the train and validation "
             "histories of users whom the thief does not know; full catalog, history items "
             f"excluded. Quality: {desk.found.target['protocol']}. Intervals: percentile bootstrap "
             f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
+            + against
         ),
         users=users,
         candidates=len(desk.dataset.catalog),
     )
 
 
-def _items(desk: _Desk, indices: IntArray) -> tuple[ExampleItem, ...]:
+def _items(desk: Desk, indices: IntArray) -> tuple[ExampleItem, ...]:
     catalog = desk.dataset.catalog
     kept = [int(index) for index in indices if index > 0]
     ids = catalog.external(np.array(kept, dtype=np.int64))
@@ -296,15 +238,15 @@ def _items(desk: _Desk, indices: IntArray) -> tuple[ExampleItem, ...]:
     )
 
 
-def _examples(desk: _Desk, row: Row | None) -> tuple[Example, ...]:
+def _examples(desk: Desk, row: Row | None) -> tuple[Example, ...]:
     """Users at the 90th, 50th and 10th percentile of Agr@10 under the deciding row's first cell."""
     if row is None or not row.seeds:
         return ()
     chosen = next(
         spec
         for spec in desk.grid.cells
-        if (spec.policy, spec.k, spec.calls, spec.seed)
-        == (row.policy, row.k, row.calls, row.seeds[0])
+        if (spec.defense, spec.policy, spec.k, spec.calls, spec.seed)
+        == (row.defense, row.policy, row.k, row.calls, row.seeds[0])
         and (spec.config.surrogate, spec.config.loss) == (row.surrogate, row.loss)
     )
     copy, split = desk.answers(chosen.id), desk.dataset.split()

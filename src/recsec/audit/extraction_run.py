@@ -12,8 +12,8 @@ from recsec.attacks.extraction import make_policy, surrogate_config
 from recsec.audit import work
 from recsec.audit.cells import CellSpec, Grid
 from recsec.audit.conductor import Conductor
+from recsec.audit.desk import Gathered, defense_id
 from recsec.audit.engines import Failure, LocalEngine, Task
-from recsec.audit.extraction_part import Gathered
 from recsec.audit.leaks import audience
 from recsec.audit.opening import checkpoint_fingerprint, is_checkpoint
 from recsec.audit.plan import Plan, TargetPlan
@@ -68,10 +68,12 @@ class ExtractionRun:
         Raises:
             RunError: they changed since the run was begun.
         """
-        now = {"data": self.dataset.fingerprint, "target": None}
+        now: dict[str, str | None] = {"data": self.dataset.fingerprint, "target": None}
         model = self.target.model
         if model is not None and is_checkpoint(model):
             now["target"] = checkpoint_fingerprint(Path(model).expanduser())
+        for defense in self.plan.defense:
+            now |= defense.content()
         self.conductor.same("inputs", now)
 
     def payload(self, **more: Any) -> dict[str, Any]:
@@ -81,6 +83,7 @@ class ExtractionRun:
             "data": self.target.data,
             "columns": self.target.columns,
             "model": self.model,
+            "guards": None,
             "authorised": self.authorised,
             "evaluation": self.plan.evaluation.model_dump(mode="json"),
             "leak": self.grid.leak,
@@ -105,6 +108,7 @@ class ExtractionRun:
             [Task("measure-target", work.measure_target, self.payload())], what="measurement"
         )
         target = self.conductor.need("measure-target")
+        self.conductor.do(self._defenses(), what="defenses")
         alone = LocalEngine(workers=1, threads=self.plan.engine.threads)
         polite = None if is_checkpoint(self.model) else alone
         self.conductor.do(self._collections(), what="collections", engine=polite)
@@ -119,6 +123,11 @@ class ExtractionRun:
         chosen = self.plan.evaluation
         return Gathered(
             target=target,
+            defenses={
+                defense.name: self.conductor.failures.get(defense_id(defense.name))
+                or self.conductor.need(defense_id(defense.name))
+                for defense in self.plan.defense
+            },
             users=audience(split, users=chosen.users, seed=chosen.seed, leak=self.grid.leak),
             twins=measured,
             no_twin=no_twin,
@@ -145,12 +154,35 @@ class ExtractionRun:
         )
         return Task(name, work.measure_twin, payload)
 
+    def _before(self, name: str) -> dict[str, Any]:
+        """What a defense puts between the thief and the target: nothing for the bare one."""
+        found = {
+            defense.name: {"model": defense.model or self.model, "guards": defense.tables}
+            for defense in self.plan.defense
+        }
+        return found.get(name, {})
+
+    def _defenses(self) -> list[Task]:
+        """The lists that users get from every defense."""
+        return [
+            Task(
+                defense_id(defense.name),
+                work.measure_defense,
+                self.payload(
+                    id=defense_id(defense.name), name=defense.name, **self._before(defense.name)
+                ),
+            )
+            for defense in self.plan.defense
+        ]
+
     def _collections(self) -> list[Task]:
+        """The queries to every defense that answered its owner."""
         return [
             Task(
                 f"ask-{collection.id}",
                 work.collect_calls,
                 self.payload(
+                    **self._before(collection.defense),
                     id=collection.id,
                     attack=collection.config.model_dump(mode="json"),
                     k=collection.k,
@@ -159,6 +191,7 @@ class ExtractionRun:
                 ),
             )
             for collection in self.grid.collections
+            if defense_id(collection.defense) not in self.conductor.failures
         ]
 
     def _floors(self) -> list[Task]:
@@ -177,7 +210,8 @@ class ExtractionRun:
         ready = [
             spec
             for spec in self.grid.cells
-            if f"ask-{spec.collection}" not in self.conductor.failures
+            if not {f"ask-{spec.collection}", defense_id(spec.defense)}
+            & set(self.conductor.failures)
         ]
         return [self._copy(spec) for spec in sorted(ready, key=lambda spec: -spec.calls)]
 
@@ -192,11 +226,11 @@ class ExtractionRun:
         return Task(spec.id, work.fit_copy, payload)
 
     def _failed_cells(self) -> dict[str, Failure]:
-        """By cell: its own failure, or that of the queries or the floor it depends on."""
+        """By cell: its own failure, or that of the queries, floor or defense it depends on."""
         found = {}
         for spec in self.grid.cells:
             failures = self.conductor.failures
-            needed = (spec.id, f"ask-{spec.collection}", spec.floor)
+            needed = (spec.id, f"ask-{spec.collection}", spec.floor, defense_id(spec.defense))
             failure = next((failures[name] for name in needed if name in failures), None)
             if failure is not None:
                 found[spec.id] = failure

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from recsec.attacks.extraction import Adaptive
 from recsec.reports import Finding, Floor, Metrics, Row, ThreatModel, Twin, Verdict
 
-__all__ = ["findings", "threat_model"]
+__all__ = ["findings", "number", "threat_model"]
 
 ADVICE = {
     "high": (
@@ -22,7 +23,8 @@ ADVICE = {
 }
 
 
-def _number(metrics: Metrics, name: str) -> str:
+def number(metrics: Metrics, name: str) -> str:
+    """A metric with its name and interval, in words."""
     metric = metrics.get(name)
     if metric is None or metric.value is None:
         return f"{name} not defined"
@@ -33,7 +35,7 @@ def _number(metrics: Metrics, name: str) -> str:
 
 def _row(row: Row) -> str:
     shown = [name for name in ("agr@10", "lift", "hr_ratio") if name in row.metrics]
-    numbers = ", ".join(_number(row.metrics, name) for name in shown)
+    numbers = ", ".join(number(row.metrics, name) for name in shown)
     return f"{row.policy}, k = {row.k}, {row.calls:,} calls, {len(row.seeds)} seed(s): {numbers}"
 
 
@@ -54,7 +56,7 @@ def findings(
                 id="extraction-copyable",
                 title=title,
                 severity=level,
-                evidence=f"{_row(rows[verdict.row])}; floor: {_number(floor.metrics, 'agr@10')}",
+                evidence=f"{_row(rows[verdict.row])}; floor: {number(floor.metrics, 'agr@10')}",
                 advice=ADVICE[level],
             )
         )
@@ -75,7 +77,7 @@ def findings(
                 id="extraction-beyond-twin",
                 title="The copy is closer to the target than an independently trained model",
                 severity="info",
-                evidence=f"{_row(beyond)}; twin: {_number(twin.metrics or {}, 'agr@10')}",
+                evidence=f"{_row(beyond)}; twin: {number(twin.metrics or {}, 'agr@10')}",
                 advice="Closer than an independent model; agreement alone proves no theft.",
             )
         )
@@ -92,23 +94,39 @@ def _beyond_twin(rows: Sequence[Row], twin: Twin) -> Row | None:
     return min(above, key=lambda row: row.calls, default=None)
 
 
-def threat_model(calls: Sequence[int], ks: Sequence[int], surrogates: Sequence[str]) -> ThreatModel:
-    """A data-free thief behind a top-k API."""
+def threat_model(
+    calls: Sequence[int],
+    ks: Sequence[int],
+    surrogates: Sequence[str],
+    switches: Sequence[Adaptive],
+) -> ThreatModel:
+    """A thief behind a top-k API, who may have leaked histories and may know of defenses.
+
+    Args:
+        calls: budgets.
+        ks: list lengths.
+        surrogates: what he trains.
+        switches: what he does about defenses, for each attack.
+    """
     lengths = ", ".join(map(str, sorted(set(ks))))
+    words = sorted({word for one in switches for word in one.words()})
+    accounts = max(one.accounts for one in switches)
     return ThreatModel(
         goal="A surrogate that answers as the target does, without its data or its training cost.",
         knowledge=(
             "The public catalog: item ids. No user history, no popularity, no weights, no scores. "
             f"The thief trains: {', '.join(sorted(set(surrogates)))}."
+            + (f" Some know of defenses and use: {', '.join(words)}." if words else "")
         ),
         access="Ids of the k best items for any history the thief sends, best first.",
         budget=(
-            f"{min(calls):,} to {max(calls):,} calls, k = {lengths}, one account. One call is one "
+            f"{min(calls):,} to {max(calls):,} calls, k = {lengths}, "
+            f"{'one account' if accounts == 1 else f'up to {accounts} accounts'}. One call is one "
             "history; every prefix of a session is a call."
         ),
         not_assumed=(
             "histories of real users (a leak would help the thief)",
             "scores or gradients",
-            "a thief who adapts to a detector or spreads over many accounts",
+            *(() if words else ("a thief who adapts to a detector or spreads over many accounts",)),
         ),
     )

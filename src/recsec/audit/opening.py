@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from recsec.data import Dataset, Split
 from recsec.data import load as load_data
 from recsec.models import Recommender
-from recsec.targets import CallableTarget, HttpTarget, LocalTarget, Target, open_target
+from recsec.targets import (
+    CallableTarget,
+    HttpTarget,
+    LocalTarget,
+    Target,
+    guarded_target,
+    open_checkpoint,
+    open_target,
+)
 
-__all__ = ["OpenTarget", "checkpoint_fingerprint", "is_checkpoint", "open_data", "open_model"]
+__all__ = [
+    "OpenTarget",
+    "checkpoint_fingerprint",
+    "is_checkpoint",
+    "open_data",
+    "open_defended",
+    "open_model",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +105,20 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
     stated = " The tester stated to be authorised (--i-am-authorised)." if authorised else ""
     kind = "An HTTP API" if isinstance(api, HttpTarget) else "A target"
     return OpenTarget(api, None, f"{kind}, seen from outside.{stated}")
+
+
+def open_defended(
+    folder: str, guards: Sequence[Mapping[str, Any]], dataset: Dataset, split: Split
+) -> Target:
+    """A checkpoint behind guards, as it is served.
+
+    Raises:
+        CheckpointError: a missing or broken checkpoint.
+        TargetError: it ranks other items.
+        ConfigError: a guard does not fit, or its key is missing.
+    """
+    recommender = open_checkpoint(Path(folder).expanduser(), dataset.catalog)
+    return guarded_target(recommender, guards, counts=split.train.counts)
 
 
 def _architecture(model: Recommender) -> str:

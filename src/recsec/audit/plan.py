@@ -11,10 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from recsec.attacks.extraction import Adaptive
+from recsec.audit.defense_plan import DefensePlan
+from recsec.audit.opening import is_checkpoint
 from recsec.audit.sections import Positive, Section, Seed, Several
 from recsec.audit.visual_plan import EvasionGatePlan, EvasionPlan, ModelPlan, VisualPlan
 from recsec.errors import ConfigError
 from recsec.registry import registry
+from recsec.reports import UNDEFENDED
 from recsec.runs import digest
 from recsec.targets.http_config import public_url
 
@@ -100,6 +103,9 @@ class ExtractionPlan(Section):
     adaptive: tuple[str, ...] = Field(
         default=(), description="switches of a thief who fears defenses: set-only, human-like, ..."
     )
+    defenses: Several[str] | None = Field(
+        default=None, description="which of [[defense]] it meets, and undefended; null: all"
+    )
 
     @model_validator(mode="after")
     def _known_policies(self) -> ExtractionPlan:
@@ -175,6 +181,7 @@ class Plan(Section):
 
     title: str | None = Field(default=None, min_length=1, description="of the report")
     target: TargetPlan | None = None
+    defense: Several[DefensePlan] = ()
     extraction: Several[ExtractionPlan] = ()
     visual: VisualPlan | None = None
     evasion: Several[EvasionPlan] = ()
@@ -195,7 +202,41 @@ class Plan(Section):
             raise ValueError("nothing to attack: give [target], [visual] or both")
         if self.visual is not None:
             self._check_names(self.visual)
+        if self.target is None and self.defense:
+            raise ValueError("[[defense]] stands before [target], which is missing")
+        if self.target is not None:
+            self._check_defenses(self.target)
         return self
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """What a thief may meet: the bare target first."""
+        return (UNDEFENDED, *(defense.name for defense in self.defense))
+
+    def _check_defenses(self, target: TargetPlan) -> None:
+        """Defenses fit the target, and grids name those that there are.
+
+        Raises:
+            ValueError: with the name.
+        """
+        for at, name in enumerate(self.rows):
+            if name in self.rows[:at]:
+                raise ValueError(f"two defenses are called {name!r}")
+        if target.model is not None and not is_checkpoint(target.model):
+            for defense in self.defense:
+                if defense.model is None:
+                    raise ValueError(
+                        f"the guards of {defense.name!r} stand before a checkpoint, not before "
+                        f"{target.model}: a callable and an API bring their own"
+                    )
+        for grid in self.extraction:
+            for name in grid.defenses or ():
+                if name not in self.rows:
+                    raise ValueError(f"no defense {name!r}; there are: {', '.join(self.rows)}")
+        if not any(UNDEFENDED in (grid.defenses or self.rows) for grid in self.extraction):
+            raise ValueError(
+                f"no [[extraction]] meets {UNDEFENDED!r}, and the verdict is about the bare target"
+            )
 
     def _check_names(self, visual: VisualPlan) -> None:
         """Models and attacks that are named exist, where they are named.
@@ -236,6 +277,11 @@ class Plan(Section):
         public = self.public()
         whole = public.model_dump(mode="json", exclude={"title", "gate", "cost"})
         del whole["engine"]["workers"]
+        if not self.defense:  # as it was before there were defenses, so that old runs go on
+            del whole["defense"]
+        for grid in whole["extraction"]:
+            if grid["defenses"] is None:
+                del grid["defenses"]
         if self.target is not None and public is not self:
             whole["target"]["address"] = digest(self.target.model)
         return whole
@@ -277,6 +323,7 @@ def load_plan(path: Path | str) -> Plan:
 
 SECTIONS = (
     TargetPlan,
+    DefensePlan,
     ExtractionPlan,
     VisualPlan,
     EvasionPlan,

@@ -75,6 +75,10 @@ def run_audit(
         dataset, split = open_data(plan.target.data, plan.target.columns)
         if plan.target.model is not None:
             open_model(plan.target.model, dataset, authorised=authorised)
+        for defense in plan.defense:
+            if defense.model is not None:
+                open_model(defense.model, dataset, authorised=authorised)
+            defense.content()
     if plan.visual is not None:
         visual = open_visual(plan)
     threads = plan.engine.threads

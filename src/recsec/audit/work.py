@@ -20,22 +20,29 @@ from recsec.attacks.extraction import (
     fit_surrogate,
     leaked_histories,
 )
-from recsec.audit.answers import write_answers
+from recsec.audit.answers import SERVED, write_answers
 from recsec.audit.leaks import audience, leak_of
-from recsec.audit.opening import OpenTarget, checkpoint_fingerprint, open_data, open_model
+from recsec.audit.opening import (
+    OpenTarget,
+    checkpoint_fingerprint,
+    open_data,
+    open_defended,
+    open_model,
+)
 from recsec.data import Sequences, Split
 from recsec.errors import ConfigError, RunError
 from recsec.evaluation import Evaluation, evaluate
 from recsec.models import Popularity, Recommender, Training
 from recsec.registry import registry
 from recsec.rng import Streams
-from recsec.targets import Budget, MeteredTarget, Transcript, preflight
+from recsec.targets import Budget, MeteredTarget, Target, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
 __all__ = [
     "check_target",
     "collect_calls",
     "fit_copy",
+    "measure_defense",
     "measure_leak",
     "measure_target",
     "measure_twin",
@@ -61,6 +68,14 @@ def _open(payload: dict[str, Any]) -> OpenTarget:
     return open_model(payload["model"], dataset, authorised=payload["authorised"])
 
 
+def _api(payload: dict[str, Any]) -> Target:
+    """Whom the thief asks: the target, or a defense in its place, which names its guards."""
+    if payload["guards"] is None:
+        return _open(payload).api
+    dataset, split = open_data(payload["data"], payload["columns"])
+    return open_defended(payload["model"], payload["guards"], dataset, split)
+
+
 def _users(split: Split, payload: dict[str, Any]) -> IntArray:
     chosen = payload["evaluation"]
     return audience(split, users=chosen["users"], seed=chosen["seed"], leak=payload["leak"])
@@ -75,18 +90,39 @@ def _leak(split: Split, payload: dict[str, Any], config: ExtractionConfig) -> Se
 
 
 def _measure(
-    source: Recommender | Answerer, name: str, payload: dict[str, Any], progress: Progress
+    source: Recommender | Answerer,
+    name: str,
+    payload: dict[str, Any],
+    progress: Progress,
+    *,
+    depth: int | None = None,
 ) -> Evaluation:
     _, split = open_data(payload["data"], payload["columns"])
     evaluation = evaluate(
         source,
         split,
         users=_users(split, payload),
-        depth=payload["evaluation"]["depth"],
+        depth=depth or payload["evaluation"]["depth"],
         progress=progress,
     )
     write_answers(Path(payload["run"]), name, evaluation)
     return evaluation
+
+
+def _measure_served(
+    api: Target, folder: str, name: str, depth: int, payload: dict[str, Any], progress: Progress
+) -> Evaluation:
+    """Ask in the owner's name through a meter, so that a killed measurement asks nobody twice."""
+    _, split = open_data(payload["data"], payload["columns"])
+    budget = Budget(calls=len(_users(split, payload)), k=depth)
+    with MeteredTarget(api, budget=budget, folder=Path(payload["run"]) / folder) as metered:
+        return _measure(
+            lambda histories, k: metered.query(OWNER, histories, k),
+            name,
+            payload,
+            progress,
+            depth=depth,
+        )
 
 
 def train(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -138,17 +174,14 @@ def measure_target(payload: dict[str, Any], progress: Progress) -> dict[str, Any
     The owner asks in his own name, outside the thief's budget; a target that is only an API is
     asked through a meter of its own, so that a killed measurement asks nobody twice.
     """
-    run, opened = Path(payload["run"]), _open(payload)
+    opened = _open(payload)
     dataset, split = open_data(payload["data"], payload["columns"])
     report = _named(progress, "measure the target")
     if opened.recommender is not None:
         evaluation = _measure(opened.recommender, "target", payload, report)
     else:
-        budget = Budget(calls=len(_users(split, payload)), k=payload["evaluation"]["depth"])
-        with MeteredTarget(opened.api, budget=budget, folder=run / "owner") as metered:
-            evaluation = _measure(
-                lambda histories, k: metered.query(OWNER, histories, k), "target", payload, report
-            )
+        depth = payload["evaluation"]["depth"]
+        evaluation = _measure_served(opened.api, "owner", "target", depth, payload, report)
     _measure(Popularity.of(split.train), "floor", payload, _named(progress, "measure the floor"))
     fingerprint = (
         checkpoint_fingerprint(Path(payload["model"])) if opened.recommender is not None else None
@@ -159,6 +192,14 @@ def measure_target(payload: dict[str, Any], progress: Progress) -> dict[str, Any
         "protocol": evaluation.protocol,
         "data": dataset.fingerprint,
     }
+
+
+def measure_defense(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Keep the lists that users get from a defense: guards included, of the length they see."""
+    name = payload["id"]
+    report = _named(progress, f"measure {payload['name']}")
+    _measure_served(_api(payload), f"owner-{payload['name']}", name, SERVED, payload, report)
+    return {"fingerprint": checkpoint_fingerprint(Path(payload["model"]).expanduser())}
 
 
 def measure_leak(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -182,7 +223,7 @@ def measure_leak(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 def collect_calls(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Spend a budget: the answers are in ``transcript/ID/``."""
-    opened, folder = _open(payload), Path(payload["run"]) / "transcript" / payload["id"]
+    api, folder = _api(payload), Path(payload["run"]) / "transcript" / payload["id"]
     folder.mkdir(parents=True, exist_ok=True)
     config = ExtractionConfig.model_validate(payload["attack"])
     _, split = open_data(payload["data"], payload["columns"])
@@ -190,7 +231,7 @@ def collect_calls(payload: dict[str, Any], progress: Progress) -> dict[str, Any]
     try:
         with (
             FileLock(folder / ".lock", timeout=30),
-            MeteredTarget(opened.api, budget=budget, folder=folder) as metered,
+            MeteredTarget(api, budget=budget, folder=folder) as metered,
         ):
             collect(
                 metered,

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from recsec.audit.scope import EvasionScope
     from recsec.reports import Evasion, Extraction, Metric, Metrics, Report
 
-__all__ = ["announce", "count_json", "extraction_of", "metrics_json", "run", "show_rows"]
+__all__ = [
+    "announce",
+    "count_json",
+    "extraction_of",
+    "metrics_json",
+    "run",
+    "show_defenses",
+    "show_rows",
+]
 
 INIT = "init"
 DEFAULT_PLAN = Path("audit.toml")
@@ -166,6 +174,7 @@ def _parts_json(found: Report) -> dict[str, Any]:
     if found.extraction is not None:
         extraction = found.extraction
         parts["rows"] = [_row_json(extraction, at) for at in range(len(extraction.rows))]
+        parts["defenses"] = [one.model_dump(mode="json") for one in extraction.defenses]
         parts["protocol"] = extraction.protocol.statement
     if found.evasion is not None:
         evasion = found.evasion
@@ -199,6 +208,7 @@ def count_json(value: int) -> dict[str, Any]:
 def _row_json(found: Extraction, at: int) -> dict[str, Any]:
     row = found.rows[at]
     return {
+        "defense": row.defense,
         "policy": row.policy,
         "k": row.k,
         "calls": count_json(row.calls),
@@ -225,13 +235,16 @@ def _cell(metric: Metric | None) -> str:
 
 
 def show_rows(console: Console, found: Extraction) -> None:
-    """The evidence with the floor and the twin under it, 95 % intervals in brackets."""
+    """The bare target with the floor and the twin under it, 95 % intervals in brackets."""
+    from recsec.reports import UNDEFENDED
+
     table = Table("policy", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("k", "calls", *COLUMNS):
         table.add_column(name, justify="right")
     for row in found.rows:
-        cells = [_cell(row.metrics.get(name)) for name in COLUMNS]
-        table.add_row(row.policy, str(row.k), f"{row.calls:,}", *cells)
+        if row.defense == UNDEFENDED:
+            cells = [_cell(row.metrics.get(name)) for name in COLUMNS]
+            table.add_row(row.policy, str(row.k), f"{row.calls:,}", *cells)
     table.add_section()
     baselines = {"floor": found.floor.metrics, "twin": found.twin.metrics or {}}
     for label, metrics in baselines.items():
@@ -240,6 +253,48 @@ def show_rows(console: Console, found: Extraction) -> None:
     console.print(
         f"floor: {found.floor.name}, without a call; twin: "
         f"{found.twin.reason or 'same recipe and data, other seed, without a call'}",
+        markup=False,
+    )
+
+
+def _short(metrics: Metrics, name: str, *, bounds: bool = False, digits: int = 2) -> str:
+    """Without a leading zero, and with its interval where asked: eight columns have to fit."""
+    metric = metrics.get(name)
+    if metric is None or metric.value is None:
+        return "-"
+    value = f"{metric.value:.{digits}f}".replace("0.", ".", 1)
+    if not bounds or metric.low is None or metric.high is None or metric.low == metric.high:
+        return value
+    return f"{value} ({_bound(metric.low)}-{_bound(metric.high)})"
+
+
+def show_defenses(console: Console, found: Extraction) -> None:
+    """What each defense costs and leaves, 95 % intervals in brackets; nothing for a bare target."""
+    if not found.defenses:
+        return
+    table = Table("defense", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("HR@10", "NDCG", "same", "utility", "plain", "adapt", "taken"):
+        table.add_column(name, justify="right")
+    for defense in found.defenses:
+        quality = defense.quality
+        thieves: list[Metrics] = [
+            {} if at is None else found.rows[at].metrics
+            for at in (defense.plain, defense.adaptive, defense.best)
+        ]
+        table.add_row(
+            defense.name,
+            _short(quality, "hr@10", digits=3),
+            _short(quality, "ndcg@10", digits=3),
+            _short(quality, "overlap@10"),
+            _short(quality, "utility", bounds=True),
+            *(_short(metrics, "lift") for metrics in thieves[:2]),
+            _short(thieves[2], "lift_taken", bounds=True),
+        )
+    console.print(table)
+    console.print(
+        "same: overlap@10 with the bare lists; utility: HR@10 kept; plain, adapt: the\n"
+        "most lift of a thief who ignores defenses, and of one who adapts; taken: of\n"
+        "the lift of the better of the two",
         markup=False,
     )
 
@@ -267,6 +322,7 @@ def show_worst(console: Console, found: Evasion) -> None:
 def _show(console: Console, found: Report, out: Path) -> None:
     if found.extraction is not None:
         show_rows(console, found.extraction)
+        show_defenses(console, found.extraction)
         for cell in found.extraction.cells:
             if cell.error is not None:
                 console.print(f"{cell.status}: {cell.id}: {cell.error}", markup=False)

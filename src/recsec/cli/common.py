@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from recsec.cli.output import configure, parse_settings
 from recsec.errors import ConfigError, UsageError
+from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
     from recsec.data import Dataset
@@ -185,23 +186,6 @@ def parse_columns(columns: str | None) -> dict[str, str]:
             )
         chosen[ours.strip()] = theirs.strip()
     return chosen
-
-
-def parse_guards(words: Sequence[str] | None) -> list[dict[str, Any]]:
-    """``--guard`` as tables of name and settings.
-
-    >>> parse_guards(["truncate:length=5", "reverse"])
-    [{'name': 'truncate', 'length': 5}, {'name': 'reverse'}]
-
-    Raises:
-        ConfigError: settings that are not ``key=value``.
-    """
-    tables = []
-    for word in words or []:
-        name, _, settings = word.partition(":")
-        pairs = [pair for pair in settings.split(",") if pair]
-        tables.append({"name": name.strip(), **parse_settings(pairs)})
-    return tables
 
 
 def open_data(name: str, columns: str | None = None) -> Dataset:

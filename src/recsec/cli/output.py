@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json as json_format
 import math
-import re
 import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -16,7 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from recsec.cli.bars import bars, lines
-from recsec.errors import ConfigError, RecsecError
+from recsec.errors import RecsecError
+from recsec.settings import parse_settings
 from recsec.types import Progress
 
 __all__ = [
@@ -146,46 +145,6 @@ def progress() -> Iterator[Progress]:
             yield report
     finally:
         _live.reset(token)
-
-
-def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """``--set`` pairs as a dictionary; values are TOML scalars or arrays, else text.
-
-    A dot in a key nests: ``surrogate_settings.epochs=3``.
-
-    >>> parse_settings(["epochs=3", "lr=1e-3", "name=plain words", "on=true", "a.b=[1, 2]"])
-    {'epochs': 3, 'lr': 0.001, 'name': 'plain words', 'on': True, 'a': {'b': [1, 2]}}
-
-    Raises:
-        ConfigError: a pair without ``=``, or a key given twice.
-    """
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key.strip()):
-            raise ConfigError(
-                f"--set {pair!r}: expected key=value", hint="write it as --set epochs=10"
-            )
-        *path, last = key.strip().split(".")
-        place = found
-        for name in path:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"--set {pair!r}: {name!r} was already given a value")
-        if last in place:
-            raise ConfigError(f"--set {key.strip()} is given twice", hint="leave one of them out")
-        place[last] = _toml_value(text.strip())
-    return found
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    value = parsed["value"]
-    plain = isinstance(value, bool | int | float | str | list) and len(parsed) == 1
-    return value if plain else text
 
 
 def fail(error: RecsecError) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.console import Console
 from recsec.cli.common import JsonOption, QuietOption
 from recsec.cli.output import emit
 from recsec.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsec.reports import Extraction
 
 __all__ = ["run"]
 
@@ -47,19 +50,25 @@ def run(
     kind = kind_of(run)
     files = (render if kind == "audit" else render_training)(run, out=out)
     found: dict[str, Any] = {"kind": kind, "files": [str(path) for path in files]}
+    extraction = None
     if kind == "audit":
         report = read_report(run)
         found["synthetic"] = report.synthetic
         found["verdict"] = report.verdict.model_dump(mode="json")
-    emit(found, lambda console: _show(console, found), json=json)
+        extraction = report.extraction
+    emit(found, lambda console: _show(console, found, extraction), json=json)
 
 
 def _print_json(console: Console, value: Any) -> None:
     console.print_json(data=value, highlight=False)
 
 
-def _show(console: Console, found: dict[str, Any]) -> None:
-    """Verdict and files, one line each."""
+def _show(console: Console, found: dict[str, Any], extraction: Extraction | None) -> None:
+    """Defenses where there are some, then verdict and files, one line each."""
+    if extraction is not None:
+        from recsec.cli.audit import show_defenses
+
+        show_defenses(console, extraction)
     if "verdict" in found:
         verdict = found["verdict"]
         passed = "passed" if verdict["passed"] else "failed"

@@ -21,9 +21,11 @@ from recsec.reports.evasion import (
     WorstCase,
 )
 from recsec.reports.extraction import (
+    UNDEFENDED,
     Cell,
     Cost,
     DataSummary,
+    Defense,
     Example,
     Extraction,
     Floor,
@@ -50,11 +52,13 @@ from recsec.reports.schema import SCHEMA_VERSION, Report, json_schema
 
 __all__ = [
     "SCHEMA_VERSION",
+    "UNDEFENDED",
     "BaseRate",
     "CatalogMap",
     "Cell",
     "Cost",
     "DataSummary",
+    "Defense",
     "Distances",
     "Evasion",
     "EvasionPolicy",

@@ -29,6 +29,10 @@ LABELS = {
     "ndcg@10": "NDCG@10",
     "hr_ratio": "HR ratio",
     "map@r": "mAP@R",
+    "overlap@10": "overlap@10",
+    "utility": "utility kept",
+    "lift_taken": "lift taken",
+    "served_agr@10": "Agr@10, served",
 }
 """Keys of metrics as the reader knows them; another key is its own label."""
 

@@ -18,9 +18,11 @@ from recsec.reports.parts import (
 )
 
 __all__ = [
+    "UNDEFENDED",
     "Cell",
     "Cost",
     "DataSummary",
+    "Defense",
     "Example",
     "Extraction",
     "Floor",
@@ -30,6 +32,9 @@ __all__ = [
     "TargetSummary",
     "Twin",
 ]
+
+UNDEFENDED = "undefended"
+"""The bare target, first of all defenses."""
 
 
 class TargetSummary(Part):
@@ -94,6 +99,7 @@ class Cell(Part):
     """One attack with one seed: the unit that is run, resumed and counted."""
 
     id: Text = Field(description="Name of the cell within the run.")
+    defense: Text = Field(default=UNDEFENDED, description="Who answered the thief.")
     policy: Text = Field(description="Query policy of the attacker.")
     k: Count = Field(description="List length asked for.")
     calls: Count = Field(description="API calls that the thief may use, one per request.")
@@ -113,6 +119,10 @@ class Cell(Part):
 class Row(Part):
     """Cells that differ in the seed only, taken together."""
 
+    defense: Text = Field(default=UNDEFENDED, description="Who answered the thief.")
+    adaptive: tuple[str, ...] = Field(
+        default=(), description="What the thief does about defenses; empty: he ignores them."
+    )
     policy: Text = Field(description="Query policy of the attacker.")
     k: Count = Field(description="List length asked for.")
     calls: Count = Field(description="API calls used by each cell.")
@@ -122,6 +132,36 @@ class Row(Part):
     seeds: tuple[int, ...] = Field(description="Seeds of the cells that were measured.")
     missing: Count = Field(default=0, description="Cells of this row that could not be measured.")
     metrics: Metrics = Field(description="Means over seeds with their intervals.")
+
+
+class Defense(Part):
+    """What a defense costs honest users, and what it leaves the thief.
+
+    Quality by flat key: ``hr@10``, ``ndcg@10`` and ``overlap@10`` (with the bare target's lists) of
+    the lists that users get, and ``utility``: HR@10 divided by the bare target's.
+    """
+
+    name: Text = Field(description="Name in the plan; the bare target is the first.")
+    guards: tuple[str, ...] = Field(default=(), description="Guards, the first nearest to it.")
+    model: str | None = Field(
+        default=None, description="Checkpoint in place of the target; null: the target itself."
+    )
+    fingerprint: str | None = Field(
+        default=None, description="SHA-256 of the weights behind it; null where none can be read."
+    )
+    quality: Metrics = Field(description="Through the answers; empty where it was not measured.")
+    thieves: Count = Field(description="Rows in which it met a thief and the copy was measured.")
+    plain: Count | None = Field(
+        default=None, description="Row of the thief with the most lift who ignores defenses."
+    )
+    adaptive: Count | None = Field(
+        default=None, description="Row of the thief with the most lift who does something about it."
+    )
+    best: Count | None = Field(default=None, description="Row with the most lift of all.")
+    frontier: bool = Field(
+        default=False, description="No other one keeps as much utility and leaves as little lift."
+    )
+    error: str | None = Field(default=None, description="Why it could not be measured.")
 
 
 class Example(Part):
@@ -162,7 +202,9 @@ class Extraction(Part):
 
     Metrics by flat key: ``agr@1``, ``agr@5``, ``agr@10``, ``agr@20``, ``rbo``, ``tau`` (fidelity),
     ``lift`` (of ``agr@10`` over the floor), ``hr@10``, ``ndcg@10`` (recommendation quality) and
-    ``hr_ratio`` (the surrogate's HR@10 divided by the target's).
+    ``hr_ratio`` (the surrogate's HR@10 divided by the target's). All compare with the lists of the
+    bare target. Rows of a defense also have ``served_agr@10`` and its like (with the lists that the
+    defense serves) and ``lift_taken`` (1 - lift / lift of the same thief on the bare target).
     """
 
     target: TargetSummary = Field(description="The recommender under attack.")
@@ -174,6 +216,9 @@ class Extraction(Part):
     twin: Twin = Field(description="Fidelity of an independent model.")
     cells: tuple[Cell, ...] = Field(description="Everything that was tried, also what failed.")
     rows: tuple[Row, ...] = Field(description="The evidence table, seeds taken together.")
+    defenses: tuple[Defense, ...] = Field(
+        default=(), description="What the plan put before the thief; empty: the bare target only."
+    )
     examples: tuple[Example, ...] = Field(default=(), description="Lists side by side.")
     cost: tuple[Cost, ...] = Field(default=(), description="What the calls cost the thief.")
     published: tuple[Published, ...] = Field(default=(), description="Others' numbers, apart.")

@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from recsec.reports.document import LABELS, Document
-from recsec.reports.extraction import Extraction
+from recsec.reports.extraction import UNDEFENDED, Extraction
+from recsec.reports.figures.defenses import frontier, shown
 from recsec.reports.figures.extraction import fidelity_curve, series_of
 from recsec.reports.parts import Metrics
 
@@ -17,6 +18,8 @@ __all__ = ["extraction_fragments"]
 FIDELITY = ("agr@1", "agr@5", "agr@10", "agr@20", "rbo", "tau", "lift")
 SHORT = ("agr@10", "lift")
 QUALITY = ("hr@10", "ndcg@10", "hr_ratio")
+DEFENSE = ("hr@10", "ndcg@10", "overlap@10", "utility")
+DEFENDED = ("agr@10", "served_agr@10", "lift", "lift_taken", "hr_ratio")
 CURVE = "agr@10"
 
 
@@ -36,6 +39,9 @@ def extraction_fragments(found: Extraction, document: Document) -> dict[str, str
         fidelity=_columns(found, FIDELITY, rest=True),
         short=_columns(found, SHORT, rest=False),
         quality=_columns(found, QUALITY, rest=False),
+        frontier=_frontier(found),
+        defense_columns=DEFENSE,
+        defended=DEFENDED,
         failed=[index for index, cell in enumerate(found.cells) if cell.status != "ok"],
         shared=[
             {item.id for item in example.target} & {item.id for item in example.surrogate}
@@ -46,8 +52,8 @@ def extraction_fragments(found: Extraction, document: Document) -> dict[str, str
 
 
 def _list_lengths(found: Extraction) -> list[int]:
-    measured = (row for row in found.rows if _value(row.metrics, CURVE) is not None)
-    return sorted({row.k for row in measured})
+    bare = (row for row in found.rows if row.defense == UNDEFENDED)
+    return sorted({row.k for row in bare if _value(row.metrics, CURVE) is not None})
 
 
 def _value(metrics: Metrics | None, name: str) -> float | None:
@@ -57,7 +63,7 @@ def _value(metrics: Metrics | None, name: str) -> float | None:
 
 def _columns(found: Extraction, wanted: Iterable[str], *, rest: bool) -> list[str]:
     """The metrics that some row of the table has; with ``rest`` also those without a label."""
-    groups: list[Metrics] = [row.metrics for row in found.rows]
+    groups: list[Metrics] = [row.metrics for row in found.rows if row.defense == UNDEFENDED]
     groups += [found.floor.metrics, found.twin.metrics or {}]
     present = {name for metrics in groups for name in metrics}
     unknown = sorted(present - set(LABELS)) if rest else []
@@ -76,6 +82,21 @@ def _headline(found: Extraction) -> dict[str, Any] | None:
         if (cost.calls, cost.accounts) == (row.calls, row.accounts)
     ]
     return {"row": index, "cost": costs[0] if costs else None}
+
+
+def _frontier(found: Extraction) -> dict[str, Any] | None:
+    """The frontier of defenses with its alternative text; nothing to draw for a bare target."""
+    places = shown(found)
+    if not places:
+        return None
+    parts = [
+        f"{found.defenses[at].name}: utility kept {utility.value:.3f}, lift {lift.value:.3f}"
+        for at, utility, lift in places
+    ]
+    return {
+        "alt": f"Utility kept against the lift of the best thief. {'; '.join(parts)}.",
+        "svg": Markup(frontier(found)),  # noqa: S704 - our own figure
+    }
 
 
 def _figure(found: Extraction, k: int) -> dict[str, Any]:

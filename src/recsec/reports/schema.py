@@ -19,14 +19,14 @@ from recsec.reports.parts import Finding, GatePolicy, Part, Reproduce, Text, Ver
 
 __all__ = ["SCHEMA_VERSION", "Report", "json_schema"]
 
-SCHEMA_VERSION = 2
-"""1 had extraction only, at the top."""
+SCHEMA_VERSION = 3
+"""1 had extraction only, at the top; 2 had no defenses and is read as it is."""
 
 
 class Report(Part):
     """All that one audit found: one part for each threat that was tried."""
 
-    schema_version: Literal[2] = Field(default=2, description="Version of this schema.")
+    schema_version: Literal[2, 3] = Field(default=3, description="Version of this schema.")
     kind: Literal["audit"] = Field(default="audit", description="What was run.")
     title: Text = Field(description="Title of the report.")
     synthetic: bool = Field(description="Whether the data was generated: not evidence then.")

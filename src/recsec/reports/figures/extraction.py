@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from recsec.reports.extraction import Extraction, Row
+from recsec.reports.extraction import UNDEFENDED, Extraction, Row
 from recsec.reports.figures.style import (
     DASHES,
     INK,
@@ -29,12 +29,14 @@ WIDTH, HEIGHT = 5.2, 3.9
 
 
 def series_of(rows: Sequence[Row], k: int) -> dict[str, list[int]]:
-    """Indices of the rows with list length ``k``, by series, sorted by calls.
+    """Indices of the rows of the bare target with list length ``k``, by series, sorted by calls.
 
     A series is a policy; the surrogate and its loss join the name where they differ.
     """
     found: defaultdict[str, list[int]] = defaultdict(list)
-    here = [(index, row) for index, row in enumerate(rows) if row.k == k]
+    here = [
+        (index, row) for index, row in enumerate(rows) if row.k == k and row.defense == UNDEFENDED
+    ]
     surrogates = len({row.surrogate for _, row in here}) > 1
     losses = len({row.loss for _, row in here}) > 1
     accounts = len({row.accounts for _, row in here}) > 1
@@ -66,7 +68,7 @@ def fidelity_curve(
         series = series_of(report.rows, k)
         for index, (name, members) in enumerate(series.items()):
             _curve(axes, [report.rows[member] for member in members], metric, name, index)
-        calls = {row.calls: index for index, row in enumerate(report.rows) if row.k == k}
+        calls = {report.rows[at].calls: at for members in series.values() for at in members}
         shown = sorted(calls)
         at = [max(1, count) for count in shown]  # no call has no place on a logarithmic axis
         low, high = at[0] / 1.7, at[-1] * 1.7

@@ -1,7 +1,7 @@
 """Guards: defenses that act while a target answers."""
 
 from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, answer_in_turn, best
-from recsec.targets.guards.build import build_guards
+from recsec.targets.guards.build import build_guards, configured
 from recsec.targets.guards.contract import GUARD_CONTRACT
 from recsec.targets.guards.key import KEY_BYTES, derive, fingerprint, read_key, write_key
 from recsec.targets.guards.marks import (
@@ -39,6 +39,7 @@ __all__ = [
     "answer_in_turn",
     "best",
     "build_guards",
+    "configured",
     "derive",
     "fingerprint",
     "first_is_green",

@@ -9,24 +9,14 @@ from pydantic import ValidationError
 
 from recsec.errors import ConfigError
 from recsec.registry import registry
-from recsec.targets.guards.base import Guard, Surroundings
+from recsec.targets.guards.base import Guard, GuardConfig, Surroundings
 
-__all__ = ["build_guards"]
+__all__ = ["build_guards", "configured"]
 
 
-def build_guards(
-    tables: Sequence[Mapping[str, Any]], surroundings: Surroundings
-) -> tuple[Guard, ...]:
-    """Guards in the order given, the first nearest to the recommender.
-
-    Args:
-        tables: ``{"name": "truncate", "length": 5}`` and so on.
-        surroundings: where they stand.
-
-    Raises:
-        ConfigError: no such guard, or settings that do not fit.
-    """
-    guards = []
+def configured(tables: Sequence[Mapping[str, Any]]) -> list[tuple[type[Guard], GuardConfig]]:
+    """Kind and settings of guards that are not built yet; see ``build_guards``."""
+    found = []
     for table in tables:
         settings = dict(table)
         name = settings.pop("name", None)
@@ -46,5 +36,20 @@ def build_guards(
             raise ConfigError(
                 f"settings of the guard {name}: {faults}", hint=f"the settings there are: {known}"
             ) from error
-        guards.append(kind.build(config, surroundings))
-    return tuple(guards)
+        found.append((kind, config))
+    return found
+
+
+def build_guards(
+    tables: Sequence[Mapping[str, Any]], surroundings: Surroundings
+) -> tuple[Guard, ...]:
+    """Guards in the order given, the first nearest to the recommender.
+
+    Args:
+        tables: ``{"name": "truncate", "length": 5}`` and so on.
+        surroundings: where they stand.
+
+    Raises:
+        ConfigError: no such guard, or settings that do not fit.
+    """
+    return tuple(kind.build(config, surroundings) for kind, config in configured(tables))
