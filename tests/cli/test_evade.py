@@ -109,6 +109,77 @@ def test_pairs_of_the_user(model: str, tmp_path: Path, capsys: pytest.CaptureFix
     assert "the target is the item itself" in str(broken)
 
 
+def test_smallest_budgets_after_a_kill(
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recsec.attacks.evasion.pair_run.PART", 5)
+    words = ["--model", model, "--n", "9", "--attack", "mi-4", "--eps", "0.02", "--eps", "0.06"]
+    out = tmp_path / "run"
+    found = evade(capsys, *words, "--min-eps", "--stop-rank", "5", "--out", str(out))
+    table = pl.read_parquet(out / "pairs.parquet")
+    levels = table["min_eps"].to_numpy() * 255
+    assert np.allclose(levels, np.round(levels), equal_nan=True)
+    for line in table.to_dicts():
+        # a budget suffices from the smallest one on, and not below
+        reached = line["rank_after"] <= 5
+        assert reached == (line["min_eps"] is not None and line["min_eps"] <= line["eps"])
+        assert (line["rank_before"] <= 5) == (line["min_eps"] == 0)
+    least: dict[str, dict[str, float]] = found["min_eps"]  # type: ignore[assignment]
+    failed = table.filter(pl.col("eps") == 0.06)["min_eps"].is_null().mean()
+    assert least["failed"]["value"] == pytest.approx(failed)
+    assert least["largest"] == 0.06
+    (out / "cells" / "part-0001.json").unlink()
+    again = evade(capsys, *words, "--min-eps", "--stop-rank", "5", "--out", str(out))
+    assert again == found
+    assert pl.read_parquet(out / "pairs.parquet").equals(table)
+
+
+def test_the_target_in_the_answer_to_the_photo(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", model, "--attack", "mi-8", "--goal", "query", "--eps", "0.08"]
+    pair = ["--item", "10003", "--target-item", "10040", "--min-eps", "--stop-rank", "10"]
+    found = evade(capsys, *words, *pair, "--out", str(tmp_path / "one"))
+    least: float | None = found["min_eps"]  # type: ignore[assignment]
+    assert (least is None) == (found["rank_after"] > 10)  # type: ignore[operator]
+    assert "the target's place in the answer to the photo" in str(found["protocol"])
+    many = evade(capsys, *words, "--n", "4", "--out", str(tmp_path / "many"))
+    assert many["rank_after"] < many["rank_before"]  # type: ignore[operator]
+    path = tmp_path / "pairs.csv"
+    path.write_text("item,target\n10003,10040\n10040,10003\n")
+    nothing = ["--model", model, "--attack", "fgsm", "--eps", "0", "--pairs", str(path)]
+    evade(capsys, *nothing, "--out", str(tmp_path / "lists"))
+    evade(capsys, *nothing, "--goal", "query", "--out", str(tmp_path / "queries"))
+    lists, queries = (
+        pl.read_parquet(tmp_path / name / "pairs.parquet") for name in ("lists", "queries")
+    )
+    # unchanged photos: the target's place in the photo's list is the photo's in the target's
+    assert queries["rank_before"].to_list() == lists["rank_before"].reverse().to_list()
+
+
+def test_a_shop_that_recompresses(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", model, "--attack", "mi-6", "--n", "4", "--eps", "0.05"]
+    found = evade(capsys, *words, "--ingest", "jpeg:50", "--out", str(tmp_path / "jpeg"))
+    assert "recompressed by the shop (jpeg:50)" in str(found["protocol"])
+    assert found["in_budget"] == 1
+    assert found["backwards"] == 6
+    table = pl.read_parquet(tmp_path / "jpeg" / "pairs.parquet")
+    photos = load_photos(PHOTOS)
+    for line in table.to_dicts():
+        file = tmp_path / "jpeg" / "images" / "eps-0.05" / f"{line['item']}--{line['target']}.png"
+        clean = photos.pixels(photos.rows([int(line["item"])]), 16)[0].transpose(1, 2, 0)
+        assert np.abs(pixels(file) - clean).max() / 255 == pytest.approx(line["linf"])
+    one = ["--item", "10003", "--target-item", "10040", "--ingest", "jpeg:50"]
+    single = evade(capsys, *words[:4], *one, "--out", str(tmp_path / "one"))
+    assert (tmp_path / "one" / "panel.png").is_file()
+    assert single["in_budget"] is True
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -120,6 +191,9 @@ def test_pairs_of_the_user(model: str, tmp_path: Path, capsys: pytest.CaptureFix
         (["--attack", "mi", "--set", "step=3"], 2, "step: extra inputs"),
         (["--attack", "transfer"], 2, "needs surrogates"),
         (["--pairs", "some"], 2, "--pairs some"),
+        (["--goal", "nothing"], 2, "expected cosine, features, demotion, lists, query"),
+        (["--ingest", "jpeg"], 2, "expected png or jpeg:Q"),
+        (["--ingest", "jpeg:0"], 2, "from 1 to 100"),
         (["--n", "100000"], 3, "expected 100000"),
     ],
 )

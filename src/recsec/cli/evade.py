@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from recsec.data import PhotoSplit
     from recsec.models import Encoder, ExactIndex
 
-__all__ = ["NATIVE", "place_encoder", "run"]
+__all__ = ["NATIVE", "judged", "place_encoder", "run"]
 
 NATIVE = 224
 """Side of a photo as shops store it; resized inside the gradient."""
@@ -70,11 +70,19 @@ def run(
     n: Annotated[int, typer.Option("--n", min=1, help="Pairs to sample.")] = 100,
     goal: Annotated[
         str | None,
-        typer.Option("--goal", metavar="G", help="cosine, features, demotion or lists."),
+        typer.Option("--goal", metavar="G", help="cosine, features, demotion, lists or query."),
     ] = None,
     stop_rank: Annotated[
         int, typer.Option("--stop-rank", min=1, help="A pair that reaches this rank is done.")
     ] = 1,
+    min_eps: Annotated[
+        bool,
+        typer.Option("--min-eps", help="Also bisect for the smallest budget of each pair."),
+    ] = False,
+    ingest: Annotated[
+        str,
+        typer.Option("--ingest", metavar="png|jpeg:Q", help="What the shop does to the upload."),
+    ] = "png",
     stage: Annotated[
         str, typer.Option("--stage", metavar="test|valid", help="Photos that pairs come from.")
     ] = "test",
@@ -104,7 +112,7 @@ def run(
     rounded to 8 bits inside the budget, saved as PNG, decoded, embedded again and ranked exactly.
     Killed at any point, the same command continues.
     """
-    from recsec.attacks.evasion import open_attack
+    from recsec.attacks.evasion import GOALS, open_attack, open_ingest
 
     if (item is None) != (target_item is None):
         raise UsageError("--item and --target-item belong together", hint="give both or neither")
@@ -112,12 +120,13 @@ def run(
         raise UsageError(f"--pixels {pixels}: expected model or native")
     if stage not in ("test", "valid"):
         raise UsageError(f"--stage {stage}: expected test or valid")
-    if goal not in (None, "cosine", "features", "demotion", "lists"):
-        raise UsageError(f"--goal {goal}: expected cosine, features, demotion or lists")
+    if goal not in (None, *GOALS):
+        raise UsageError(f"--goal {goal}: expected {', '.join(GOALS)}")
     budgets = sorted(set(eps or [0.03]))
     settings = {**(read_toml(config) if config is not None else {}), **parse_settings(set_ or [])}
     tool = open_attack(attack, settings)
-    options: dict[str, Any] = {"goal": goal, "project": project}
+    chosen = {"goal": goal, "project": project, "min_eps": min_eps, "ingest": ingest}
+    options: dict[str, Any] = {"goal": goal, "project": project, "ingest": open_ingest(ingest)}
     if item is not None and target_item is not None:
         from recsec.cli.evade_one import evade_one
 
@@ -125,14 +134,15 @@ def run(
             raise UsageError("one photo takes one --eps", hint="leave --item out for a sweep")
         evade_one(
             model, data, out, item, target_item, tool, budgets[0],
-            pixels=pixels, stop_rank=stop_rank, seed=seed, device=device, json=json, **options,
+            pixels=pixels, stop_rank=stop_rank, seed=seed, device=device, json=json,
+            chosen=chosen, options=options,
         )  # fmt: skip
         return
     resumable(shlex.join(["recsec", *sys.argv[1:]]))
     plan = {
         "model": model, "data": data, "attack": tool.name,
         "settings": tool.config.model_dump(mode="json"), "eps": budgets, "pairs": pairs, "n": n,
-        "stage": stage, "pixels": pixels, "stop_rank": stop_rank, "seed": seed, **options,
+        "stage": stage, "pixels": pixels, "stop_rank": stop_rank, "seed": seed, **chosen,
     }  # fmt: skip
     _evade_pairs(tool, plan, out, device=device, json=json, options=options)
 
@@ -178,8 +188,8 @@ def _evade_pairs(
             ]
             table = run_pairs(
                 directory, tool, scene, names,
-                eps=plan["eps"], rng=streams, stop_rank=plan["stop_rank"], progress=report,
-                **options,
+                eps=plan["eps"], rng=streams, stop_rank=plan["stop_rank"],
+                min_eps=plan["min_eps"], progress=report, **options,
             )  # fmt: skip
             result = _result(table, plan, out, len(catalog), split)
             directory.write_json("result.json", result)
@@ -255,12 +265,12 @@ def _result(
 ) -> dict[str, Any]:
     import polars as pl
 
-    from recsec.attacks.evasion import summarize
+    from recsec.attacks.evasion import smallest_budget, summarize
 
     found = [summarize(table.filter(pl.col("eps") == budget), eps=budget) for budget in plan["eps"]]
     count = table.height // len(plan["eps"])
     goal = plan["goal"] or "default"
-    shared = {
+    shared: dict[str, Any] = {
         "run": str(out),
         "pairs_file": str(out / "pairs.parquet"),
         "attack": plan["attack"],
@@ -268,14 +278,25 @@ def _result(
         "policy": plan["pairs"],
         "pairs": count,
         "synthetic": split.photos.synthetic,
-        "protocol": f"{count} pairs ({plan['pairs']}, {plan['stage']} photos), goal {goal}; catalog"
-        f" of {catalog:,} photos, target and the attacker's clean photo excluded, ties against the "
-        f"attacker; 8-bit PNG decoded and embedded again in float32, exact rank; pixels: "
-        f"{plan['pixels']}; a pair is done at rank {plan['stop_rank']}",
+        "protocol": f"{count} pairs ({plan['pairs']}, {plan['stage']} photos), goal {goal}; "
+        f"{judged(plan, catalog)}; a pair is done at rank {plan['stop_rank']}",
     }
+    if plan["min_eps"]:
+        shared["min_eps"] = smallest_budget(table)
     if len(found) == 1:
         return shared | found[0]
     return shared | {"budgets": found}
+
+
+def judged(plan: dict[str, Any], catalog: int) -> str:
+    """How ``catalog`` photos were ranked and a success confirmed, in words."""
+    place = "the target's place in the answer to the photo" if plan["goal"] == "query" else "rank"
+    seen = "" if plan["ingest"] == "png" else f", recompressed by the shop ({plan['ingest']})"
+    return (
+        f"catalog of {catalog:,} photos, target and the attacker's clean photo excluded, ties "
+        f"against the attacker; 8-bit PNG decoded{seen} and embedded again in float32, exact "
+        f"{place}; pixels: {plan['pixels']}"
+    )
 
 
 def _render(out: Console, result: dict[str, Any]) -> None:
@@ -295,5 +316,12 @@ def _render(out: Console, result: dict[str, Any]) -> None:
             f"{found['linf']:.4f}; PSNR {found['psnr']:.1f} dB; SSIM {found['ssim']:.4f}; "
             f"{found['backwards']:.1f} gradients and {found['queries']:.0f} queries a pair"
         )
+    if "min_eps" in result:
+        least = result["min_eps"]
+        table = plain_table("smallest budget", ["", "eps"])
+        table.add_row("median", interval(Estimate(**least["median"])))
+        failed = f"share of pairs that fail at {least['largest']:g}"
+        table.add_row(failed, interval(Estimate(**least["failed"])))
+        out.print(table)
     out.print(result["protocol"], markup=False)
     out.print(f"pairs: {result['pairs_file']}", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from recsec.cli.evade import NATIVE, open_surrogates, place_encoder
+from recsec.cli.evade import NATIVE, judged, open_surrogates, place_encoder
 from recsec.cli.output import emit, note, progress
 from recsec.cli.photos import checkpoint_folder, open_encoder, open_photos, warn_of_other_data
 
@@ -40,9 +40,12 @@ def evade_one(
     seed: int,
     device: str,
     json: bool,
-    **options: Any,
+    chosen: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
     """Attack one photo; write the four pictures into ``out`` and say the ranks.
+
+    ``chosen`` is what the user asked for beside, ``options`` what ``evade`` takes of it.
 
     Raises:
         ConfigError: the target is the item itself, or ``eps`` is not in [0, 1].
@@ -51,7 +54,16 @@ def evade_one(
     import numpy as np
     import torch
 
-    from recsec.attacks.evasion import Pairs, catalog_scene, effective_eps, evade, levels, png_bytes
+    from recsec.attacks.evasion import (
+        Pairs,
+        catalog_scene,
+        effective_eps,
+        embed_pixels,
+        evade,
+        levels,
+        min_levels,
+        png_bytes,
+    )
     from recsec.metrics import SUCCESS_AT
     from recsec.models import catalog_features, encoder_fingerprint
     from recsec.reports.figures.evasion_panel import amplified
@@ -69,7 +81,7 @@ def evade_one(
             "model": model, "data": data, "item": item, "target": target_item, "attack": tool.name,
             "settings": tool.config.model_dump(mode="json"), "eps": eps, "pixels": pixels,
             "stop_rank": stop_rank, "seed": seed, "weights": encoder_fingerprint(encoder),
-            **options,
+            **chosen,
         }  # fmt: skip
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
             features = catalog_features(encoder, photos, folder, progress=report)
@@ -80,10 +92,8 @@ def evade_one(
             )  # fmt: skip
             if tool.name == "transfer":
                 options["surrogate"] = open_surrogates(tool, encoder)
-            found = evade(
-                tool, scene, eps=eps, rng=Streams(seed).child("evade"), stop_rank=stop_rank,
-                **options,
-            )  # fmt: skip
+            streams = Streams(seed).child("evade")
+            found = evade(tool, scene, eps=eps, rng=streams, stop_rank=stop_rank, **options)
             original, adversarial = scene.attackers[0].numpy(), found.images[0]
             pictures = {
                 "original": original,
@@ -93,13 +103,18 @@ def evade_one(
             for name, picture in pictures.items():
                 atomic_write_bytes(out / f"{name}.png", png_bytes(torch.from_numpy(picture)))
             line = found.table.drop("attacker", "target").row(0, named=True)
-            seen = predictions(encoder, [original, adversarial, photos.pixels(rows[1:], SHOWN)[0]])
+            arrived = torch.from_numpy(np.stack([original, adversarial]))
+            if options["ingest"] is not None:
+                arrived = options["ingest"](arrived)
+            target = photos.pixels(rows[1:], SHOWN)[0]
+            seen = predictions(encoder, [*arrived.numpy(), target])
             result: dict[str, Any] = {
                 "run": str(out),
                 "item": ids[0],
                 "target_item": ids[1],
                 "attack": tool.name,
                 "settings": plan["settings"],
+                "goal": chosen["goal"],
                 "eps": eps,
                 "effective_eps": effective_eps(eps),
                 "levels": levels(eps),
@@ -107,11 +122,13 @@ def evade_one(
                 **{f"success@{r}": line["rank_after"] <= r for r in SUCCESS_AT},
                 "predictions": dict(zip(("original", "adversarial", "target"), seen, strict=True)),
                 "synthetic": photos.synthetic,
-                "protocol": f"catalog of {len(photos):,} photos, target and the attacker's clean "
-                "photo excluded, ties against the attacker; 8-bit PNG decoded and embedded again "
-                f"in float32, exact rank; pixels: {pixels}",
+                "protocol": judged(plan, len(photos)),
             }
-            panel = _panel(encoder, photos, scene, pictures, result, rows)
+            if chosen["min_eps"]:
+                least = min_levels(tool, scene, [found], rng=streams, rank=stop_rank, **options)
+                result["min_eps"] = float(least[0]) / 255 if least[0] >= 0 else None
+            vectors = embed_pixels(encoder, arrived, scene.device)
+            panel = _panel(photos, scene, pictures | {"target": target}, vectors, result, rows)
             atomic_write_bytes(out / "panel.png", panel)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result, out), json=json)
@@ -138,28 +155,26 @@ def predictions(encoder: Encoder, images: list[np.ndarray]) -> list[dict[str, An
 
 
 def _panel(
-    encoder: Encoder,
     photos: Photos,
     scene: Scene,
     pictures: dict[str, np.ndarray],
+    vectors: Tensor,
     result: dict[str, Any],
     rows: np.ndarray,
 ) -> bytes:
-    """The picture of the attack."""
+    """The picture of the attack; ``vectors`` are those of the original and adversarial photo."""
     import torch
 
-    from recsec.attacks.evasion import embed_pixels
     from recsec.reports.figures.evasion_panel import PanelTile, evasion_panel
 
-    attacker, target = int(rows[0]), int(rows[1])
-    titles = photos.titles
-    changed = torch.from_numpy(pictures["adversarial"])[None]
-    vector = embed_pixels(encoder, changed, scene.device)
+    titles, of_photo = photos.titles, result["goal"] == "query"
+    wanted = scene.index.vectors[rows[1:]]
+    left_out = torch.from_numpy(rows)[None].to(scene.device)
 
     def listed(own: Tensor, picture: np.ndarray) -> list[PanelTile]:
-        wanted = scene.index.vectors[[target]]
-        left_out = torch.tensor([[target, attacker]], device=scene.device)
-        others, cosines = scene.index.neighbors(wanted, LISTED, exclude=left_out)
+        others, cosines = scene.index.neighbors(
+            own if of_photo else wanted, LISTED, exclude=left_out
+        )
         mine = float((own * wanted).sum())
         place = int((cosines[0] >= mine).sum())
         known = others[0][others[0] >= 0].tolist()
@@ -168,7 +183,8 @@ def _panel(
             PanelTile(image, "", (titles[row], f"{cosine:.3f}"))
             for row, image, cosine in zip(known, shown, cosines[0].tolist(), strict=False)
         ]
-        tiles.insert(place, PanelTile(picture, "", ("attacker", f"{mine:.3f}"), framed=True))
+        moved = (pictures["target"], "target") if of_photo else (picture, "attacker")
+        tiles.insert(place, PanelTile(moved[0], "", (moved[1], f"{mine:.3f}"), framed=True))
         return [
             PanelTile(tile.pixels, str(rank), tile.lines, tile.framed)
             for rank, tile in enumerate(tiles[:LISTED], start=1)
@@ -184,24 +200,30 @@ def _panel(
         PanelTile(
             pictures["difference"], "difference, amplified", (f"L-inf {result['linf']:.4f}",)
         ),
-        PanelTile(photos.pixels([target], SHOWN)[0], "target", words["target"]),
+        PanelTile(pictures["target"], "target", words["target"]),
     ]
     return evasion_panel(
         top,
-        listed(scene.index.vectors[[attacker]], pictures["original"]),
-        listed(vector, pictures["adversarial"]),
-        said=f"{result['item']} into the list of {result['target_item']}: rank "
-        f"{result['rank_before']:,} before, {result['rank_after']:,} after ({result['attack']}, "
-        f"eps {result['eps']:g})",
+        listed(vectors[:1], pictures["original"]),
+        listed(vectors[1:], pictures["adversarial"]),
+        said=f"{_place(result, 'into')}: rank {result['rank_before']:,} before, "
+        f"{result['rank_after']:,} after ({result['attack']}, eps {result['eps']:g})",
         names=("list before", "list after"),
     )
 
 
+def _place(result: dict[str, Any], word: str) -> str:
+    """Which item is ranked in whose list."""
+    if result["goal"] == "query":
+        return f"{result['target_item']} {word} the answer to the photo of {result['item']}"
+    return f"{result['item']} {word} the list of {result['target_item']}"
+
+
 def _render(out: Console, result: dict[str, Any], folder: Path) -> None:
     out.print(
-        f"item {result['item']} in the list of {result['target_item']}: rank "
-        f"{result['rank_before']:,} -> {result['rank_after']:,}, cosine "
-        f"{result['cosine_before']:.4f} -> {result['cosine_after']:.4f}",
+        f"item {_place(result, 'in')}: rank {result['rank_before']:,} -> "
+        f"{result['rank_after']:,}, cosine {result['cosine_before']:.4f} -> "
+        f"{result['cosine_after']:.4f}",
         markup=False,
     )
     out.print(
@@ -209,6 +231,9 @@ def _render(out: Console, result: dict[str, Any], folder: Path) -> None:
         f"{result['linf']:.4f}, PSNR {result['psnr']:.1f} dB, SSIM {result['ssim']:.4f}; "
         f"{result['backwards']} gradients, {result['queries']} queries"
     )
+    if "min_eps" in result:
+        least = result["min_eps"]
+        out.print("smallest budget: " + ("more than that" if least is None else f"{least:.4f}"))
     for name, said in result["predictions"].items():
         out.print(f"{name}: {', '.join(str(value) for value in said.values())}", markup=False)
     out.print(result["protocol"], markup=False)

@@ -76,7 +76,8 @@ def test_success_is_monotone_in_eps(scene: Scene) -> None:
 
 def test_the_smallest_budget_is_found_by_bisection(scene: Scene) -> None:
     tool = make(steps=4)
-    found = min_levels(tool, scene, eps=0.1, rng=Streams(0), rank=20)
+    swept = sweep(tool, scene, eps=[0.1], rng=Streams(0), stop_rank=20)
+    found = min_levels(tool, scene, swept, rng=Streams(0), rank=20)
     won = found > 0
     assert won.any()
     for row in np.flatnonzero(won):

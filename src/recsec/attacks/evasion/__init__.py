@@ -3,15 +3,8 @@
 from recsec.attacks.evasion.base import Access, Embedder, EvasionAttack, EvasionConfig, Perturbed
 from recsec.attacks.evasion.carlini_wagner import CarliniWagner, ThesisCw
 from recsec.attacks.evasion.catalog_scene import catalog_scene
-from recsec.attacks.evasion.confirm import (
-    Confirmed,
-    Ingest,
-    confirm,
-    embed_pixels,
-    png_bytes,
-    through_png,
-)
-from recsec.attacks.evasion.evade import Evaded, Goal, Scene, evade
+from recsec.attacks.evasion.confirm import Confirmed, confirm, embed_pixels
+from recsec.attacks.evasion.evade import Evaded, Scene, evade
 from recsec.attacks.evasion.fast import Prepared, prepare
 from recsec.attacks.evasion.gradient import (
     Apgd,
@@ -20,6 +13,13 @@ from recsec.attacks.evasion.gradient import (
     GradientConfig,
     MomentumPgd,
     Pgd,
+)
+from recsec.attacks.evasion.ingest import (
+    Ingest,
+    open_ingest,
+    png_bytes,
+    through_jpeg,
+    through_png,
 )
 from recsec.attacks.evasion.noise import Noise
 from recsec.attacks.evasion.objective import (
@@ -42,13 +42,15 @@ from recsec.attacks.evasion.pairs import (
 )
 from recsec.attacks.evasion.presets import ThesisFgsm, ThesisPgd, open_attack
 from recsec.attacks.evasion.projection import Ball, effective_eps, levels, quantize, to_bytes
+from recsec.attacks.evasion.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
 from recsec.attacks.evasion.square import Square
 from recsec.attacks.evasion.steps import ascend
-from recsec.attacks.evasion.summary import summarize
+from recsec.attacks.evasion.summary import smallest_budget, summarize
 from recsec.attacks.evasion.sweep import min_levels, sweep
 from recsec.attacks.evasion.transfer import Ensemble, Transfer
 
 __all__ = [
+    "GOALS",
     "POLICIES",
     "Access",
     "Apgd",
@@ -78,6 +80,7 @@ __all__ = [
     "Pgd",
     "Prepared",
     "QueryMargin",
+    "Ranking",
     "Scene",
     "SoftRank",
     "Square",
@@ -94,15 +97,20 @@ __all__ = [
     "levels",
     "min_levels",
     "open_attack",
+    "open_ingest",
     "png_bytes",
     "popular_rows",
     "prepare",
     "quantize",
+    "query_ranks",
+    "ranking_of",
     "read_pairs",
     "run_pairs",
     "sample_pairs",
+    "smallest_budget",
     "summarize",
     "sweep",
+    "through_jpeg",
     "through_png",
     "to_bytes",
 ]

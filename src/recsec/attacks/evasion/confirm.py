@@ -1,33 +1,30 @@
 """The judge: what an attack claims counts only after the image went through a file.
 
 Project into the ball, round to 8 bits inside it, save as PNG, decode the PNG, embed it in float32
-with the attacked model itself, rank it exactly. Distances are measured on the decoded file too.
+with the attacked model itself, rank it exactly. Distances are measured on the decoded file too. A
+shop that recompresses uploads stands between the PNG and the encoder.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int, UInt8
-from PIL import Image
 from torch import Tensor
 
 from recsec.attacks.evasion.base import Embedder
+from recsec.attacks.evasion.ingest import Ingest, through_png
 from recsec.attacks.evasion.projection import Ball, to_bytes
+from recsec.attacks.evasion.ranking import OF_TARGET, Ranking
 from recsec.errors import TargetError
 from recsec.metrics import l2_distance, linf_distance, psnr, ssim
 from recsec.models import ExactIndex
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["Confirmed", "Ingest", "confirm", "embed_pixels", "png_bytes", "through_png"]
-
-Ingest = Callable[[UInt8[Tensor, "B 3 H W"]], UInt8[Tensor, "B 3 H W"]]
-"""What happens to a photo between the attacker's disk and the encoder."""
+__all__ = ["Confirmed", "confirm", "distances", "embed_pixels", "stored"]
 
 BATCH = 128
 
@@ -37,7 +34,7 @@ class Confirmed:
     """What the files hold and where they rank; ``(B,)`` each, float64 unless said otherwise.
 
     Attributes:
-        images: ``(B, 3, H, W)`` uint8, as decoded.
+        images: ``(B, 3, H, W)`` uint8, the attacker's PNG files as decoded.
         ranks: int64, exact; 1 is best.
         cosines: to the target, from float32 embeddings.
         linf: largest change of a pixel, a share of the pixel range.
@@ -55,29 +52,56 @@ class Confirmed:
     ssim: FloatArray
 
 
-def png_bytes(image: UInt8[Tensor, "3 H W"]) -> bytes:
-    """A photo as a PNG file."""
-    buffer = io.BytesIO()
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def through_png(images: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
-    """Write every photo as a PNG file and decode the file."""
-    decoded = [np.asarray(Image.open(io.BytesIO(png_bytes(one)))) for one in images.cpu()]
-    return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
-
-
 @torch.no_grad()
 def embed_pixels(
-    embedder: Embedder, images: UInt8[Tensor, "B 3 H W"], device: torch.device
+    embedder: Embedder,
+    images: UInt8[Tensor, "B 3 H W"],
+    device: torch.device,
+    *,
+    ingest: Ingest | None = None,
 ) -> Float[Tensor, "B D"]:
-    """Embeddings of stored photos through the real path, float32."""
+    """Embeddings of uploaded photos through the real path, float32."""
+    if ingest is not None:
+        images = ingest(images)
     parts = [
         embedder(part.to(device).float().div(255)).float() for part in torch.split(images, BATCH)
     ]
     return torch.cat(parts)
+
+
+def stored(
+    embedder: Embedder,
+    images: Float[Tensor, "B 3 H W"],
+    originals: UInt8[Tensor, "B 3 H W"],
+    *,
+    device: torch.device,
+    eps: float,
+    project: bool = True,
+    ingest: Ingest | None = None,
+) -> tuple[UInt8[Tensor, "B 3 H W"], Float[Tensor, "B D"]]:
+    """The files of perturbed photos, and their embeddings after the shop took them in.
+
+    Arguments and errors as in ``confirm``.
+    """
+    centers = originals.to(images.device).float().div(255)
+    inside = Ball.around(centers, eps).round(images) if project else images.clamp(0, 1)
+    files = through_png(to_bytes(inside).cpu())
+    embeddings = embed_pixels(embedder, files, device, ingest=ingest)
+    if not torch.isfinite(embeddings).all():
+        raise TargetError(
+            "the embedder gives values that are not finite",
+            hint="check the weights of the checkpoint for NaN",
+        )
+    return files, embeddings
+
+
+def distances(
+    before: UInt8[Tensor, "B 3 H W"], after: UInt8[Tensor, "B 3 H W"]
+) -> dict[str, FloatArray]:
+    """How far stored photos moved: ``linf``, ``l2``, ``psnr`` and ``ssim``, ``(B,)`` each."""
+    measures = {"linf": linf_distance, "l2": l2_distance, "psnr": psnr, "ssim": ssim}
+    one, other = before.cpu().numpy(), after.cpu().numpy()
+    return {name: measure(one, other) for name, measure in measures.items()}
 
 
 def confirm(
@@ -90,7 +114,8 @@ def confirm(
     targets: Int[Tensor, " B"],
     eps: float,
     project: bool = True,
-    ingest: Ingest = through_png,
+    ingest: Ingest | None = None,
+    ranking: Ranking = OF_TARGET,
 ) -> Confirmed:
     """Judge perturbed photos.
 
@@ -104,29 +129,21 @@ def confirm(
         eps: the budget.
         project: put the images into the ball first. Without it an attack that left the ball is
             measured as it is; ``linf`` then says so.
-        ingest: by default a PNG file; another one (JPEG) is a measurement of its own.
+        ingest: what the shop does to the PNG file before the encoder sees it; None: nothing. The
+            budget and the distances are those of the PNG.
+        ranking: whose list counts.
 
     Raises:
         ConfigError: ``eps`` is not in [0, 1].
         TargetError: the embedder gives something that is not finite.
     """
-    device = index.vectors.device
-    centers = originals.to(images.device).float().div(255)
-    inside = Ball.around(centers, eps).round(images) if project else images.clamp(0, 1)
-    stored = ingest(to_bytes(inside).cpu())
-    embeddings = embed_pixels(embedder, stored, device)
-    if not torch.isfinite(embeddings).all():
-        raise TargetError(
-            "the embedder gives values that are not finite",
-            hint="check the weights of the checkpoint for NaN",
-        )
-    before, after = originals.cpu().numpy(), stored.numpy()
+    files, embeddings = stored(
+        embedder, images, originals,
+        device=index.vectors.device, eps=eps, project=project, ingest=ingest,
+    )  # fmt: skip
     return Confirmed(
-        images=after,
-        ranks=index.rank(embeddings, targets, attackers).cpu().numpy(),
+        images=files.numpy(),
+        ranks=ranking.ranks(index, embeddings, targets, attackers).cpu().numpy(),
         cosines=(embeddings.double() * index.vectors[targets].double()).sum(1).cpu().numpy(),
-        linf=linf_distance(before, after),
-        l2=l2_distance(before, after),
-        psnr=psnr(before, after),
-        ssim=ssim(before, after),
+        **distances(originals, files),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,26 +14,28 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from recsec.attacks.evasion.base import Embedder, EvasionAttack
-from recsec.attacks.evasion.confirm import Ingest, confirm, embed_pixels, through_png
+from recsec.attacks.evasion.confirm import confirm, embed_pixels
 from recsec.attacks.evasion.fast import Prepared, prepare
+from recsec.attacks.evasion.ingest import Ingest
 from recsec.attacks.evasion.objective import (
     CosineToTarget,
     Demotion,
     FeatureDistance,
     ListOverlap,
     Objective,
+    QueryMargin,
     overlap_weights,
 )
 from recsec.attacks.evasion.pairs import Pairs
 from recsec.attacks.evasion.projection import check_eps, effective_eps
+from recsec.attacks.evasion.ranking import Goal, Ranking, ranking_of
 from recsec.errors import ConfigError, DataError
 from recsec.models import ExactIndex
 from recsec.rng import Streams
 from recsec.types import Progress
 
-__all__ = ["Evaded", "Goal", "Scene", "evade"]
+__all__ = ["Evaded", "Scene", "evade"]
 
-Goal: TypeAlias = Literal["cosine", "features", "demotion", "lists"]
 BATCH = 64
 
 
@@ -99,16 +101,22 @@ class Scene:
         self, goal: Goal, part: Tensor, stop_rank: int | None, *, k: int = 50
     ) -> Objective:
         """The objective of some pairs; done when the item is among the first ``stop_rank``
-        neighbors (demotion: no longer among them). None goes on to the last step.
+        neighbors (demotion: no longer among them; query: when the target is among those of the
+        photo). None goes on to the last step.
 
         Args:
             goal: "cosine" to the target, "features" (squared distance before normalization),
-                "demotion" (away from the target) or "lists" (overlap of lists of ``k`` ids).
+                "demotion" (away from the target), "lists" (overlap of lists of ``k`` ids) or
+                "query" (the target in the answer to the photo).
             part: numbers of pairs.
             stop_rank: see above.
             k: length of the lists.
         """
         attackers, targets = self.rows("attackers", part), self.rows("targets", part)
+        if goal == "query":
+            return QueryMargin(
+                self.index.vectors, targets, attackers, stop_rank or 1, stops=stop_rank is not None
+            )
         limit = None
         if stop_rank is not None:
             limit = self.index.thresholds(targets, stop_rank, attackers)
@@ -138,16 +146,26 @@ class Evaded:
             cosine_before, cosine_after, linf, l2, psnr, ssim, in_budget, forwards, backwards,
             queries, dead.
         images: ``(P, 3, H, W)`` uint8, as decoded from the files.
+        ranking: whose list the ranks are places in.
     """
 
     attack: str
     eps: float
     table: pl.DataFrame
     images: npt.NDArray[np.uint8]
+    ranking: Ranking
+
+    def reached(self, r: int) -> npt.NDArray[np.bool_]:
+        """``(P,)``, which pairs are confirmed at rank ``r``, as the goal has it."""
+        return self.ranking.reached(self.table["rank_after"].to_numpy(), r)
 
     def better_of(self, other: Evaded) -> Evaded:
-        """Per pair the result with the larger confirmed cosine; the effort of both is added up."""
-        take = self.table["cosine_after"].to_numpy() >= other.table["cosine_after"].to_numpy()
+        """Per pair the better confirmed result; the effort of both is added up."""
+        mine_, theirs_ = (
+            (one.table["rank_after"].to_numpy(), one.table["cosine_after"].to_numpy())
+            for one in (self, other)
+        )
+        take = self.ranking.better(*mine_, theirs_)
         mine, theirs = self.table.to_dict(as_series=False), other.table.to_dict(as_series=False)
         spent = ("forwards", "backwards", "queries", "dead")
         columns: dict[str, Any] = {
@@ -171,7 +189,7 @@ def evade(
     stop_rank: int | None = 1,
     start: npt.NDArray[np.uint8] | None = None,
     project: bool = True,
-    ingest: Ingest = through_png,
+    ingest: Ingest | None = None,
     batch: int = BATCH,
     keys: Sequence[int] | None = None,
     progress: Progress | None = None,
@@ -186,7 +204,8 @@ def evade(
         goal: what is raised; by default the cosine, or the overlap of lists where the attacker
             sees ids only.
         surrogate: the attack sees this embedder instead of the attacked one, which only judges.
-        stop_rank: a pair is left alone once its 8-bit image is among the first ``stop_rank``.
+        stop_rank: a pair is left alone once its 8-bit image is among the first ``stop_rank``; with
+            an ``ingest`` it never is, since what barely succeeds as PNG fails behind it.
         start: ``(P, 3, H, W)`` uint8 images inside the ball to start from.
         project: see ``confirm``.
         ingest: see ``confirm``.
@@ -207,6 +226,7 @@ def evade(
         )
     if goal is None:
         goal = "lists" if attack.access == "ids" and surrogate is None else "cosine"
+    ranking = ranking_of(goal)
     names = list(range(len(scene))) if keys is None else list(keys)
     tables, images = [], []
     for part in torch.split(torch.arange(len(scene)), batch):
@@ -216,10 +236,12 @@ def evade(
             first = torch.from_numpy(start[part.numpy()]).to(scene.device).float().div(255)
         if surrogate is None:
             k = getattr(attack.config, "k", 50)
-            objective = scene.objective(goal, part, stop_rank, k=k)
+            limit = stop_rank if ingest is None else None
+            objective = scene.objective(goal, part, limit, k=k)
         else:
+            kind = Demotion if ranking.away else CosineToTarget
             with torch.no_grad():
-                objective = CosineToTarget(surrogate(scene.photos(part)))
+                objective = kind(surrogate(scene.photos(part)))
         claim = attack.perturb(
             surrogate or scene.ready or scene.embedder,
             photos,
@@ -234,15 +256,18 @@ def evade(
         judged = confirm(
             scene.embedder, scene.index, claim.images, originals,
             attackers=attackers, targets=targets, eps=eps, project=project, ingest=ingest,
+            ranking=ranking,
         )  # fmt: skip
-        clean = embed_pixels(scene.embedder, originals, scene.device)
+        clean = embed_pixels(scene.embedder, originals, scene.device, ingest=ingest)
         wanted = scene.index.vectors[targets]
         tables.append(
             pl.DataFrame(
                 {
                     "attacker": attackers.cpu().numpy(),
                     "target": targets.cpu().numpy(),
-                    "rank_before": scene.index.rank(clean, targets, attackers).cpu().numpy(),
+                    "rank_before": ranking.ranks(scene.index, clean, targets, attackers)
+                    .cpu()
+                    .numpy(),
                     "rank_after": judged.ranks,
                     "cosine_before": (clean.double() * wanted.double()).sum(1).cpu().numpy(),
                     "cosine_after": judged.cosines,
@@ -263,4 +288,4 @@ def evade(
             progress(attack.name, int(part[-1]) + 1, len(scene))
     if not tables:
         raise DataError("there is no pair to attack")
-    return Evaded(attack.name, eps, pl.concat(tables), np.concatenate(images))
+    return Evaded(attack.name, eps, pl.concat(tables), np.concatenate(images), ranking)

@@ -176,6 +176,8 @@ class QueryMargin(Objective):
         targets: ``(B,)`` int64 rows of the catalog.
         excluded: ``(B,)`` int64 rows of the catalog that are in no list (the query item itself).
         rank: r, the place wanted.
+        stops: whether a row that is at its place is done.
+        margin: of the cosine, by which the target has to lead.
     """
 
     shared: ClassVar[tuple[str, ...]] = ("catalog",)
@@ -183,6 +185,8 @@ class QueryMargin(Objective):
     targets: Int[Tensor, " B"]
     excluded: Int[Tensor, " B"]
     rank: int = 1
+    stops: bool = True
+    margin: float = 1e-4
 
     def _cosines(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """To the target ``(B,)``, and the largest to the others ``(B, max(r, 4))``, sorted."""
@@ -190,17 +194,27 @@ class QueryMargin(Objective):
         own = cosines.gather(1, self.targets[:, None])
         out = torch.stack([self.targets, self.excluded], dim=1)
         others = cosines.scatter(1, out, float("-inf"))
-        return own[:, 0], others.topk(min(max(self.rank, 4), len(self.catalog)), dim=1).values
+        return own[:, 0], others.topk(min(max(self.rank, 4), self._others), dim=1).values
+
+    @property
+    def _others(self) -> int:
+        """How many items are in the list beside the target."""
+        return len(self.catalog) - 2
 
     def values(self, embeddings: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
         """See ``Objective.values``."""
         own, best = self._cosines(embeddings)
-        return (own - best[:, self.rank - 1]) / (best[:, 0] - best[:, 3:4].sum(1) + 1e-12)
+        place, fourth = min(self.rank, self._others) - 1, min(4, self._others) - 1
+        return (own - best[:, place]) / (best[:, 0] - best[:, fourth] + 1e-12)
 
     def solved(self, embeddings: Float[Tensor, "B D"]) -> Bool[Tensor, " B"]:
         """See ``Objective.solved``."""
+        if not self.stops:
+            return never(embeddings)
         own, best = self._cosines(embeddings)
-        return own > best[:, self.rank - 1]
+        if self.rank > self._others:
+            return torch.ones_like(own, dtype=torch.bool)
+        return own > best[:, self.rank - 1] + self.margin
 
 
 @dataclass(frozen=True)

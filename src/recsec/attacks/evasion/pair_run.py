@@ -16,10 +16,11 @@ import polars as pl
 import torch
 
 from recsec.attacks.evasion.base import EvasionAttack
-from recsec.attacks.evasion.confirm import png_bytes
 from recsec.attacks.evasion.evade import Scene, evade
+from recsec.attacks.evasion.ingest import Ingest, png_bytes
 from recsec.attacks.evasion.noise import Noise
-from recsec.attacks.evasion.sweep import pick, sweep
+from recsec.attacks.evasion.ranking import Goal
+from recsec.attacks.evasion.sweep import min_levels, pick, sweep
 from recsec.rng import Streams
 from recsec.runs import RunDirectory, atomic_write_bytes
 from recsec.types import Progress
@@ -44,6 +45,9 @@ def run_pairs(
     eps: Sequence[float],
     rng: Streams,
     stop_rank: int = 1,
+    goal: Goal | None = None,
+    ingest: Ingest | None = None,
+    min_eps: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> pl.DataFrame:
@@ -57,12 +61,18 @@ def run_pairs(
         eps: budgets; attacked in ascending order, each from the best of the one before.
         rng: draws.
         stop_rank: rank that needs no further step.
+        goal: see ``evade``.
+        ingest: see ``confirm``; noise goes the same way.
+        min_eps: also find the smallest budget with which each pair reaches ``stop_rank``.
         progress: is told about pairs done.
         options: further arguments of ``evade``.
 
     Returns:
-        One row per pair and budget, with ``COLUMNS``; see ``Evaded`` for their meaning.
+        One row per pair and budget, with ``COLUMNS``; see ``Evaded`` for their meaning. With
+        ``min_eps`` a column of that name, a multiple of 1/255, the same at every budget; null
+        where the largest budget fails.
     """
+    options |= {"goal": goal, "ingest": ingest}
     parts = np.array_split(np.arange(len(scene)), range(PART, len(scene), PART))
     scene = scene.prepared()
     rows: list[dict[str, Any]] = []
@@ -77,16 +87,24 @@ def run_pairs(
                     attack, some, eps=eps, rng=rng, stop_rank=stop_rank, keys=keys, **options
                 )
                 noise = [
-                    evade(Noise(Noise.config_class()), some, eps=one.eps, rng=rng, goal="cosine",
-                          stop_rank=None, keys=keys)
+                    evade(Noise(Noise.config_class()), some, eps=one.eps, rng=rng,
+                          goal=goal or "cosine", stop_rank=None, ingest=ingest, keys=keys)
                     for one in found
                 ]  # fmt: skip
+                needed = None
+                if min_eps:
+                    least = min_levels(
+                        attack, some, found, rng=rng, rank=stop_rank, keys=keys, **options
+                    )
+                    needed = pl.Series("min_eps", least / 255).set(pl.Series(least < 0), None)
             records = []
             for one, base in zip(found, noise, strict=True):
                 _write_images(run, [names[key] for key in keys], one.eps, one.images)
                 table = one.table.drop("attacker", "target").with_columns(
                     rank_noise=base.table["rank_after"]
                 )
+                if needed is not None:
+                    table = table.with_columns(needed)
                 for key, line in zip(keys, table.to_dicts(), strict=True):
                     records.append(
                         {"item": names[key][0], "target": names[key][1], "eps": one.eps} | line
@@ -99,7 +117,7 @@ def run_pairs(
             progress(f"attacking with {attack.name}", int(part[-1]) + 1, len(scene))
     table = (
         pl.DataFrame(rows, infer_schema_length=None)
-        .select(COLUMNS)
+        .select(*COLUMNS, *(["min_eps"] if min_eps else []))
         .with_columns(pl.col("psnr").cast(pl.Float64).fill_null(float("inf")))
     )
     buffer = io.BytesIO()

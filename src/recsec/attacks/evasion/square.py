@@ -20,8 +20,9 @@ from recsec.attacks.evasion.base import (
     unchanged,
 )
 from recsec.attacks.evasion.fast import Prepared, prepare
-from recsec.attacks.evasion.objective import Objective
+from recsec.attacks.evasion.objective import ListOverlap, Objective
 from recsec.attacks.evasion.projection import Ball
+from recsec.errors import ConfigError
 from recsec.rng import Streams
 
 __all__ = ["Square", "SquareConfig", "square_share"]
@@ -83,6 +84,11 @@ class Square(EvasionAttack):
         start: Float[Tensor, "B C H W"] | None = None,
     ) -> Perturbed:
         """See ``EvasionAttack.perturb``."""
+        if self.config.oracle == "ids" and not isinstance(objective, ListOverlap):
+            raise ConfigError(
+                "who sees lists of ids only can follow nothing but their overlap",
+                hint="--goal lists, or --set oracle=scores",
+            )
         found = unchanged(images)
         ball = Ball.around(images, eps)
         if len(images) == 0:

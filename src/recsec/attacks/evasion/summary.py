@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
+from scipy import stats
 
 from recsec.attacks.evasion.projection import effective_eps, levels
 from recsec.metrics import SUCCESS_AT, rank_gain, success_rate
-from recsec.types import IntArray
+from recsec.stats import Estimate, wilson
+from recsec.types import FloatArray, IntArray
 
-__all__ = ["summarize"]
+__all__ = ["smallest_budget", "summarize"]
 
 
 def summarize(table: pl.DataFrame, *, eps: float) -> dict[str, Any]:
@@ -51,6 +54,46 @@ def summarize(table: pl.DataFrame, *, eps: float) -> dict[str, Any]:
         "queries": _mean(table["queries"]),
         "dead": int(table["dead"].sum()),
     }
+
+
+def smallest_budget(table: pl.DataFrame) -> dict[str, Any]:
+    """The smallest budgets of all pairs together, ready for JSON.
+
+    Args:
+        table: one row per pair and budget, with ``item``, ``target``, ``eps`` and ``min_eps``, null
+            where even the largest budget fails.
+
+    Returns:
+        ``median`` with its interval, in which a pair that fails counts as needing more than was
+        tried: NaN, or no upper end, where that reaches them. ``failed``, the share of such pairs,
+        and ``largest``, the largest budget tried.
+    """
+    pairs = table.filter(pl.col("eps") == pl.col("eps").max())
+    needed = pairs["min_eps"].fill_null(float("inf")).to_numpy()
+    return {
+        "median": median_estimate(needed).to_json(),
+        "failed": wilson(int(np.isinf(needed).sum()), len(needed)).to_json(),
+        "largest": float(table["eps"].max()),  # type: ignore[arg-type]
+    }
+
+
+def median_estimate(values: FloatArray) -> Estimate:
+    """The median with the interval between two order statistics; infinite values are unknown ones.
+
+    Of an even number of values the lower middle one, so that it is one that was seen. The interval
+    holds the true median in at least 95 % of samples, whatever the distribution.
+
+    Source: Conover, Practical Nonparametric Statistics, section 3.2.
+
+    Args:
+        values: ``(n,)``, n > 0.
+    """
+    ordered, n = np.sort(values), len(values)
+    outside = int(stats.binom.ppf(0.025, n, 0.5))  # values below the lower end
+    ends = (ordered[outside - 1], ordered[n - outside]) if outside > 0 else (np.inf, np.inf)
+    value = ordered[(n - 1) // 2]
+    low, high = (float(end) if np.isfinite(end) else None for end in ends)
+    return Estimate(float(value) if np.isfinite(value) else float("nan"), low, high, n)
 
 
 def _rates(ranks: IntArray) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def sweep(
 ) -> list[Evaded]:
     """Attack with each budget in ascending order, each time from the best image so far.
 
-    A pair whose confirmed rank is ``stop_rank`` or better keeps its image. Effort is that of the
+    A pair that is confirmed at ``stop_rank`` keeps its image. Effort is that of the
     whole sweep up to the budget.
 
     Args:
@@ -65,7 +65,7 @@ def sweep(
             found.append(first)
             continue
         last = replace(found[-1], eps=budget)
-        open_ = np.flatnonzero(last.table["rank_after"].to_numpy() > stop_rank)
+        open_ = np.flatnonzero(~last.reached(stop_rank))
         if len(open_):
             again = evade(
                 attack, pick(scene, open_), eps=budget, rng=rng, stop_rank=stop_rank,
@@ -79,44 +79,53 @@ def sweep(
 def min_levels(
     attack: EvasionAttack,
     scene: Scene,
+    swept: Sequence[Evaded],
     *,
-    eps: float,
     rng: Streams,
     rank: int = 1,
+    keys: Sequence[int] | None = None,
     **options: Any,
 ) -> IntArray:
     """The fewest gray levels (of 255) with which each pair succeeds, by bisection.
 
-    Exact among 8-bit images for an attack that never fails with more budget; else an upper bound.
+    The budgets of a sweep are the first bounds. Between them every budget is attacked from the
+    clean photo. Exact among 8-bit images for an attack that never fails with more budget; else an
+    upper bound.
 
     Args:
         attack: what perturbs.
         scene: pairs, photos, model, index.
-        eps: the largest budget tried.
+        swept: what ``sweep`` found with the same arguments, at least one budget; the last is the
+            largest that is tried.
         rng: draws.
-        rank: success is this rank or better.
+        rank: success is this rank, as in ``Evaded.reached``.
+        keys: names of the pairs' streams; by default their numbers.
         options: further arguments of ``evade``.
 
     Returns:
-        ``(P,)`` int64; 0 where the clean photo succeeds already, -1 where even ``eps`` fails.
+        ``(P,)`` int64; 0 where the clean photo succeeds already, -1 where even the largest fails.
     """
-    first = evade(attack, scene, eps=eps, rng=rng, stop_rank=rank, **options)
-    failed = first.table["rank_after"].to_numpy() > rank
-    clean = first.table["rank_before"].to_numpy() <= rank
+    names = np.arange(len(scene)) if keys is None else np.array(keys, dtype=np.int64)
+    first = swept[0]
+    clean = first.ranking.reached(first.table["rank_before"].to_numpy(), rank)
     low = np.zeros(len(scene), dtype=np.int64)
-    high = np.where(clean, 0, levels(eps))
-    while (work := np.flatnonzero(~failed & (high - low > 1))).size:
+    high = np.where(clean, 0, -1)
+    for found in swept:
+        won = found.reached(rank)
+        high[won & (high < 0)] = levels(found.eps)
+        low[~won] = levels(found.eps)
+    while (work := np.flatnonzero(high - low > 1)).size:
         middle = (low + high) // 2
         for level in np.unique(middle[work]):
             some = work[middle[work] == level]
             tried = evade(
                 attack, pick(scene, some), eps=level / 255, rng=rng, stop_rank=rank,
-                keys=some.tolist(), **options,
+                keys=names[some].tolist(), **options,
             )  # fmt: skip
-            won = tried.table["rank_after"].to_numpy() <= rank
+            won = tried.reached(rank)
             high[some[won]] = level
             low[some[~won]] = level
-    return np.where(failed, -1, high)
+    return high
 
 
 def pick(scene: Scene, rows: IntArray) -> Scene:
