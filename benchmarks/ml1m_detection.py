@@ -55,6 +55,7 @@ FULL = "c=0.25 eta=1"
 DETECTORS: dict[str, dict[str, Any]] = {
     "accepted-rank": {},
     "transition": {},
+    "off-list": {},
     "continuity": {},
     "seat": {},
     "seat-raw": {},

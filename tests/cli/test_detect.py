@@ -35,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 def test_fit_says_what_was_assumed(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--data", MANY, "--out", str(fitted / "D"), "--queries", "10"]
     found = run(capsys, "detect", "fit", "--model", str(fitted / "model"), *words)
-    assert found["combined"] == ["accepted-rank", "continuity", "transition"]
+    assert found["combined"] == ["accepted-rank", "continuity", "off-list", "transition"]
     assert "assumed" in found["protocol"]["honest_traffic"]
     assert found["protocol"]["times"] == "order only"
     table = pl.read_parquet(found["accounts"])

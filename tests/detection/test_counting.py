@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from detection_world import World, followed
@@ -14,11 +16,13 @@ from recsec.detection import (
     Continuity,
     DetectorConfig,
     FitData,
+    OffList,
     Transition,
     TransitionConfig,
 )
 from recsec.rng import Streams
-from recsec.traffic import ClickLaw, Follower
+from recsec.traffic import ClickLaw, Follower, Steps
+from recsec.types import FloatArray, IntArray
 
 
 def accepted(laws: list[list[float]]) -> AcceptedRank:
@@ -60,6 +64,68 @@ def test_transition_by_hand() -> None:
     assert np.exp(-rows).sum() == pytest.approx(1.0)
 
 
+def steps_off_list(items: IntArray) -> Steps:
+    """``(A, C)`` items that A accounts added though no list held them."""
+    n = items.size
+    ones = np.ones(n, dtype=np.int64)
+    return Steps(
+        accounts=[f"user-somebody-{one}" for one in range(len(items))],
+        account=np.repeat(np.arange(len(items)), items.shape[1]),
+        kind=ones,
+        newest=ones.astype(np.bool_),
+        chain=0 * ones,
+        rank=0 * ones,
+        added=ones,
+        items=items.ravel(),
+        offsets=np.arange(n + 1),
+        answers=np.zeros((n, 10), dtype=np.int64),
+    )
+
+
+def test_off_list_recovers_planted_effects() -> None:
+    """Items whose surprise is known; means of accounts scatter by 0.5, choices within by 1."""
+    rng = np.random.default_rng(0)
+    catalog = Catalog.from_ids(list(range(2000)))
+    data = FitData(catalog, Sequences.from_lists(catalog, [[1, 2]] * 8), (), Streams(0))
+    surprises = np.linspace(-6, 6, 2000)  # of items 1..2000, whatever came before
+    accounts, choices = 400, 30
+
+    class Known(OffList):
+        def surprise(self, items: IntArray, before: IntArray) -> FloatArray:
+            found: FloatArray = surprises[items - 1]
+            return found
+
+    wanted = 0.5 * rng.standard_normal((accounts, 1)) + rng.standard_normal((accounts, choices))
+    items = 1 + np.abs(surprises[None, None] - wanted[..., None]).argmin(axis=2)
+    steps = steps_off_list(items)
+    middle, within, between = Known.fit(replace(data, honest=(steps,)), TransitionConfig()).fitted[
+        "honest"
+    ]
+    assert middle == pytest.approx(0.0, abs=0.1)
+    assert within == pytest.approx(1.0, rel=0.1)
+    assert between == pytest.approx(0.25, rel=0.3)
+
+
+def test_off_list_counts_what_no_list_offered_and_grows_no_surer_than_people_differ() -> None:
+    catalog = Catalog.from_ids([1, 2, 3])
+    fitted = {"honest": np.array([5.0, 4.0, 0.25])}
+    detector = OffList(TransitionConfig(), fitted, catalog)
+    units = 1_000_000
+    counts = np.array([[0, 0], [1, 8 * units], [16, 16 * 8 * units], [10**6, 8 * 10**6 * units]])
+    expected = [0.0, 3 / np.sqrt(4.25), 3 / np.sqrt(0.5), 3 / np.sqrt(0.25)]
+    np.testing.assert_allclose(detector.score(counts), expected, rtol=1e-5)
+
+
+def test_off_list_leaves_out_what_lists_offered(world: World) -> None:
+    """A thief who only follows lists is nobody to it; its first item was in no list."""
+    steps = followed(world.thieves("autoregressive", 3))
+    detector = world.fitted.detectors["off-list"].fresh()
+    assert isinstance(detector, OffList)
+    detector.observe(steps)
+    assert detector.counts.tolist() == [[0, 0]] * 3
+    assert detector.scores()[1].tolist() == [0.0] * 3
+
+
 def test_continuity_counts_breaks() -> None:
     follower = Follower()
     rows = [[1], [1, 2], [9], [9, 8], [1, 2, 3]]  # start, goes on, start, goes on, an older one
@@ -73,7 +139,7 @@ def test_continuity_counts_breaks() -> None:
     assert detector.observe(steps).tolist() == [0.0, 0.0, 1 / 2, 1 / 3, 2 / 4]
 
 
-@pytest.mark.parametrize("label", ["accepted-rank", "transition", "continuity"])
+@pytest.mark.parametrize("label", ["accepted-rank", "transition", "off-list", "continuity"])
 def test_any_split_merges_exactly(world: World, label: str) -> None:
     """Whole numbers add up in any order: every other step to another worker."""
     steps = followed(world.honest(world.groups.test[:12], ClickLaw()))

@@ -20,6 +20,7 @@ QUERIES = 50
 DETECTORS: dict[str, dict[str, Any]] = {
     "accepted-rank": {},
     "transition": {},
+    "off-list": {},
     "continuity": {},
     "seat": {"steps": 10, "attack_steps": 1},
     "seat-raw": {"steps": 10, "attack_steps": 1},

@@ -109,9 +109,7 @@ def fit(
     values: dict[str, Any] = {"k": k, "queries": queries, "users": users}
     values |= read_toml(config) if config is not None else {}
     given = parse_settings(set_ or [])
-    chosen: dict[str, Any] = {
-        key: {} for key in detector or ("accepted-rank", "continuity", "transition")
-    }
+    chosen: dict[str, Any] = {key: {} for key in detector or FitConfig.model_validate({}).detectors}
     settings = values.pop("detectors", {}) | given.pop("detectors", {})
     values |= {**given, "detectors": {**chosen, **settings}}
     if detector and "combined" not in values:

@@ -81,6 +81,13 @@ class Sequences:
         """``(N + 1,)`` how often each catalog index occurs."""
         return np.bincount(self.items, minlength=len(self.catalog) + 1)
 
+    def select(self, users: IntArray) -> Sequences:
+        """The users of these numbers ``(V,)``, in this order."""
+        lengths = self.lengths[users]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        place = np.repeat(self.offsets[users] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Sequences(self.catalog, self.items[place], offsets, self.users[users])
+
     def drop_last(self, count: int) -> Sequences:
         """The same users without their last ``count`` items."""
         keep = np.ones(len(self.items), dtype=bool)

@@ -8,6 +8,7 @@ from recsec.detection.contract import CONTRACT
 from recsec.detection.fit import FitConfig, Groups, account_table, fit_detectors, split_users
 from recsec.detection.hoda import Hoda, HodaConfig, hardness
 from recsec.detection.judge import judge
+from recsec.detection.off_list import OffList
 from recsec.detection.prada import Prada, PradaConfig, normality
 from recsec.detection.seat import Seat, SeatConfig
 from recsec.detection.sybil import Linker
@@ -32,6 +33,7 @@ __all__ = [
     "Hoda",
     "HodaConfig",
     "Linker",
+    "OffList",
     "Prada",
     "PradaConfig",
     "Scale",

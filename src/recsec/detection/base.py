@@ -36,8 +36,9 @@ class FitData:
 
     Attributes:
         catalog: the items.
-        histories: logged histories of the users of the fit group.
-        honest: their followed traffic, one part for each assumed law.
+        histories: logged histories of half of the users of the fit group.
+        honest: followed traffic of all of them, one part for each assumed law. Only the accounts
+            whose history is not known are as surprising as strangers.
         streams: randomness.
         recommender: the model that is watched, where it is at hand.
         snapshots: checkpoints saved while it was trained, oldest first.

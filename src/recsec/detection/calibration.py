@@ -86,13 +86,15 @@ class Scale:
 def combine(
     scores: Mapping[str, FloatArray], queries: IntArray, scales: Mapping[str, Scale]
 ) -> FloatArray:
-    """The most suspicious view of each account ``(m,)``: the largest standard score.
+    """How far each account ``(m,)`` stands out in all views together.
 
-    Scales come from the fit group, so the combination is fixed before calibration, and one
+    The root of the summed squares of the standard scores above 0: one view that finds an account
+    very odd decides alone, and several that find it somewhat odd add up. Scales come from honest
+    accounts that no detector learned from, so the combination is fixed before calibration, and one
     calibration of the result gives one p-value per account.
     """
-    if not scales:
-        return np.zeros(len(queries))
-    views = [scales[label].standard(scores[label], queries) for label in sorted(scales)]
-    out: FloatArray = np.max(views, axis=0)
+    total = np.zeros(len(queries))
+    for label in sorted(scales):
+        total += np.maximum(scales[label].standard(scores[label], queries), 0.0) ** 2
+    out: FloatArray = np.sqrt(total)
     return out

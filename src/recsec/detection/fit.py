@@ -22,7 +22,7 @@ from recsec.models.base import Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.targets import LocalTarget, Target
-from recsec.traffic import ClickLaw, Follower, QueryLog, Steps, honest_log
+from recsec.traffic import ClickLaw, Follower, QueryLog, Steps, account_of, honest_log
 from recsec.types import IntArray, Progress
 
 __all__ = ["FitConfig", "Groups", "account_table", "fit_detectors", "split_users"]
@@ -40,11 +40,12 @@ class FitConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     detectors: dict[str, dict[str, Any]] = Field(
-        {"accepted-rank": {}, "transition": {}, "continuity": {}},
+        {"accepted-rank": {}, "transition": {}, "off-list": {}, "continuity": {}},
         description="detector and its settings",
     )
     combined: tuple[str, ...] = Field(
-        ("accepted-rank", "transition", "continuity"), description="labels that are combined"
+        ("accepted-rank", "transition", "off-list", "continuity"),
+        description="labels that are combined",
     )
     laws: tuple[ClickLaw, ...] = Field(
         (
@@ -189,9 +190,10 @@ def fit_detectors(
         return logs
 
     fit_logs = traffic("fit", groups.fit)
+    known = sequences.select(groups.fit[: len(groups.fit) // 2])
     data = FitData(
         catalog=sequences.catalog,
-        histories=_subset(sequences, groups.fit),
+        histories=known,
         honest=tuple(_followed(log) for log in fit_logs.values()),
         streams=streams.child("detectors"),
         recommender=recommender,
@@ -207,8 +209,9 @@ def fit_detectors(
             progress("fitting detectors", len(detectors), len(config.detectors))
     bare = Fitted(sequences.catalog, detectors, {}, {})
     fitting = _tables(bare, fit_logs, checkpoints, "fit")
+    others = fitting.filter(~pl.col("account").is_in([account_of(one) for one in known.users]))
     scales = {
-        label: Scale.of(checkpoints, _by_checkpoint(fitting, label, checkpoints))
+        label: Scale.of(checkpoints, _by_checkpoint(others, label, checkpoints))
         for label in config.combined
     }
     combined = Fitted(sequences.catalog, detectors, scales, {})
@@ -242,13 +245,6 @@ def fit_detectors(
 
 def _followed(log: QueryLog) -> Steps:
     return Follower().follow_rows(log, np.arange(len(log)))
-
-
-def _subset(sequences: Sequences, users: IntArray) -> Sequences:
-    lengths = sequences.lengths[users]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    place = np.repeat(sequences.offsets[users] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    return Sequences(sequences.catalog, sequences.items[place], offsets, sequences.users[users])
 
 
 def _tables(

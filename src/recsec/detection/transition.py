@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from recsec.detection.base import CountingDetector, DetectorConfig, FitData
@@ -77,12 +78,22 @@ class Transition(CountingDetector):
 
     def increments(self, steps: Steps, codes: IntArray) -> IntArray:
         """How many items each query adds, and their surprise in millionths."""
+        return self._added(steps, np.ones(len(steps), dtype=np.bool_))
+
+    def _surprises(
+        self, steps: Steps, counted: npt.NDArray[np.bool_]
+    ) -> tuple[FloatArray, IntArray]:
+        """Surprise of each item added by the queries that count, and its row."""
         items, before, row = steps.pairs()
-        known = items > 0
-        surprise = np.rint(self.surprise(items[known], before[known]) * UNIT).astype(np.int64)
+        kept = (items > 0) & counted[row]
+        return self.surprise(items[kept], before[kept]), row[kept]
+
+    def _added(self, steps: Steps, counted: npt.NDArray[np.bool_]) -> IntArray:
+        """``increments`` of the queries that count."""
+        surprise, row = self._surprises(steps, counted)
         added = np.zeros((len(steps), self.width), dtype=np.int64)
-        np.add.at(added[:, 0], row[known], 1)
-        np.add.at(added[:, 1], row[known], surprise)
+        np.add.at(added[:, 0], row, 1)
+        np.add.at(added[:, 1], row, np.rint(surprise * UNIT).astype(np.int64))
         return added
 
     def score(self, counts: IntArray) -> FloatArray:

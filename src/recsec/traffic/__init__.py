@@ -2,7 +2,7 @@
 
 from recsec.traffic.clicks import ACCEPTANCES, BIASES, ClickLaw
 from recsec.traffic.log import QueryLog, read_log, write_log
-from recsec.traffic.sessions import honest_log
+from recsec.traffic.sessions import account_of, honest_log
 from recsec.traffic.steps import EXTENDS, REPEATS, STARTS, Follower, Query, Steps
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Query",
     "QueryLog",
     "Steps",
+    "account_of",
     "honest_log",
     "read_log",
     "write_log",

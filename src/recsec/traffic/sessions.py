@@ -20,7 +20,7 @@ from recsec.traffic.clicks import ClickLaw
 from recsec.traffic.log import QueryLog
 from recsec.types import IntArray, Progress
 
-__all__ = ["honest_log"]
+__all__ = ["account_of", "honest_log"]
 
 BLOCK = 2048
 """Histories that grow side by side: as many as a local target keeps encoded."""
@@ -48,6 +48,11 @@ def _course(lengths: IntArray, law: ClickLaw, queries: int, rng: np.random.Gener
     click = (rng.random(shape) < law.acceptance) & ~begins
     source = np.cumsum(~click, axis=1) - 1
     return _Course(click, source, begins, source < lengths[:, None])
+
+
+def account_of(user: object) -> str:
+    """The account of the user with this external id."""
+    return f"user-{user}"
 
 
 def honest_log(
@@ -114,7 +119,7 @@ def honest_log(
     number = np.empty(len(user), dtype=np.int64)
     number[place] = np.arange(len(user))
     parent = np.where(course.begins[user, step], -1, np.roll(number, 1))
-    names = [f"user-{sequences.users[one]}" for one in users]
+    names = [account_of(one) for one in sequences.users[users]]
     calls = Calls(
         call=np.arange(len(user)),
         account=[names[one] for one in user[place]],
