@@ -38,8 +38,8 @@ class EncoderConfig(ScheduleConfig):
     attribute_weight: float = Field(0.03, ge=0, description="weight of the attribute loss")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the category loss")
     flip: bool = Field(True, description="mirror half of the training images")
-    shift: int = Field(3, ge=0, description="largest shift of a training image, in pixels")
-    epochs: int = Field(20, ge=0, description="length of the cosine schedule")
+    shift: int = Field(2, ge=0, description="largest shift of a training image, in pixels")
+    epochs: int = Field(40, ge=0, description="length of the cosine schedule")
     batch_size: int = Field(32, gt=0, description="images per step")
     lr: float = Field(
         4e-3, gt=0, description="peak learning rate of AdamW; pretrained backbones want less"
