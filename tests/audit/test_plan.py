@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from recsec.attacks.extraction import Adaptive
 from recsec.audit import expand, load_plan, parse_plan
+from recsec.audit.defense_plan import DefensePlan
 from recsec.audit.template import template
 from recsec.errors import ConfigError
 
@@ -98,7 +100,40 @@ def test_the_written_plan_is_the_example_and_holds_every_key() -> None:
     for section in (*sections, *photos):
         for key in type(section).model_fields:
             assert key in text
+    commented = text[text.index("# [[defense]]") : text.index("# One cell for")]
+    assert all(f"# {key} = " in commented for key in DefensePlan.model_fields)
+    shown = tomllib.loads("\n".join(line.removeprefix("# ") for line in commented.splitlines()))
+    parse_plan({**SMALL, **shown})
     assert len(expand(plan).cells) == 12
+
+
+def test_the_frontier_puts_every_defense_before_every_thief() -> None:
+    plan = load_plan(EXAMPLES / "defense-frontier.toml")
+    grid = expand(plan)
+    assert plan.rows == (
+        "undefended",
+        "truncate",
+        "quantize",
+        "shuffle",
+        "reverse",
+        "gro",
+        "honeypot",
+        "watermark",
+        "best",
+    )
+    met = {(cell.defense, cell.policy) for cell in grid.cells}
+    assert len(met) == len(plan.rows) * len({policy for _, policy in met})
+    switches = {
+        word.partition("=")[0] for cell in grid.cells for word in cell.config.adaptive.words()
+    }
+    every = {name.replace("_", "-") for name in Adaptive.model_fields}
+    assert switches == every - {"acceptance", "bias"}  # which go with human-like
+    hour = expand(load_plan(EXAMPLES / "defense-frontier-hour.toml"))
+    assert {(cell.defense, cell.policy) for cell in hour.cells} < met
+    assert {cell.defense for cell in hour.cells} == {*plan.rows} - {"best"}
+    fresh = expand(load_plan(EXAMPLES / "defense-frontier-fresh.toml"))
+    assert not {cell.seed for cell in fresh.cells} & {cell.seed for cell in grid.cells}
+    assert {cell.defense for cell in fresh.cells} == {"undefended", "best"}
 
 
 def test_the_example_on_real_data_asks_what_the_issue_asks() -> None:
