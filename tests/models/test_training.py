@@ -100,6 +100,19 @@ def test_another_recipe_is_refused(chain, trained):
         train("sasrec", chain, config, seed=1, training=Training(out=folder, device="cpu"))
 
 
+def test_only_the_version_that_began_a_training_continues_it(chain, trained):
+    folder, config = trained
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"recsec": "0.0.1"}))
+    training = Training(out=folder, device="cpu")
+    finished = train("sasrec", chain, config, training=training)
+    assert torch.equal(finished.state()["items.weight"], load(folder).state()["items.weight"])
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"training of recsec 0\.0\.1; this is") as error:
+        train("sasrec", chain, config, training=training)
+    assert "finish it with recsec 0.0.1" in str(error.value.hint)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

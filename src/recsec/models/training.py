@@ -45,7 +45,8 @@ def train(
 
     Raises:
         ConfigError: no such model, or settings that do not fit.
-        CheckpointError: the folder belongs to another recipe, or another process trains in it.
+        CheckpointError: the folder belongs to another recipe or holds an unfinished training of
+            another version, or another process trains in it.
     """
     kind: type[Recommender] = registry("models").get(name)
     chosen = kind.config_class() if config is None else config
@@ -79,7 +80,8 @@ def train_into(
         load: reads it back.
 
     Raises:
-        CheckpointError: the folder belongs to another recipe, or another process trains in it.
+        CheckpointError: the folder belongs to another recipe or holds an unfinished training of
+            another version, or another process trains in it.
     """
     out = training.out
     if out is None:
@@ -111,9 +113,13 @@ def is_first_process() -> bool:
 def _claim(folder: Path, recipe: dict[str, Any]) -> bool:
     """Mark a folder as this recipe's; whether there is still something to train.
 
+    A finished training of any version is taken; an unfinished one is continued only by the version
+    that began it, because what training does may differ between versions.
+
     Raises:
-        CheckpointError: it is another recipe's.
+        CheckpointError: it is another recipe's, or an unfinished one of another version.
     """
+    to_do = not (folder / "model.safetensors").exists()
     if (folder / "config.json").exists():
         found = read_config(folder)
         different = [key for key in recipe if found.get(key) != recipe[key]]
@@ -123,6 +129,12 @@ def _claim(folder: Path, recipe: dict[str, Any]) -> bool:
                 f"{', '.join(different)})",
                 hint="choose another --out, or delete the folder",
             )
+        began = found.get("recsec")
+        if to_do and began != __version__:
+            raise CheckpointError(
+                f"{folder} holds an unfinished training of recsec {began}; this is {__version__}",
+                hint=f"finish it with recsec {began}, choose another --out, or delete the folder",
+            )
     else:
         atomic_write_json(folder / "config.json", {"format": 1, "recsec": __version__, **recipe})
-    return not (folder / "model.safetensors").exists()
+    return to_do
