@@ -165,3 +165,38 @@ def test_the_python_of_the_how_to_runs() -> None:
     names: dict[str, Any] = {}
     exec(text.partition("```python\n")[2].partition("```")[0], names)
     assert names["lists"].shape == (256, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("ml-9", 2), ("absent.csv", 3), ("shop/absent", 3), ("absent/", 3)],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "data analyze DATA",
+        "train markov --data DATA --out NEW/model",
+        "train encoder --data DATA --out NEW/model",
+        "evaluate --model callable:a:b --data DATA",
+        "compare --model callable:a:b --model callable:c:d --data DATA",
+        "recommend --model callable:a:b --data DATA",
+        "extract --model callable:a:b --data DATA --out NEW/run",
+    ],
+)
+def test_an_unknown_name_is_a_wrong_word_and_a_path_to_nothing_missing_data(
+    words: str, name: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [word.replace("DATA", name).replace("NEW", str(tmp_path)) for word in words.split()]
+    assert main(given) == code
+    assert name.rstrip("/") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", ["train markov --data photos:items=50 --out NEW", "train encoder --data SET --out NEW"]
+)
+def test_data_of_the_other_kind_are_a_wrong_word(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"SET": SMALL, "NEW": str(tmp_path / "new")}
+    assert main([names.get(word, word) for word in words.split()]) == 2
+    assert "photos" in capsys.readouterr().err

@@ -171,7 +171,7 @@ def test_figures_are_written_and_named(
 @pytest.mark.parametrize(
     ("more", "code", "says"),
     [
-        (["--model", "nowhere", "--data", "ml-nothing"], 3, "ml-nothing"),
+        (["--model", "nowhere", "--data", "ml-nothing"], 2, "ml-nothing"),
         (["--model", "nowhere", "--data", "SMALL"], 3, "nowhere"),
         (["--model", "callable:no_such_module:f", "--data", "SMALL"], 3, "no_such_module"),
         (["--data", "SMALL"], 2, "model"),

@@ -20,7 +20,7 @@ from recsec.data import download
 from recsec.data.cache import locate, read_receipt
 from recsec.data.download import get
 from recsec.data.known import KNOWN
-from recsec.errors import DataError
+from recsec.errors import ConfigError, DataError
 
 
 def files(cache: Path) -> set[str]:
@@ -70,9 +70,9 @@ def test_nothing_at_hand_says_what_to_do(cache: Path) -> None:
         get("beauty")
     with pytest.raises(DataError, match="only `recsec data get` downloads"):
         locate(KNOWN["ml-1m"], source="https://example.org/ml-1m.zip")
-    with pytest.raises(DataError, match="no data set called 'ml-9'; known: ml-100k"):
+    with pytest.raises(ConfigError, match="no data set called 'ml-9'; known: ml-100k"):
         get("ml-9")
-    with pytest.raises(DataError, match="made up when it is loaded"):
+    with pytest.raises(ConfigError, match="made up when it is loaded"):
         get("synthetic:users=5")
 
 

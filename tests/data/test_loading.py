@@ -8,7 +8,7 @@ import pytest
 from small_archives import MOVIES
 
 from recsec.data import Filters, load
-from recsec.errors import DataError
+from recsec.errors import ConfigError, DataError
 
 
 def test_a_small_set_from_the_mirror(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +30,12 @@ def test_own_files_by_path(tmp_path: Path) -> None:
     assert data.license == ""
 
 
-@pytest.mark.parametrize("name", ["ml-2m", "no/such.csv", "no.zip"])
-def test_what_is_not_there(name: str, cache: Path) -> None:
-    with pytest.raises(DataError):
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("ml-2m", ConfigError), ("no/such.csv", DataError), ("no.zip", DataError), ("a/b", DataError)],
+)
+def test_what_is_not_there(name: str, error: type[Exception], cache: Path) -> None:
+    with pytest.raises(error):
         load(name)
 
 

@@ -227,9 +227,9 @@ def test_names_and_settings() -> None:
     assert not is_photos("synthetic:users=5")
     assert not is_photos("log.csv")
     for photos in ("fashion", "photos:items=50"):
-        with pytest.raises(DataError, match="holds photos"):
+        with pytest.raises(ConfigError, match="holds photos"):
             load(photos)
-    with pytest.raises(DataError, match="no photos called 'ml-1m'"):
+    with pytest.raises(ConfigError, match="no photos called 'ml-1m'"):
         load_photos("ml-1m")
     with pytest.raises(DataError, match="not in the cache"):
         load_photos("fashion")

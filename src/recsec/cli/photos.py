@@ -54,12 +54,13 @@ def open_photos(data: str, report: Progress | None = None) -> Photos:
     """The photos that ``--data`` names.
 
     Raises:
-        UsageError: it names interactions.
+        UsageError: it names interactions, or nothing that is known.
         DataError: missing or broken data.
     """
-    from recsec.data import is_photos, load_photos
+    from recsec.data import KNOWN, is_photos, load_photos
 
-    if not is_photos(data):
+    made_up = data.partition(":")[0] == "synthetic"
+    if made_up or data in KNOWN or (Path(data).is_file() and not is_photos(data)):
         raise UsageError(
             f"--data {data} names interactions; this needs photos",
             hint="--data fashion, --data photos:items=600,categories=12 or a folder of images",
@@ -71,7 +72,7 @@ def open_split(data: str, report: Progress | None = None) -> PhotoSplit:
     """The photos that ``--data`` names, split the way every command splits them.
 
     Raises:
-        UsageError: it names interactions.
+        UsageError: it names interactions, or nothing that is known.
         DataError: missing or broken data, or no category with enough photos.
     """
     from recsec.data import split_photos

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from recsec.errors import DataError
+from recsec.errors import ConfigError
 
-__all__ = ["KNOWN", "KNOWN_PHOTOS", "KnownData", "known"]
+__all__ = ["KNOWN", "KNOWN_PHOTOS", "KnownData", "is_path", "known"]
 
 _RESEARCH = (
     "MovieLens, GroupLens Research, University of Minnesota: research use; no redistribution "
@@ -172,19 +173,31 @@ KNOWN_PHOTOS: dict[str, KnownData] = {
 }
 
 
+def is_path(name: str) -> bool:
+    """Whether what names data can only be a path: it has a folder or an ending.
+
+    Such a word that leads nowhere is missing data; another one is a wrong word.
+
+    >>> [is_path(name) for name in ("ml-9", "shop.csv", "data/shop")]
+    [False, True, True]
+    """
+    path = Path(name)
+    return bool(path.suffix) or path.name != name
+
+
 def known(name: str) -> KnownData:
     """The data set called ``name``.
 
     Raises:
-        DataError: no such data set.
+        ConfigError: no such data set.
     """
     if name.partition(":")[0] in ("synthetic", "photos"):
-        raise DataError(
+        raise ConfigError(
             f"{name} is made up when it is loaded; there is nothing to get",
             hint=f"recsec data analyze {name}",
         )
     if name not in KNOWN:
-        raise DataError(
+        raise ConfigError(
             f"no data set called {name!r}; known: {', '.join((*KNOWN, *KNOWN_PHOTOS))}, synthetic, "
             "photos, or a path to a CSV, Parquet or S3-Rec file or a folder of photos",
             hint="recsec data list",

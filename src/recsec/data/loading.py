@@ -9,12 +9,12 @@ from recsec.data.archive import open_archive
 from recsec.data.cache import locate
 from recsec.data.dataset import Dataset
 from recsec.data.filters import Filters
-from recsec.data.known import KNOWN, known
+from recsec.data.known import KNOWN, is_path, known
 from recsec.data.layouts import read_known
 from recsec.data.own import read_own
 from recsec.data.photo_loading import is_photos
 from recsec.data.synthetic import SyntheticConfig, generate
-from recsec.errors import DataError
+from recsec.errors import ConfigError
 
 __all__ = ["load"]
 
@@ -36,8 +36,9 @@ def load(
         filters: rules; the defaults of ``Filters`` if None.
 
     Raises:
-        DataError: unknown name, missing, broken or empty data.
-        ConfigError: settings of ``synthetic`` that do not fit.
+        DataError: missing, broken or empty data.
+        ConfigError: a name that is neither a known set nor a path, one of photos, or settings of
+            ``synthetic`` that do not fit.
     """
     text = str(name)
     if text == "synthetic" or text.startswith("synthetic:"):
@@ -49,11 +50,11 @@ def load(
             raw = read_known(archive, data)
         return Dataset.from_raw(text, raw, filters=filters, license=data.license)
     if is_photos(text):
-        raise DataError(
+        raise ConfigError(
             f"{text} holds photos; interactions of users with items were expected",
             hint="recsec data list says which is which",
         )
     path = Path(text)
-    if not path.exists() and not path.suffix:
+    if not path.exists() and not is_path(text):
         known(text)
     return Dataset.from_raw(path.stem, read_own(path, columns=columns), filters=filters)

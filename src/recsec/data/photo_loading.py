@@ -11,7 +11,7 @@ import polars as pl
 from recsec.data.cache import locate
 from recsec.data.deepfashion import read_deepfashion
 from recsec.data.fashion import read_styles
-from recsec.data.known import KNOWN_PHOTOS, KnownData
+from recsec.data.known import KNOWN_PHOTOS, KnownData, is_path
 from recsec.data.own_photos import read_labels
 from recsec.data.photo_files import ResizeRule
 from recsec.data.photo_listing import Listing
@@ -55,8 +55,9 @@ def load_photos(
         progress: told about photos while they are looked at for the first time.
 
     Raises:
-        DataError: unknown name, missing or broken data, no photo that can be read.
-        ConfigError: settings or columns that do not fit.
+        DataError: missing or broken data, no photo that can be read.
+        ConfigError: a name that is neither a known set nor a path, settings or columns that do not
+            fit.
     """
     head, text = _split(name)
     settings = _settings(head, text)
@@ -77,7 +78,8 @@ def load_photos(
         listing, terms = read_labels(store, columns=columns), ""
         name = Path(name).name
     else:
-        raise DataError(
+        kind = DataError if is_path(head) else ConfigError
+        raise kind(
             f"no photos called {name!r}; known: {', '.join(KNOWN_PHOTOS)}, photos, or the path of "
             "a folder or zip archive with images and a CSV of labels",
             hint="recsec data list",
