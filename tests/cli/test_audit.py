@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from report_example import defended_report
 
 from recsec.cli.main import main
 
@@ -105,6 +106,39 @@ def test_wrong_words_exit_2_and_missing_things_3(
     other = write_plan(tmp_path, checkpoints / "markov", "synthetic:users=50,items=40,length=8")
     assert main(["audit", other, *out]) == 3
     assert not (tmp_path / "run").exists()
+
+
+def test_a_guard_that_does_not_fit_exits_2_before_anything_is_opened(
+    tmp_path: Path, small_data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = write_plan(tmp_path, tmp_path / "nothing", small_data)
+    with open(plan, "a") as file:
+        file.write('[[defense]]\nname = "short"\nguards = ["truncate:k=5"]\n')
+    assert main(["audit", plan, "--out", str(tmp_path / "run")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "settings of the guard truncate: k:" in said
+    assert "the settings there are: length" in said
+
+
+def test_the_table_of_defenses_fits_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    report = defended_report()
+    part = report.extraction
+    long = part.defenses[2].model_copy(
+        update={"name": "a-hardened-model-and-watermark-and-truncate"}
+    )
+    part = part.model_copy(update={"defenses": (*part.defenses[:2], long)})
+    report = report.model_copy(update={"extraction": part})
+    (tmp_path / "report.json").write_text(report.model_dump_json(), encoding="utf-8")
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[: next(at for at, line in enumerate(lines) if line.startswith("same:"))]
+    assert max(map(len, table)) <= 80
+    row = next(line for line in table if line.startswith(" watermark"))
+    assert ".96 (.95-.97)" in row
+    assert row.split()[-2:] == [".10", "(.09-.11)"]
 
 
 def test_an_interrupted_audit_says_how_to_go_on(

@@ -32,6 +32,11 @@ PLAN: dict[str, Any] = {
     "gate": {"fail_at": "never"},
     "engine": {"workers": 1, "device": "cpu"},
 }
+GUARDED: dict[str, Any] = {
+    **PLAN,
+    "target": {"train": "markov", "data": "shop.csv", "twins": 0},
+    "defense": {"name": "jury", "guards": "throttle:verdict=planted_api:acquitted"},
+}
 API = '''
 """A recommender that looks at the last item only, and writes down every question."""
 
@@ -43,6 +48,14 @@ def recommend(histories, k):
         for history in histories:
             log.write(json.dumps([history, k]) + "\\n")
     return [_after(history, k) for history in histories]
+
+
+def acquitted(account, histories):
+    """A verdict on nobody, which tells what a guard was asked."""
+    with open("asked.log", "a") as log:
+        for history in histories.tolist():
+            log.write(json.dumps([account, [item for item in history if item]]) + "\\n")
+    return False
 
 
 def _after(history, k):
@@ -98,12 +111,12 @@ class Place:
         """Run or continue in this process."""
         run_audit(parse_plan(plan), "run", command=COMMAND)
 
-    def killed(self, part: str, count: int) -> None:
+    def killed(self, part: str, count: int, plan: dict[str, Any] = PLAN) -> None:
         """Run in another process until ``part`` is about to be written for the n-th time."""
         import json
 
         ended = subprocess.run(
-            [sys.executable, "-c", DRIVER, part, str(count), json.dumps(PLAN), COMMAND],
+            [sys.executable, "-c", DRIVER, part, str(count), json.dumps(plan), COMMAND],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -126,6 +139,7 @@ def make_place(folder: Path) -> Place:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     return make_place(tmp_path)
 
 
@@ -138,3 +152,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Place:
         place = make_place(folder)
         place.run()
     return place
+
+
+@pytest.fixture
+def guarded() -> dict[str, Any]:
+    """A plan with a guard that writes down what it is asked."""
+    return GUARDED

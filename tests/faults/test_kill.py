@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,3 +44,26 @@ def test_a_finished_run_asks_nothing_and_writes_the_same(place: Place, undisturb
     place.run()
     assert (place.asked, place.report) == (asked, report)
     assert report == undisturbed.report
+
+
+@pytest.mark.parametrize(
+    ("part", "count"),
+    [
+        ("answers/defense-jury", 1),  # the owner's questions are recorded, his numbers are not
+        ("surrogate/jury.mixed-k10-c150-s0/resume/epoch-", 2),
+    ],
+    ids=["measuring a defense", "training a surrogate of it"],
+)
+def test_a_guard_is_asked_nothing_twice(
+    place: Place, guarded: dict[str, Any], part: str, count: int
+) -> None:
+    place.killed(part, count, guarded)
+    before = place.asked
+    users, calls = 40, 150
+    assert len(before) == (users if count == 1 else users + calls)
+    place.run(guarded)
+    assert place.asked[: len(before)] == before
+    assert len(place.asked) == users + calls
+    report = place.report
+    place.run(guarded)
+    assert (len(place.asked), place.report) == (users + calls, report)

@@ -11,6 +11,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from recsec.cli.common import JsonOption, QuietOption
 from recsec.cli.output import emit, note, progress, resumable
@@ -272,9 +273,10 @@ def show_defenses(console: Console, found: Extraction) -> None:
     """What each defense costs and leaves, 95 % intervals in brackets; nothing for a bare target."""
     if not found.defenses:
         return
-    table = Table("defense", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("defense", overflow="fold")
     for name in ("HR@10", "NDCG", "same", "utility", "plain", "adapt", "taken"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for defense in found.defenses:
         quality = defense.quality
         thieves: list[Metrics] = [
@@ -282,7 +284,7 @@ def show_defenses(console: Console, found: Extraction) -> None:
             for at in (defense.plain, defense.adaptive, defense.best)
         ]
         table.add_row(
-            defense.name,
+            Text(defense.name),
             _short(quality, "hr@10", digits=3),
             _short(quality, "ndcg@10", digits=3),
             _short(quality, "overlap@10"),
