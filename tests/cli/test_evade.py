@@ -145,7 +145,7 @@ def test_the_target_in_the_answer_to_the_photo(
     found = evade(capsys, *words, *pair, "--out", str(tmp_path / "one"))
     least: float | None = found["min_eps"]  # type: ignore[assignment]
     assert (least is None) == (found["rank_after"] > 10)  # type: ignore[operator]
-    assert "the target's place in the answer to the photo" in str(found["protocol"])
+    assert "exact place of the target in the answer to the photo" in str(found["protocol"])
     many = evade(capsys, *words, "--n", "4", "--out", str(tmp_path / "many"))
     assert many["rank_after"] < many["rank_before"]  # type: ignore[operator]
     path = tmp_path / "pairs.csv"
@@ -180,6 +180,38 @@ def test_a_shop_that_recompresses(
     assert single["in_budget"] is True
 
 
+def test_one_photo_in_many_lists(
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recsec.attacks.evasion.hub_run.PART", 2)
+    words = ["--model", model, "--goal", "hub", "--attack", "mi-6", "--eps", "0.02"]
+    more = ["--n", "3", "--targets", "9", "--eps", "0.1", "--out", str(tmp_path / "hubs")]
+    found = evade(capsys, *words, *more)
+    assert (found["photos"], found["targets"], found["list_length"]) == (3, 9, 10)
+    low, high = found["budgets"]  # type: ignore[misc]
+    assert low["lists"]["after"]["value"] <= high["lists"]["after"]["value"] <= 9
+    assert set(high["exposure"]) == {"before", "noise", "after"}
+    table = pl.read_parquet(tmp_path / "hubs" / "hubs.parquet")
+    assert table.height == 6
+    assert (table["lists_after"] <= table["exposure_after"]).all()
+    for line in table.to_dicts():
+        folder = tmp_path / "hubs" / "images" / f"eps-{line['eps']:g}"
+        assert (folder / f"{line['item']}.png").is_file()
+        assert line["linf"] <= line["eps"]
+    (tmp_path / "hubs" / "cells" / "part-0001.json").unlink()
+    assert evade(capsys, *words, *more) == found
+    path = tmp_path / "targets.csv"
+    path.write_text("target\n10040\n10041\n10003\n")
+    one = [*words, "--item", "10005", "--targets", str(path)]
+    assert evade(capsys, *one, "--out", str(tmp_path / "one"))["targets"] == 3
+    one[one.index("10005")] = "10003"
+    said = evade(capsys, *one, "--out", str(tmp_path / "own"), code=2)
+    assert "is one of the targets" in str(said)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -192,6 +224,11 @@ def test_a_shop_that_recompresses(
         (["--attack", "transfer"], 2, "needs surrogates"),
         (["--pairs", "some"], 2, "--pairs some"),
         (["--goal", "nothing"], 2, "expected cosine, features, demotion, lists, query"),
+        (["--goal", "hub", "--min-eps"], 2, "it takes no --target-item, --pairs or --min-eps"),
+        (["--goal", "hub", "--targets", "some"], 2, "expected a number or a CSV file"),
+        (["--goal", "hub", "--targets", "0", "--n", "2"], 3, "at least 1"),
+        (["--goal", "hub", "--attack", "noise"], 2, "sees scores or gradients"),
+        (["--targets", "5"], 2, "belongs to --goal hub"),
         (["--ingest", "jpeg"], 2, "expected png or jpeg:Q"),
         (["--ingest", "jpeg:0"], 2, "from 1 to 100"),
         (["--n", "100000"], 3, "expected 100000"),

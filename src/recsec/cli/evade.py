@@ -67,14 +67,31 @@ def run(
             help="cross-category, same-category, popular-target, or a CSV with item,target.",
         ),
     ] = "cross-category",
-    n: Annotated[int, typer.Option("--n", min=1, help="Pairs to sample.")] = 100,
+    n: Annotated[int, typer.Option("--n", min=1, help="Pairs to sample; hub: photos.")] = 100,
     goal: Annotated[
         str | None,
-        typer.Option("--goal", metavar="G", help="cosine, features, demotion, lists or query."),
+        typer.Option(
+            "--goal", metavar="G", help="cosine, features, demotion, lists, query or hub."
+        ),
     ] = None,
     stop_rank: Annotated[
-        int, typer.Option("--stop-rank", min=1, help="A pair that reaches this rank is done.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--stop-rank",
+            min=1,
+            help="A pair that reaches this rank is done; hub: length of the lists.",
+            show_default="1; hub: 10",
+        ),
+    ] = None,
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            "--targets",
+            metavar="N|FILE",
+            help="Hub: items whose lists are entered, sampled or in a CSV with target.",
+            show_default="20",
+        ),
+    ] = None,
     min_eps: Annotated[
         bool,
         typer.Option("--min-eps", help="Also bisect for the smallest budget of each pair."),
@@ -108,20 +125,31 @@ def run(
 
     With --item and --target-item one photo is changed: original.png, adversarial.png,
     difference.png and panel.png show it. Without them random pairs of held-out photos are
-    attacked: pairs.parquet and images/ hold the results. Success counts only after the image was
+    attacked: pairs.parquet and images/ hold the results. With --goal hub each photo is to enter
+    many lists: hubs.parquet holds how many it is in. Success counts only after the image was
     rounded to 8 bits inside the budget, saved as PNG, decoded, embedded again and ranked exactly.
     Killed at any point, the same command continues.
     """
     from recsec.attacks.evasion import GOALS, open_attack, open_ingest
 
-    if (item is None) != (target_item is None):
+    hub = goal == "hub"
+    if hub and (target_item is not None or min_eps or pairs != "cross-category"):
+        raise UsageError(
+            "--goal hub has no pairs: it takes no --target-item, --pairs or --min-eps",
+            hint="--targets says whose lists are entered",
+        )
+    if targets is not None and not hub:
+        raise UsageError("--targets belongs to --goal hub", hint="--pairs chooses pairs")
+    if not hub and (item is None) != (target_item is None):
         raise UsageError("--item and --target-item belong together", hint="give both or neither")
     if pixels not in ("model", "native"):
         raise UsageError(f"--pixels {pixels}: expected model or native")
     if stage not in ("test", "valid"):
         raise UsageError(f"--stage {stage}: expected test or valid")
-    if goal not in (None, *GOALS):
-        raise UsageError(f"--goal {goal}: expected {', '.join(GOALS)}")
+    if goal not in (None, "hub", *GOALS):
+        raise UsageError(f"--goal {goal}: expected {', '.join(GOALS)}, hub")
+    if stop_rank is None:
+        stop_rank = 10 if hub else 1
     budgets = sorted(set(eps or [0.03]))
     settings = {**(read_toml(config) if config is not None else {}), **parse_settings(set_ or [])}
     tool = open_attack(attack, settings)
@@ -144,6 +172,13 @@ def run(
         "settings": tool.config.model_dump(mode="json"), "eps": budgets, "pairs": pairs, "n": n,
         "stage": stage, "pixels": pixels, "stop_rank": stop_rank, "seed": seed, **chosen,
     }  # fmt: skip
+    if hub:
+        from recsec.cli.evade_hub import evade_hub
+
+        del options["goal"]
+        plan |= {"item": item, "targets": targets or "20"}
+        evade_hub(tool, plan, out, device=device, json=json, options=options)
+        return
     _evade_pairs(tool, plan, out, device=device, json=json, options=options)
 
 
@@ -282,7 +317,7 @@ def _result(
         f"{judged(plan, catalog)}; a pair is done at rank {plan['stop_rank']}",
     }
     if plan["min_eps"]:
-        shared["min_eps"] = smallest_budget(table)
+        shared["min_eps"] = smallest_budget(table) | {"rank": plan["stop_rank"]}
     if len(found) == 1:
         return shared | found[0]
     return shared | {"budgets": found}
@@ -290,7 +325,7 @@ def _result(
 
 def judged(plan: dict[str, Any], catalog: int) -> str:
     """How ``catalog`` photos were ranked and a success confirmed, in words."""
-    place = "the target's place in the answer to the photo" if plan["goal"] == "query" else "rank"
+    place = "place of the target in the answer to the photo" if plan["goal"] == "query" else "rank"
     seen = "" if plan["ingest"] == "png" else f", recompressed by the shop ({plan['ingest']})"
     return (
         f"catalog of {catalog:,} photos, target and the attacker's clean photo excluded, ties "
@@ -318,7 +353,7 @@ def _render(out: Console, result: dict[str, Any]) -> None:
         )
     if "min_eps" in result:
         least = result["min_eps"]
-        table = plain_table("smallest budget", ["", "eps"])
+        table = plain_table(f"smallest budget for rank {least['rank']}", ["", "eps"])
         table.add_row("median", interval(Estimate(**least["median"])))
         failed = f"share of pairs that fail at {least['largest']:g}"
         table.add_row(failed, interval(Estimate(**least["failed"])))

@@ -141,3 +141,11 @@ def test_lists_of_ids_tell_no_margin(scene: Scene) -> None:
     tool = open_attack("square-5", {"oracle": "ids"})
     with pytest.raises(ConfigError, match="nothing but their overlap"):
         evade(tool, scene, eps=0.1, rng=Streams(0), goal="query")
+
+
+def test_surrogates_follow_no_goal_that_they_cannot(scene: Scene) -> None:
+    tool = open_attack("transfer-2", {"precision": "float32"})
+    with pytest.raises(ConfigError, match="cannot follow the goal 'lists'"):
+        evade(tool, scene, eps=0.1, rng=Streams(0), goal="lists", surrogate=scene.embedder)
+    away = evade(tool, scene, eps=0.1, rng=Streams(0), goal="demotion", surrogate=scene.embedder)
+    assert (away.table["cosine_after"] < away.table["cosine_before"]).mean() > 0.8

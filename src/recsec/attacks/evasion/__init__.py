@@ -14,6 +14,8 @@ from recsec.attacks.evasion.gradient import (
     MomentumPgd,
     Pgd,
 )
+from recsec.attacks.evasion.hub import HubResult, HubScene, Lists, attack_hub
+from recsec.attacks.evasion.hub_run import run_hubs, summarize_hubs
 from recsec.attacks.evasion.ingest import (
     Ingest,
     open_ingest,
@@ -69,8 +71,11 @@ __all__ = [
     "Goal",
     "GradientAttack",
     "GradientConfig",
+    "HubResult",
+    "HubScene",
     "Ingest",
     "ListOverlap",
+    "Lists",
     "MomentumPgd",
     "Noise",
     "Objective",
@@ -89,6 +94,7 @@ __all__ = [
     "ThesisPgd",
     "Transfer",
     "ascend",
+    "attack_hub",
     "catalog_scene",
     "confirm",
     "effective_eps",
@@ -105,10 +111,12 @@ __all__ = [
     "query_ranks",
     "ranking_of",
     "read_pairs",
+    "run_hubs",
     "run_pairs",
     "sample_pairs",
     "smallest_budget",
     "summarize",
+    "summarize_hubs",
     "sweep",
     "through_jpeg",
     "through_png",

@@ -226,6 +226,11 @@ def evade(
         )
     if goal is None:
         goal = "lists" if attack.access == "ids" and surrogate is None else "cosine"
+    if surrogate is not None and goal in ("features", "lists"):
+        raise ConfigError(
+            f"an attack on surrogates cannot follow the goal {goal!r}",
+            hint="it knows cosine, demotion and query",
+        )
     ranking = ranking_of(goal)
     names = list(range(len(scene))) if keys is None else list(keys)
     tables, images = [], []

@@ -123,12 +123,14 @@ class SoftRank(Objective):
         targets: ``(Q, D)`` float32 unit vectors, the same for all rows.
         thresholds: ``(B, Q)`` float32, what enters the list of each target.
         temperature: of the sigmoid.
+        margin: by how much the cosines have to exceed the thresholds before a row is done.
     """
 
     shared: ClassVar[tuple[str, ...]] = ("targets",)
     targets: Float[Tensor, "Q D"]
     thresholds: Float[Tensor, "B Q"]
     temperature: float = 0.02
+    margin: float = 1e-4
 
     def values(self, embeddings: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
         """See ``Objective.values``."""
@@ -137,7 +139,7 @@ class SoftRank(Objective):
 
     def solved(self, embeddings: Float[Tensor, "B D"]) -> Bool[Tensor, " B"]:
         """Rows that enter every list."""
-        return (embeddings @ self.targets.T > self.thresholds).all(1)
+        return (embeddings @ self.targets.T > self.thresholds + self.margin).all(1)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 
@@ -99,7 +100,8 @@ def run_pairs(
                     needed = pl.Series("min_eps", least / 255).set(pl.Series(least < 0), None)
             records = []
             for one, base in zip(found, noise, strict=True):
-                _write_images(run, [names[key] for key in keys], one.eps, one.images)
+                files = [f"{names[key][0]}--{names[key][1]}" for key in keys]
+                write_images(run, files, one.eps, one.images)
                 table = one.table.drop("attacker", "target").with_columns(
                     rank_noise=base.table["rank_after"]
                 )
@@ -110,31 +112,40 @@ def run_pairs(
                         {"item": names[key][0], "target": names[key][1], "eps": one.eps} | line
                     )
             # JSON has no infinity: the PSNR of an unchanged photo is null there
-            done = {"pairs": [_finite(line) for line in records]}
+            done = {"pairs": [finite(line) for line in records]}
             run.finish(cell, done)
         rows += done["pairs"]
         if progress is not None:
             progress(f"attacking with {attack.name}", int(part[-1]) + 1, len(scene))
+    return write_table(run, "pairs", rows, [*COLUMNS, *(["min_eps"] if min_eps else [])])
+
+
+def write_table(
+    run: RunDirectory, name: str, rows: list[dict[str, Any]], columns: Sequence[str]
+) -> pl.DataFrame:
+    """Keep the records of all parts as ``RUN/NAME.parquet``."""
     table = (
         pl.DataFrame(rows, infer_schema_length=None)
-        .select(*COLUMNS, *(["min_eps"] if min_eps else []))
+        .select(columns)
         .with_columns(pl.col("psnr").cast(pl.Float64).fill_null(float("inf")))
     )
     buffer = io.BytesIO()
     table.write_parquet(buffer)
-    atomic_write_bytes(run.path / "pairs.parquet", buffer.getvalue())
+    atomic_write_bytes(run.path / f"{name}.parquet", buffer.getvalue())
     return table
 
 
-def _finite(line: dict[str, Any]) -> dict[str, Any]:
+def finite(line: dict[str, Any]) -> dict[str, Any]:
+    """A record as a cell keeps it."""
     return line | {"psnr": line["psnr"] if np.isfinite(line["psnr"]) else None}
 
 
-def _write_images(
-    run: RunDirectory, names: Sequence[tuple[str, str]], eps: float, images: np.ndarray
+def write_images(
+    run: RunDirectory, names: Sequence[str], eps: float, images: npt.NDArray[np.uint8]
 ) -> None:
+    """Keep photos as ``RUN/images/eps-EPS/NAME.png``."""
     folder = run.path / "images" / f"eps-{eps:g}"
     folder.mkdir(parents=True, exist_ok=True)
-    for (item, target), image in zip(names, images, strict=True):
-        name = "".join(one if one.isalnum() or one in "-_." else "_" for one in f"{item}--{target}")
-        atomic_write_bytes(folder / f"{name}.png", png_bytes(torch.from_numpy(image)))
+    for name, image in zip(names, images, strict=True):
+        safe = "".join(one if one.isalnum() or one in "-_." else "_" for one in name)
+        atomic_write_bytes(folder / f"{safe}.png", png_bytes(torch.from_numpy(image)))
