@@ -161,17 +161,18 @@ def main() -> None:
     say(f"  bare forward and backward  {bare:8.0f} images/s")
     say(f"  mi-30                      {ours:8.0f} pair-steps/s, {ours / bare:.0%} of bare")
     say(f"bar >= 85 % of bare: {verdict(ours >= 0.85 * bare)}")
-    quick = attacked("mi-100", few, 0.05, 3)
+    ladder = [attacked(f"mi-{count}", few, 0.05, 3) for count in (10, 15, 20, 30, 100)]
     if not options.no_art:
         art_rate, best = art(options.model, few, say)
         say(f"  pair-steps/s of ours over ART's: {ours / art_rate:.1f}")
         say(f"bar >= 5 x ART's pair-steps/s: {verdict(ours >= 5 * art_rate)}")
-        ratio = best[1] / quick[2]
+        reached = next((one for one in ladder if one[0] >= best[0]), ladder[-1])
+        ratio = best[1] / reached[2]
         say(
-            f"  ART's best {best[0]:.1%} in {best[1]:.1f} s, ours {quick[0]:.1%} in "
-            f"{quick[2]:.1f} s with the judging: {ratio:.1f} x"
+            f"  ART's best {best[0]:.1%} in {best[1]:.1f} s, ours {reached[0]:.1%} in "
+            f"{reached[2]:.1f} s with the judging: {ratio:.1f} x"
         )
-        faster = quick[0] >= best[0] and ratio >= 20
+        faster = reached[0] >= best[0] and ratio >= 20
         say(f"bar its best success in >= 20 x less time: {verdict(faster)}")
     if options.out is not None:
         options.out.write_text("\n".join(lines) + "\n")

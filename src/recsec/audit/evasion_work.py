@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from pydantic import ValidationError
 from safetensors.torch import save
 
@@ -110,9 +111,11 @@ def measure_model(payload: dict[str, Any], progress: Progress) -> dict[str, Any]
     catalog = open_catalog(payload["data"])
     encoder = open_encoder(payload["folder"], payload["device"])
     said = named(progress, f"embed {payload['name']}")
-    features = embed(encoder, catalog.photos, catalog.rows, normalize=False, progress=said)
+    every = np.arange(len(catalog.photos))
+    features = embed(encoder, catalog.photos, every, normalize=False, progress=said)
     found = evaluate_encoder(encoder, catalog.split, features=features)
-    atomic_write_bytes(features_file(run, name), save({"features": features.contiguous()}))
+    kept = features[torch.from_numpy(catalog.rows)]
+    atomic_write_bytes(features_file(run, name), save({"features": kept}))
     table = io.BytesIO()
     columns = {key: np.asarray(values) for key, values in found.columns.items()}
     pl.DataFrame(columns).write_parquet(table)
