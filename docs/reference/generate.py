@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import inspect
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -93,12 +94,20 @@ def error_page() -> str:
     )
 
 
+def schema_page() -> str:
+    """The JSON schema of ``report.json``."""
+    from recsec.reports import json_schema
+
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
 def pages() -> dict[str, str]:
     """File name -> content."""
     return {
         "cli.md": command_page(),
         "components.md": component_page(),
         "errors.md": error_page(),
+        "report-schema.json": schema_page(),
     }
 
 
