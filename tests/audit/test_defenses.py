@@ -153,7 +153,7 @@ def test_a_plan_without_defenses_is_the_plan_that_it_was() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("defense.0.guards", ["truncat"], ["no guards called 'truncat'", "truncate"]),
+        ("defense.0.guards", ["shufflle"], ["no guards called 'shufflle'", "shuffle"]),
         ("defense.0.guards", ["truncate:k=5"], ["truncate: k:", "the settings there are: length"]),
         ("defense.0.guards", ["truncate:5"], ["guard truncate: '5': expected key=value"]),
         ("defense.0.guards", ["watermark"], ["watermark: key: field required"]),
