@@ -33,7 +33,7 @@ from recsec.types import FloatArray, IntArray
 
 __all__ = ["FORMAT", "Fitted", "Watch"]
 
-FORMAT = 1
+FORMAT = 2
 
 TENSORS = "detectors.safetensors"
 
