@@ -38,7 +38,7 @@ class Show:
 
     Attributes:
         models: the first model, and the one that resists best, if there is another.
-        attack: the attack with the most success on the first.
+        attack: among those run at the most budgets, the one with the most success on the first.
         budgets: at which that attack was run, ascending.
         eps: budget of the lists.
         pair: its number.
@@ -53,7 +53,7 @@ class Show:
 
 def chosen_show(measured: Sequence[Measured], models: Sequence[str], eps: float) -> Show | None:
     """Choose attack and pair by what was found: a pair that the first model loses and the other
-    keeps, if there is one; among several, the first.
+    keeps, if there is one; among several, the one that gets nearest to the top of the list.
 
     Args:
         measured: all cells.
@@ -74,9 +74,17 @@ def chosen_show(measured: Sequence[Measured], models: Sequence[str], eps: float)
     if not budgets:
         return None
     at = max(budgets)
+    run_at = {
+        label: sorted({found.cell.eps for found in mine if found.cell.label == label})
+        for label in {found.cell.label for found in mine}
+    }
     best = max(
         (found for found in mine if found.cell.eps == at),
-        key=lambda found: (float((ranks_of(found.table) <= R).mean()), len(found.table)),
+        key=lambda found: (
+            len(run_at[found.cell.label]),
+            float((ranks_of(found.table) <= R).mean()),
+            len(found.table),
+        ),
     )
     label = best.cell.label
     others = [
@@ -85,13 +93,10 @@ def chosen_show(measured: Sequence[Measured], models: Sequence[str], eps: float)
         if place and _ran(rows, name, label, at)
     ]
     shown = (models[0], *((models[min(others)[1]],) if others else ()))
-    solved = dict(zip(best.table["pair"].to_list(), ranks_of(best.table) <= R, strict=True))
+    ranks = dict(zip(best.table["pair"].to_list(), ranks_of(best.table).tolist(), strict=True))
     kept = best_ranks(measured, shown[-1], at) if others else {}
-    lost = [pair for pair in sorted(solved) if solved[pair]]
-    split = [pair for pair in lost if kept.get(pair, 0) > R]
-    pair = next(iter([*split, *lost, *sorted(solved)]))
-    run_at = sorted({found.cell.eps for found in mine if found.cell.label == label})
-    return Show(shown, best.cell.attack, tuple(run_at), at, pair)
+    pair = min(ranks, key=lambda one: (ranks[one] > R or kept.get(one, 0) <= R, ranks[one], one))
+    return Show(shown, best.cell.attack, tuple(run_at[label]), at, pair)
 
 
 def _lost(ranks: Mapping[int, int]) -> float:
