@@ -101,7 +101,9 @@ def test_wrong_words_exit_2_and_missing_things_3(
     assert main(["audit", plan, "extra", *out]) == 2
     absent = write_plan(tmp_path, tmp_path / "nothing", small_data)
     assert main(["audit", absent, *out]) == 3
-    nodata = write_plan(tmp_path, checkpoints / "markov", "no-such-data")
+    unknown = write_plan(tmp_path, checkpoints / "markov", "no-such-data")
+    assert main(["audit", unknown, *out]) == 2
+    nodata = write_plan(tmp_path, checkpoints / "markov", str(tmp_path / "none.csv"))
     assert main(["audit", nodata, *out]) == 3
     other = write_plan(tmp_path, checkpoints / "markov", "synthetic:users=50,items=40,length=8")
     assert main(["audit", other, *out]) == 3

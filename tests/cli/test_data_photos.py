@@ -106,7 +106,7 @@ def test_wrong_words(fashion: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "are for interactions" in capsys.readouterr().err
     assert main(["data", "analyze", "photos:items=x"]) == 2
     assert main(["data", "analyze", "fashion", "--columns", "id=a"]) == 2
-    assert main(["data", "get", "photos"]) == 3
+    assert main(["data", "get", "photos"]) == 2
     assert "made up when it is loaded" in capsys.readouterr().err
 
 
