@@ -16,7 +16,7 @@ __all__ = ["EvasionScope", "Scope", "evasion_scope", "scope_of"]
 
 LOCAL_CALLS_PER_SECOND = 8000.0
 """What one core asks of a checkpoint with 3,000 items, in order of magnitude."""
-LESSONS_PER_SECOND = 10_000.0
+LESSONS_PER_SECOND = 20_000.0
 """Recorded lists that one core learns from, 3,000 items, in order of magnitude."""
 SECONDS_PER_CELL = 5.0
 """Reading the transcript, and asking the surrogate about every user."""
