@@ -1,7 +1,7 @@
 """Run an extraction audit of MovieLens-1M and keep its numbers.
 
     recsec train sasrec --data ml-1m --out runs/sasrec-ml1m
-    python benchmarks/ml1m_extraction.py examples/extract-ml1m-hour.toml --out runs/audit
+    python benchmarks/ml1m_extraction.py examples/extract-ml1m-published.toml --out runs/audit
 
 The audit resumes where it stopped. Rows, floor and twin of its ``report.json`` go to
 ``benchmarks/results/NAME.json`` and, as a table, to ``NAME.txt``; example lists stay out, because
