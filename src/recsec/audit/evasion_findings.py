@@ -83,7 +83,7 @@ def evasion_findings(
     if verdict.level != "incomplete" and verdict.row is not None:
         level: Literal["high", "moderate", "low"] = verdict.level
         title = {
-            "high": "One changed photo enters the list of any chosen item",
+            "high": "A changed photo often enters the list of a chosen item",
             "moderate": "A changed photo sometimes enters the list of a chosen item",
             "low": "The attacks tried did not bring photos into chosen lists",
         }[level]
