@@ -204,7 +204,7 @@ def bias_row(bench: Bench, bias: float) -> dict[str, Any]:
 
 def quantize_row(bench: Bench, near: float) -> dict[str, Any]:
     """What the other guard that changes lists costs the users."""
-    where = Surroundings(bench.recommender, bench.counts)
+    where = Surroundings(bench.recommender, bench.split.train)
     guard = Quantize.build(Quantize.config_class(near=near), where)
     lists = lists_of(LocalTarget(bench.recommender, [guard]), bench.split)
     clean, guarded = (quality(found, bench.split) for found in (bench.clean_lists, lists))

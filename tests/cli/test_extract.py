@@ -112,7 +112,10 @@ def test_a_thief_who_adapts_and_knows_some_users(
     assert found["accounts"] == 4
     assert found["calls"]["value"] == 120
     assert "leak=0.2 +set-only +human-like" in found["policy"]
+    floor, agreement = found["floor"]["value"], found["agr@10"]["value"]
+    assert found["lift"]["value"] == pytest.approx((agreement - floor) / (1 - floor))
     report = json.loads((out / "report.json").read_bytes())["extraction"]
+    assert floor >= report["floor"]["metrics"]["agr@10"]["value"]
     assert "model trained on them alone" in report["floor"]["description"]
     users = report["data"]["users"]
     assert report["protocol"]["users"] == users - round(0.2 * users)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recsec.data.catalog import Catalog
+from recsec.data.sequences import Sequences
 from recsec.errors import TargetError
 from recsec.models import SasRec, SasRecConfig
 from recsec.registry import registry
@@ -49,8 +50,8 @@ def guards(recommender, tmp_path_factory):
         "quantize": {"key": key, "lists": 64},
         "throttle": {"verdict": f"{__name__}:suspects_the_thief"},
     }
-    counts = np.arange(ITEMS + 1)[::-1].copy()
-    surroundings = Surroundings(recommender, counts)
+    known = [[item + 1 for item in range(ITEMS) if item % (user + 1) == 0] for user in range(20)]
+    surroundings = Surroundings(recommender, Sequences.from_lists(recommender.catalog, known))
     built = {}
     for name, kind in registry("guards").items().items():
         given = settings.get(name, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from recsec import models
 from recsec.attacks.extraction.distill import KERNELS
 from recsec.data import load
 from recsec.data.catalog import Catalog
+from recsec.data.sequences import Sequences
 from recsec.errors import ConfigError, TargetError
 from recsec.models import SasRec, SasRecConfig
 from recsec.models.losses import catalog_loss
@@ -307,6 +309,15 @@ def test_a_missing_key_and_a_missing_folder_are_named(tmp_path):
         write_key(tmp_path / "none" / "key")
 
 
+def test_throttle_finds_a_verdict_in_the_current_folder(model, tmp_path, monkeypatch):
+    (tmp_path / "my_verdicts.py").write_text("def all(account, histories):\n    return True\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    table = {"name": "throttle", "verdict": "my_verdicts:all"}
+    (guard,) = build_guards([table], Surroundings(model))
+    assert guard.verdict("a", HISTORIES)
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
@@ -341,10 +352,12 @@ def test_a_file_describes_a_checkpoint_behind_guards(model, tmp_path, monkeypatc
             open_target(str(path), model.catalog)
 
 
-def test_guards_that_need_popularity_get_that_of_the_data(model, counts, tmp_path):
+def test_guards_that_need_popularity_get_that_of_the_data(model, tmp_path):
     write_key(tmp_path / "key")
-    target = guarded_target(model, [{"name": "watermark", "key": tmp_path / "key"}], counts=counts)
-    plain = Watermark(read_key(tmp_path / "key"), counts)
+    rows = [[item + 1 for item in range(ITEMS) if item % (user + 2)] for user in range(30)]
+    known = Sequences.from_lists(model.catalog, rows)
+    target = guarded_target(model, [{"name": "watermark", "key": tmp_path / "key"}], train=known)
+    plain = Watermark(read_key(tmp_path / "key"), known.counts)
     np.testing.assert_array_equal(
         target.query("a", HISTORIES, 10), LocalTarget(model, [plain]).query("a", HISTORIES, 10)
     )

@@ -122,6 +122,13 @@ class Desk:
 
     def thief(self, specs: Sequence[CellSpec]) -> Metrics:
         """Metrics of cells that differ in the seed only, with what their defense took."""
+        own = {}
+        if specs[0].floor != "floor":
+            known = self.pooled([{"floor": self.floor(specs[0].floor)}])
+            own = {"floor": known["floor"]}
+        return self._thief(specs) | own
+
+    def _thief(self, specs: Sequence[CellSpec]) -> Metrics:
         names, first = [spec.id for spec in specs], specs[0]
         if first.defense == UNDEFENDED:
             return self.metrics(names, floor=first.floor)

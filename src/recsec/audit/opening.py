@@ -118,7 +118,7 @@ def open_defended(
         ConfigError: a guard does not fit, or its key is missing.
     """
     recommender = open_checkpoint(Path(folder).expanduser(), dataset.catalog)
-    return guarded_target(recommender, guards, counts=split.train.counts)
+    return guarded_target(recommender, guards, train=split.train)
 
 
 def _architecture(model: Recommender) -> str:

@@ -85,7 +85,7 @@ def open_guarded(spec: str, tables: Sequence[Mapping[str, Any]], data: Dataset) 
 
     split = data.split()
     recommender = open_checkpoint(Path(spec).expanduser(), split.catalog)
-    return _as_owner(guarded_target(recommender, tables, counts=split.train.counts))
+    return _as_owner(guarded_target(recommender, tables, train=split.train))
 
 
 def _as_owner(target: Target) -> Answerer:

@@ -193,7 +193,7 @@ def _parts_json(found: Report) -> dict[str, Any]:
 def metrics_json(found: Extraction, metrics: Metrics) -> dict[str, Any]:
     """The metrics of a row or cell as flat keys, with floor and twin beside them."""
     flat: dict[str, Any] = {key: value.model_dump() for key, value in metrics.items()}
-    flat["floor"] = found.floor.metrics["agr@10"].model_dump()
+    flat.setdefault("floor", found.floor.metrics["agr@10"].model_dump())
     twin = (found.twin.metrics or {}).get("agr@10")
     flat["twin"] = None if twin is None else twin.model_dump()
     if found.twin.reason:

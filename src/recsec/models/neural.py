@@ -156,6 +156,17 @@ class CausalRecommender(NeuralRecommender):
         encoded = self.hidden(windows)[rows, lengths.clamp_min(1) - 1]
         return encoded * (lengths > 0)[:, None]
 
+    @torch.no_grad()
+    def prefix_scores(self, windows: IntArray) -> Float[Tensor, "B L N1"]:
+        """What ``scores`` gives after each item of ``(B, L)`` windows, zeros on the right.
+
+        Args:
+            windows: int64 catalog indices, ``L <= reach``; nothing stood before them.
+        """
+        self.eval()
+        hidden = self.hidden(torch.from_numpy(windows).to(self.item_table().device)).float()
+        return self.scores_of(hidden.flatten(0, 1)).view(*windows.shape, -1)
+
     def objective(self, split: Split) -> Ranking:
         """Predict the next item at every position of the training histories."""
         from recsec.models.next_item import NextItem

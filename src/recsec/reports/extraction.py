@@ -203,8 +203,10 @@ class Extraction(Part):
     Metrics by flat key: ``agr@1``, ``agr@5``, ``agr@10``, ``agr@20``, ``rbo``, ``tau`` (fidelity),
     ``lift`` (of ``agr@10`` over the floor), ``hr@10``, ``ndcg@10`` (recommendation quality) and
     ``hr_ratio`` (the surrogate's HR@10 divided by the target's). All compare with the lists of the
-    bare target. Rows of a defense also have ``served_agr@10`` and its like (with the lists that the
-    defense serves) and ``lift_taken`` (1 - lift / lift of the same thief on the bare target).
+    bare target. Rows of a thief to whom histories leak have a ``floor`` of their own: the
+    ``agr@10`` that ``lift`` stands above. Rows of a defense also have ``served_agr@10`` and its
+    like (with the lists that the defense serves) and ``lift_taken`` (1 - lift / lift of the same
+    thief on the bare target).
     """
 
     target: TargetSummary = Field(description="The recommender under attack.")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeAlias
@@ -13,6 +11,7 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, TargetError
+from recsec.targets.imports import import_here
 from recsec.targets.wire import external_histories, read_list
 from recsec.types import IntArray, ItemId
 
@@ -73,18 +72,15 @@ class CallableTarget:
         module_name, _, function_name = spec.removeprefix(PREFIX).partition(":")
         if not module_name or not function_name:
             raise ConfigError(f"{spec!r} is not of the form callable:module:function")
-        folder = os.getcwd()
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
         try:
-            found: Any = importlib.import_module(module_name)
+            found: Any = import_here(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
                 raise TargetError(
                     f"{module_name} fails to import\n{_user_frames(error)}"
                 ) from error
             raise TargetError(
-                f"there is no module {module_name!r} in {folder} or on the Python path",
+                f"there is no module {module_name!r} in {os.getcwd()} or on the Python path",
                 hint="run recsec in the folder of the module, or install its package",
             ) from error
         except Exception as error:  # the user's module may fail in any way

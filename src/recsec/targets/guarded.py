@@ -1,7 +1,7 @@
 """A checkpoint behind guards, described in a file: ``--model guarded.toml``.
 
 checkpoint = "runs/sasrec"
-data = "ml-1m"          # popularity of the items, for guards that need it
+data = "ml-1m"          # for guards that need histories, or the popularity of items
 
 [[guards]]              # the first is nearest to the recommender
 name = "watermark"
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from recsec import models
 from recsec.data import load as load_data
 from recsec.data.catalog import Catalog
+from recsec.data.sequences import Sequences
 from recsec.errors import ConfigError, TargetError
 from recsec.models import Recommender
 from recsec.targets.base import Target
@@ -117,29 +118,29 @@ def open_checkpoint(path: Path, catalog: Catalog) -> Recommender:
 
 
 def guarded_target(
-    recommender: Recommender, tables: Sequence[Mapping[str, Any]], *, counts: IntArray | None
+    recommender: Recommender, tables: Sequence[Mapping[str, Any]], *, train: Sequences | None
 ) -> Target:
     """A recommender behind guards, as it is served.
 
     Args:
         recommender: who ranks.
         tables: name and settings of each guard; see ``build_guards``.
-        counts: ``(N + 1,)`` popularity in the training data, if known.
+        train: histories of the training data, if known.
 
     Raises:
         ConfigError: a guard does not exist or does not fit.
     """
-    guards = build_guards(tables, Surroundings(recommender, counts))
+    guards = build_guards(tables, Surroundings(recommender, train))
     return ServedTarget(LocalTarget(recommender, guards))
 
 
 def open_guarded(file: GuardedFile, catalog: Catalog) -> Target:
     """The target that a file describes, over the items of ``catalog``."""
     recommender = open_checkpoint(file.checkpoint.expanduser(), catalog)
-    counts = None
+    train = None
     if file.data is not None:
         split = load_data(file.data, columns=file.columns or None).split()
         if not np.array_equal(split.catalog.ids, catalog.ids):
             raise ConfigError(f"the data {file.data!r} of the guards holds other items")
-        counts = split.train.counts
-    return guarded_target(recommender, file.guards, counts=counts)
+        train = split.train
+    return guarded_target(recommender, file.guards, train=train)

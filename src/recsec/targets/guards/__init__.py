@@ -1,9 +1,22 @@
 """Guards: defenses that act while a target answers."""
 
-from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, answer_in_turn, best
+from recsec.targets.guards.base import (
+    Guard,
+    GuardConfig,
+    Rescoring,
+    Surroundings,
+    answer_in_turn,
+    best,
+)
 from recsec.targets.guards.build import build_guards, configured
 from recsec.targets.guards.contract import GUARD_CONTRACT
-from recsec.targets.guards.key import KEY_BYTES, derive, fingerprint, read_key, write_key
+from recsec.targets.guards.key import (
+    KEY_BYTES,
+    derive,
+    fingerprint,
+    read_key,
+    write_key,
+)
 from recsec.targets.guards.marks import (
     first_is_green,
     green_items,
@@ -12,6 +25,7 @@ from recsec.targets.guards.marks import (
     trigger_bands,
     triggers,
 )
+from recsec.targets.guards.misinform import Misinform, MisinformConfig
 from recsec.targets.guards.quantize import Quantize, QuantizeConfig
 from recsec.targets.guards.reverse import Reverse, flip
 from recsec.targets.guards.shuffle import Shuffle, ShuffleConfig
@@ -24,8 +38,11 @@ __all__ = [
     "KEY_BYTES",
     "Guard",
     "GuardConfig",
+    "Misinform",
+    "MisinformConfig",
     "Quantize",
     "QuantizeConfig",
+    "Rescoring",
     "Reverse",
     "Shuffle",
     "ShuffleConfig",

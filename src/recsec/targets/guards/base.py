@@ -12,10 +12,11 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from recsec.data.sequences import Sequences
 from recsec.models.base import Recommender, top_k
 from recsec.types import IntArray
 
-__all__ = ["Guard", "GuardConfig", "Surroundings", "answer_in_turn", "best"]
+__all__ = ["Guard", "GuardConfig", "Rescoring", "Surroundings", "answer_in_turn", "best"]
 
 
 class GuardConfig(BaseModel):
@@ -30,12 +31,16 @@ class Surroundings:
 
     Attributes:
         recommender: whose answers it guards.
-        counts: ``(N + 1,)`` how often each item was chosen in the training data; None where the
-            data are not at hand.
+        train: histories of its training data; None where the data are not at hand.
     """
 
     recommender: Recommender
-    counts: IntArray | None = None
+    train: Sequences | None = None
+
+    @property
+    def counts(self) -> IntArray | None:
+        """``(N + 1,)`` how often each item was chosen in the training data, if known."""
+        return None if self.train is None else self.train.counts
 
 
 class Guard(ABC):
@@ -74,6 +79,18 @@ class Guard(ABC):
         """
 
 
+class Rescoring(Guard):
+    """A guard that changes scores and leaves the list to whoever comes after it."""
+
+    @abstractmethod
+    def rescored(self, histories: IntArray, scores: Tensor) -> Tensor:
+        """Other scores ``(B, N + 1)``, -inf wherever ``scores`` are; see ``Guard.answer``."""
+
+    def answer(self, account: str, histories: IntArray, scores: Tensor, k: int) -> IntArray:
+        """The best items of the new scores."""
+        return best(self.rescored(histories, scores), k)
+
+
 def best(scores: Tensor, k: int) -> IntArray:
     """The ``k`` best items ``(B, k)`` of finite score, zeros where there are fewer."""
     lists = np.zeros((len(scores), k), dtype=np.int64)
@@ -89,8 +106,12 @@ def answer_in_turn(
 
     Each next guard sees only what the one before it served, in that order: scores k, k - 1, ...
     for the items of its list and -inf for all others. So guards that choose items (watermark,
-    quantize) come before those that order and cut (shuffle, reverse, truncate, throttle).
+    quantize) come before those that order and cut (shuffle, reverse, truncate, throttle). Those
+    that rescore (misinform) come first of all: the next one sees their scores.
     """
+    while guards and isinstance(guards[0], Rescoring):
+        scores = guards[0].rescored(histories, scores)
+        guards = guards[1:]
     lists = best(scores, k) if not guards else guards[0].answer(account, histories, scores, k)
     for guard in guards[1:]:
         served = torch.full_like(scores, float("-inf"))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from recsec.errors import ConfigError
 
-__all__ = ["KEY_BYTES", "derive", "fingerprint", "read_key", "write_key"]
+__all__ = ["KEY_BYTES", "derive", "fingerprint", "read_key", "seed_of", "write_key"]
 
 KEY_BYTES = 32
 TEXT = 2 * KEY_BYTES + 1
@@ -97,3 +97,14 @@ def derive(keys: Sequence[bytes], label: str, count: int) -> npt.NDArray[np.uint
     head = b"recsec " + label.encode() + b"\0"
     rows = b"".join(hashlib.shake_256(head + key).digest(count) for key in keys)
     return np.frombuffer(rows, dtype=np.uint8).reshape(len(keys), count)
+
+
+def seed_of(path: Path | None, label: str) -> int:
+    """A seed that follows from the key in a file; 0 without a file.
+
+    Raises:
+        ConfigError: the file holds no key.
+    """
+    if path is None:
+        return 0
+    return int.from_bytes(derive([read_key(path.expanduser())], label, 7).tobytes(), "big")

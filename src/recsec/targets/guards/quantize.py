@@ -15,7 +15,7 @@ from torch import Tensor
 from recsec.models.base import Incremental, Recommender, mask_history, top_k
 from recsec.rng import Streams
 from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, best
-from recsec.targets.guards.key import derive, read_key
+from recsec.targets.guards.key import seed_of
 from recsec.types import IntArray
 
 __all__ = ["Quantize", "QuantizeConfig", "stored_lists"]
@@ -98,10 +98,7 @@ class Quantize(Guard):
     @classmethod
     def build(cls, config: QuantizeConfig, surroundings: Surroundings) -> Self:
         """Ask the recommender for the lists to store; see ``Guard.build``."""
-        seed = 0
-        if config.key is not None:
-            drawn = derive([read_key(config.key.expanduser())], "stored lists", 7)
-            seed = int.from_bytes(drawn.tobytes(), "big")
+        seed = seed_of(config.key, "stored lists")
         recommender = surroundings.recommender
         lists = stored_lists(recommender, lists=config.lists, depth=config.depth, seed=seed)
         return cls(lists, items=len(recommender.catalog), near=config.near)

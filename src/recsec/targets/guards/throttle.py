@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any, Self, TypeAlias
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from recsec.errors import ConfigError, TargetError
 from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, best
+from recsec.targets.imports import import_here
 from recsec.types import IntArray
 
 __all__ = ["Throttle", "ThrottleConfig", "Verdict"]
@@ -45,10 +45,10 @@ class Throttle(Guard):
 
     @classmethod
     def build(cls, config: ThrottleConfig, surroundings: Surroundings) -> Self:
-        """Import the verdict function; see ``Guard.build``."""
+        """Import the verdict function, the current directory first; see ``Guard.build``."""
         module, _, name = config.verdict.partition(":")
         try:
-            found: Any = getattr(importlib.import_module(module), name)
+            found: Any = getattr(import_here(module), name)
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(
                 f"throttle: no verdict function {config.verdict!r}: {error}",

@@ -1,0 +1,180 @@
+"""Histories whose law is planted: people who choose at all ranks, policies that do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from recsec.data.catalog import Catalog
+from recsec.data.sequences import Sequences
+from recsec.errors import ConfigError
+from recsec.models import Bert4Rec, Bert4RecConfig, SasRec, SasRecConfig
+from recsec.models.base import mask_history
+from recsec.targets import LocalTarget
+from recsec.targets.guards import (
+    Misinform,
+    Surroundings,
+    Watermark,
+    answer_in_turn,
+    build_guards,
+    write_key,
+)
+from recsec.targets.guards.typical import NEWEST, RankLaw, own_ranks
+
+ITEMS, LENGTH = 400, 40
+
+
+def untrained(kind, config):
+    """Its scores are as good as any: the choices are planted relative to them."""
+    model = kind(Catalog.from_ids(range(1, ITEMS + 1)), config)
+    model.initialize(torch.Generator().manual_seed(4))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return untrained(SasRec, SasRecConfig(embedding_dim=16, max_length=NEWEST))
+
+
+def masked(model, histories):
+    scores = model.scores(histories)
+    mask_history(scores, torch.from_numpy(histories))
+    return scores
+
+
+def grown(model, rng, draw, rows=200, length=LENGTH):
+    """Histories in which each next item has the rank that ``draw`` gives, 0 for any item."""
+    histories = rng.integers(1, ITEMS + 1, (rows, 1))
+    for _ in range(length - 1):
+        order = masked(model, histories).argsort(dim=1, descending=True).numpy()
+        left = ITEMS - histories.shape[1]
+        ranks = np.minimum(draw(rng, rows, left), left)
+        chosen = order[np.arange(rows), np.maximum(ranks, 1) - 1]
+        histories = np.column_stack([histories, chosen])
+    return histories
+
+
+def people(rng, rows, left):
+    """As often between 1 and 4 as between 100 and 400."""
+    return np.exp(rng.random(rows) * np.log(left)).astype(np.int64)
+
+
+def lists_of_ten(rng, rows, left):
+    return rng.integers(1, 11, rows)
+
+
+def anywhere(rng, rows, left):
+    return rng.integers(1, left + 1, rows)
+
+
+def four_of_five_listed(rng, rows, left):
+    explores = rng.random(rows) < 0.2
+    return np.where(explores, anywhere(rng, rows, left), lists_of_ten(rng, rows, left))
+
+
+@pytest.fixture(scope="module")
+def known(model):
+    rows = grown(model, np.random.default_rng(0), people, rows=1200)
+    return Sequences.from_lists(model.catalog, rows.tolist())
+
+
+@pytest.fixture(scope="module")
+def guard(model, known):
+    return Misinform.build(Misinform.config_class(), Surroundings(model, known))
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_own_ranks_are_those_of_served_lists(model, both_ways):
+    if both_ways:
+        model = untrained(Bert4Rec, Bert4RecConfig(embedding_dim=16, max_length=NEWEST))
+    rng = np.random.default_rng(1)
+    histories = rng.integers(1, ITEMS + 1, (4, 12))
+    histories[1, 5:] = 0
+    histories[2, 3] = histories[2, 1]  # chosen again, and then not counted twice
+    histories[3, 1:] = 0
+    found = own_ranks(model, histories)
+    for row, ranks in zip(histories, found, strict=True):
+        items = row[row > 0]
+        assert not ranks[max(0, len(items) - 1) :].any()
+        for at in range(1, len(items)):
+            before = items[None, :at]
+            scores = model.scores(before)
+            own = scores[0, items[at]].clone()
+            mask_history(scores, torch.from_numpy(before))
+            assert ranks[at - 1] == int((scores > own).sum()) + 1
+
+
+def test_only_the_newest_items_are_ranked(model):
+    long = np.random.default_rng(2).integers(1, ITEMS + 1, (3, NEWEST + 9))
+    np.testing.assert_array_equal(own_ranks(model, long), own_ranks(model, long[:, -NEWEST:]))
+
+
+def test_the_law_of_people_is_recovered_and_probabilities_add_up(model, known):
+    rng = np.random.default_rng(3)
+    shares = rng.dirichlet(np.full(11, 2.0), 3000)
+    edges = RankLaw.fit(np.ones((2, 3), dtype=np.int64), 1500).edges
+    middle = np.array([*edges[1:], 1501]) - 1
+    ranks = np.stack([middle[rng.choice(11, 49, p=each)] for each in shares])
+    law = RankLaw.fit(ranks, 1500)
+    assert len(law.edges) == 11
+    np.testing.assert_allclose(law.honest, 2.0, rtol=0.15)
+    # over all ranks of two items, P(person) sums to 1: the ratio to machines, weighted, too
+    small = RankLaw.fit(own_ranks(model, known[0][None, :3]), 20)
+    pairs = np.array([(a, b) for a in range(1, 21) for b in range(1, 21)])
+    bins = np.searchsorted(small.edges, pairs, side="right") - 1
+    one = pairs[np.unique(bins, axis=0, return_index=True)[1]]
+    total = small.honest.sum()
+    first, second = (np.searchsorted(small.edges, one, side="right") - 1).T
+    person = small.honest[first] / total * (small.honest[second] + (first == second)) / (total + 1)
+    assert person.sum() == pytest.approx(1)
+    assert (np.exp(small.suspicion(one)) * person).sum() == pytest.approx(1)
+
+
+def test_people_get_true_answers_and_policies_do_not(model, guard):
+    rng = np.random.default_rng(4)
+    strangers = grown(model, rng, people, rows=1000)
+    assert len(guard.suspected(strangers)) <= 45, "expected 20 of 1,000; 45 is 5 deviations away"
+    scores = masked(model, strangers[:50])
+    innocent = np.setdiff1d(np.arange(50), guard.suspected(strangers[:50]))
+    found = guard.answer("a", strangers[:50], scores, 10)
+    np.testing.assert_array_equal(
+        found[innocent], LocalTarget(model).query("a", strangers[innocent], 10)
+    )
+    for policy in (lists_of_ten, anywhere, four_of_five_listed):
+        asked = grown(model, rng, policy)
+        assert len(guard.suspected(asked)) >= 190, policy.__name__
+    assert len(guard.suspected(strangers[:, :1])) == 0, "one item tells nothing"
+
+
+def test_wrong_answers_are_those_of_another_world(model, guard, known, tmp_path):
+    asked = grown(model, np.random.default_rng(5), lists_of_ten, rows=40)
+    rows = guard.suspected(asked)
+    found = guard.answer("a", asked, masked(model, asked), 10)[rows]
+    true = LocalTarget(model).query("a", asked, 10)[rows]
+    assert (found == true).mean() < 0.1
+    other = guard.other[asked[rows]]
+    imagined = LocalTarget(model).query("a", other, ITEMS)
+    for served, whole, history in zip(found, imagined, asked[rows], strict=True):
+        expected = [item for item in whole if item and item not in history][:10]
+        assert served.tolist() == expected
+    assert sorted(guard.other) == list(range(ITEMS + 1)), "a permutation"
+    write_key(tmp_path / "key")
+    settings = Misinform.config_class(key=tmp_path / "key")
+    keyed = Misinform.build(settings, Surroundings(model, known))
+    assert keyed.threshold == guard.threshold
+    assert (keyed.other != guard.other).mean() > 0.9
+
+
+def test_the_next_guard_sees_the_scores_and_not_a_list(model, guard, known):
+    asked = grown(model, np.random.default_rng(6), people, rows=20)
+    marked = Watermark(b"k" * 32, known.counts)
+    both = answer_in_turn([guard, marked], "a", asked, masked(model, asked), 10)
+    honest = np.setdiff1d(np.arange(20), guard.suspected(asked))
+    alone = marked.answer("a", asked, masked(model, asked), 10)
+    np.testing.assert_array_equal(both[honest], alone[honest])
+
+
+def test_it_needs_histories_of_people(model):
+    with pytest.raises(ConfigError, match="histories of people"):
+        build_guards([{"name": "misinform"}], Surroundings(model))
