@@ -151,6 +151,8 @@ def test_wrong_answers_are_those_of_another_world(model, guard, known, tmp_path)
     asked = grown(model, np.random.default_rng(5), lists_of_ten, rows=40)
     rows = guard.suspected(asked)
     found = guard.answer("a", asked, masked(model, asked), 10)[rows]
+    alone = asked[rows[:1]]
+    np.testing.assert_array_equal(guard.answer("b", alone, masked(model, alone), 10), found[:1])
     true = LocalTarget(model).query("a", asked, 10)[rows]
     assert (found == true).mean() < 0.1
     other = guard.other[asked[rows]]

@@ -104,10 +104,10 @@ class Misinform(Rescoring):
 
     def rescored(self, histories: IntArray, scores: Tensor) -> Tensor:
         """See ``Rescoring.rescored``."""
-        rows = torch.from_numpy(self.suspected(histories))
-        if len(rows) == 0:
+        suspected = self.suspected(histories)
+        if len(suspected) == 0:
             return scores
-        asked = self.other[histories[rows]]
+        asked, rows = self.other[histories[suspected]], torch.from_numpy(suspected)
         wrong = self.recommender.scores(asked)
         mask_history(wrong, torch.from_numpy(asked))
         wrong[torch.isneginf(scores[rows])] = float("-inf")
