@@ -58,6 +58,23 @@ def test_cells_name_the_leak_and_the_switches_and_ask_apart():
     assert grid.leak == 0.1
 
 
+def test_switches_of_learning_ask_nothing_of_their_own():
+    plain, order = {"policies": "mixed"}, {"policies": "mixed", "adaptive": ["set-only"]}
+    flip = {"policies": "mixed", "adaptive": ["list-flip", "set-only"]}
+    grid = expand(plan_of(plain, order, flip))
+    assert len(grid.cells) == 3
+    assert len(grid.collections) == 1
+    assert grid.collections[0].id == expand(plan_of(plain)).collections[0].id
+
+
+def test_shorter_sessions_are_named():
+    grid = expand(plan_of({"policies": "mixed"}, {"policies": "mixed", "length": 4}))
+    assert [cell.policy for cell in grid.cells] == ["mixed", "mixed length=4"]
+    assert len(grid.collections) == 2
+    alone = expand(plan_of({"policies": "mixed", "length": 4}))
+    assert [cell.policy for cell in alone.cells] == ["mixed"]
+
+
 def test_attacks_in_rounds_ask_apart_where_their_surrogates_differ():
     """A round is chosen by the surrogate; a session is not."""
     one, other = {"loss": "hinge"}, {"loss": "cross-entropy"}

@@ -13,7 +13,7 @@ from recsec.errors import CheckpointError, ConfigError
 from recsec.hardening import Clock, clean_epoch_seconds, harden, hardening_class
 from recsec.hardening.curriculum import CurriculumConfig
 from recsec.hardening.target import TargetConfig
-from recsec.models import Training, encoder_fingerprint, load_encoder, read_config
+from recsec.models import Encoder, Training, encoder_fingerprint, load_encoder, read_config
 
 SETTINGS = {"epochs": 5, "batch_size": 32, "steps": 2, "stage_patience": 1, "share": 1.0}
 SCRIPT = """
@@ -62,6 +62,17 @@ def test_killed_hardening_ends_with_the_same_bits(tmp_path, given, encoder, spli
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
     stages = [entry["valid"]["stage"] for entry in json.loads((whole / "history.json").read_text())]
     assert stages[-1] > 0, "the curriculum never grew: its state was not tested"
+
+
+@pytest.mark.parametrize("name", ["adversarial", "fare", "fast", "target", "trades-embedding"])
+def test_every_method_keeps_its_state_and_continues(name, tmp_path, encoder, split):
+    kind = hardening_class(name, hardens=Encoder.name)
+    how = Training(out=tmp_path / name, device="cpu")
+    short = kind.config_class(epochs=1, batch_size=64, steps=1)
+    harden(name, encoder, split, short, seed=0, training=how)
+    (tmp_path / name / "model.safetensors").unlink()  # killed after its last epoch
+    harden(name, encoder, split, short, seed=0, training=how)
+    assert load_encoder(tmp_path / name).config == encoder.config
 
 
 def test_the_checkpoint_is_an_ordinary_one_that_names_its_origin(tmp_path, encoder, split):

@@ -15,6 +15,9 @@ from recsec.reports import UNDEFENDED
 
 __all__ = ["CellSpec", "Collection", "Grid", "expand"]
 
+LEARNING = {"set_only": False, "list_flip": False}
+"""Switches that change how answers are learned from, not which are asked for."""
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -120,18 +123,35 @@ def _configs(grid: ExtractionPlan) -> list[ExtractionConfig]:
     ]
 
 
-def _label(config: ExtractionConfig) -> str:
-    """The policy, its settings, what leaks to it, and its switches."""
+def _label(config: ExtractionConfig, longest: int) -> str:
+    """The policy, its settings, what leaks to it, and its switches.
+
+    Sessions that are shorter than the ``longest`` of the plan are named, too.
+    """
     label = policy_label(config.policy, config.policy_settings)
-    leak = [f"leak={config.leak:g}"] if config.leak else []
-    return " ".join([label, *leak, *(f"+{word}" for word in config.adaptive.words())])
+    more = [f"leak={config.leak:g}"] if config.leak else []
+    if config.length < longest:
+        more.append(f"length={config.length}")
+    return " ".join([label, *more, *(f"+{word}" for word in config.adaptive.words())])
+
+
+def _plain(config: ExtractionConfig) -> bool:
+    """Questions come from the policy alone: no surrogate chooses any."""
+    return issubclass(registry("policies").get(config.policy), Policy)
+
+
+def _asking(config: ExtractionConfig) -> ExtractionConfig:
+    """An attack without what only changes how it learns."""
+    if not _plain(config):
+        return config
+    adaptive = config.adaptive.model_copy(update=LEARNING)
+    return config.model_copy(update={"adaptive": adaptive})
 
 
 def _query(config: ExtractionConfig) -> list[Any]:
     """What decides the questions: of attacks in rounds everything, as surrogates choose there."""
     whole = config.model_dump(mode="json")
-    plain = issubclass(registry("policies").get(config.policy), Policy)
-    if plain and not config.leak and not config.adaptive.words():
+    if _plain(config) and not config.leak and not config.adaptive.words():
         return [whole[key] for key in ("policy", "policy_settings", "length", "sessions")]
     return [whole]
 
@@ -144,11 +164,13 @@ def expand(plan: Plan) -> Grid:
     """
     names, asked, learned = Names(), Names(), Names()
     floors: dict[str, ExtractionConfig] = {}
+    longest = max((grid.length for grid in plan.extraction), default=0)
     cells: dict[str, CellSpec] = {}
     collections: dict[str, Collection] = {}
     for grid in plan.extraction:
         for config in _configs(grid):
-            label, query = _label(config), _query(config)
+            label, asking = _label(config, longest), _asking(config)
+            asked_as, query = _label(asking, longest), _query(asking)
             whole = config.model_dump(mode="json")
             floor = "floor"
             if config.leak:
@@ -159,7 +181,7 @@ def expand(plan: Plan) -> Grid:
                 for calls in sorted(grid.calls):
                     bare = names.of(f"{label}-k{k}-c{calls}", [whole, k, calls])
                     for seed, defense in product(grid.seeds, grid.defenses or plan.rows):
-                        row, unit = bare, asked.of(f"{label}-k{k}-s{seed}", [query, k, seed])
+                        row, unit = bare, asked.of(f"{asked_as}-k{k}-s{seed}", [query, k, seed])
                         if defense != UNDEFENDED:
                             row = names.of(f"{defense}.{bare}", [defense, bare])
                             unit = asked.of(f"{defense}.{unit}", [defense, unit])
@@ -177,7 +199,7 @@ def expand(plan: Plan) -> Grid:
                             bare=f"{bare}-s{seed}",
                         )
                         cells[cell.id] = cell
-                        fresh = Collection(unit, config, k, seed, calls, defense)
+                        fresh = Collection(unit, asking, k, seed, calls, defense)
                         known = collections.get(unit, fresh)
                         collections[unit] = replace(known, calls=max(known.calls, calls))
 

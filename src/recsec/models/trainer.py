@@ -99,6 +99,11 @@ def _optimizer(objective: nn.Module, config: ScheduleConfig) -> torch.optim.Adam
     return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), fused=True)
 
 
+def _laid_out(objective: Objective) -> dict[str, Tensor]:
+    """Its state as safetensors takes it: an objective may hold networks in channels-last."""
+    return {name: tensor.contiguous() for name, tensor in objective.state_dict().items()}
+
+
 def _save(
     folder: Path, position: Position, objective: Objective, best: dict[str, Tensor], optimizer: Any
 ) -> None:
@@ -106,7 +111,7 @@ def _save(
     fresh = folder / "writing"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    save_file(dict(objective.state_dict()), fresh / "weights.safetensors")
+    save_file(_laid_out(objective), fresh / "weights.safetensors")
     save_file(best, fresh / "best.safetensors")
     moments = {
         f"{index}.{name}": tensor
@@ -158,7 +163,10 @@ def _writer(training: Training) -> Any:
 
 def _copied(objective: nn.Module) -> dict[str, Tensor]:
     """The weights as they are now."""
-    return {name: tensor.clone() for name, tensor in objective.state_dict().items()}
+    whole = torch.contiguous_format
+    return {
+        name: tensor.clone(memory_format=whole) for name, tensor in objective.state_dict().items()
+    }
 
 
 class _Run:
@@ -257,7 +265,7 @@ class _Run:
             if self._is_snapshot():
                 (out / "snapshots").mkdir(parents=True, exist_ok=True)
                 path = out / "snapshots" / f"epoch-{position.epoch:04d}.safetensors"
-                save_file(dict(self.objective.state_dict()), path)
+                save_file(_laid_out(self.objective), path)
             _save(self.folder, position, self.objective, self.best, self.optimizer)
             atomic_write_text(out / "history.json", json.dumps(position.history, indent=1))
         self.accelerator.wait_for_everyone()

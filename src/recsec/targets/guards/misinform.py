@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recsec.errors import ConfigError
-from recsec.models.base import Recommender, mask_history
+from recsec.models.base import Recommender
 from recsec.rng import Streams
 from recsec.targets.guards.base import GuardConfig, Rescoring, Surroundings
 from recsec.targets.guards.key import seed_of
@@ -41,10 +41,10 @@ class Misinform(Rescoring):
 
     Each item of a history had a rank in the list that the recommender would have served before it.
     People choose at all ranks; a thief's policy takes items from the lists that he is served, or
-    anywhere in the catalog. Histories that speak for a policy are answered as if every item were
-    another, by a secret permutation of the catalog: the lists agree with each other and with no
-    truth, so a copy learns a world that does not exist. Accounts play no role, so more of them do
-    not help.
+    anywhere in the catalog. Histories that speak for a policy get the right list with every item
+    exchanged for another, by a secret permutation of the catalog: the lists agree with each other
+    and with no truth, so a copy learns a world that does not exist; and who goes on from them looks
+    less like a person, not more. Accounts play no role, so more of them do not help.
 
     Histories of one to three items tell nothing and get true answers; so does a thief who has, or
     imitates, histories of people. The honest ones were trained on: users who came later look a
@@ -70,7 +70,7 @@ class Misinform(Rescoring):
         self.law = law
         self.threshold = threshold
         shuffled = Streams(seed).numpy("another world").permutation(len(recommender.catalog)) + 1
-        self.other = np.concatenate([[0], shuffled])
+        self.other = torch.from_numpy(np.concatenate([[0], shuffled]))
 
     @classmethod
     def build(cls, config: MisinformConfig, surroundings: Surroundings) -> Self:
@@ -104,11 +104,9 @@ class Misinform(Rescoring):
 
     def rescored(self, histories: IntArray, scores: Tensor) -> Tensor:
         """See ``Rescoring.rescored``."""
-        suspected = self.suspected(histories)
-        if len(suspected) == 0:
+        rows = torch.from_numpy(self.suspected(histories))
+        if len(rows) == 0:
             return scores
-        asked, rows = self.other[histories[suspected]], torch.from_numpy(suspected)
-        wrong = self.recommender.scores(asked)
-        mask_history(wrong, torch.from_numpy(asked))
-        wrong[torch.isneginf(scores[rows])] = float("-inf")
+        known = scores[rows]
+        wrong = known[:, self.other].masked_fill_(torch.isneginf(known), float("-inf"))
         return scores.index_copy(0, rows, wrong)

@@ -26,7 +26,7 @@ CELLS = 2_000_000
 SERVED = (10, 100)
 """Lengths of the lists that an unnatural history is taken from."""
 
-EXPLORED = (0.0, 0.2, 0.5)
+EXPLORED = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75)
 """Shares of its items that come from the whole catalog instead; and all of them."""
 
 SAMENESS = 20.0
