@@ -4,9 +4,10 @@
     python benchmarks/ml1m_detection.py --model runs/sasrec --out runs/detection
 
 Users are split into three groups: one fits, one calibrates, one is tested; the laws under test are
-not the laws fitted. Every account, honest or thief, has the same number of queries. A thief is
-shown in two forms: 50 sessions that grow side by side in one account, which is what
-``recsec extract`` does, and one session per account, which is what a thief with many accounts does.
+not the laws fitted. Every account, honest or thief, has the same number of queries. A thief who
+grows sessions is shown in two forms: 50 sessions that grow side by side in one account, which is
+what ``recsec extract`` does, and one session per account, which is what a thief with many accounts
+does. Thieves who ask otherwise are cut into accounts in the order in which they ask.
 
 Each part is written once to ``--out``; the same command goes on where it was killed. The account
 table (``--out``/accounts.parquet) is all that the results are computed from.
@@ -27,9 +28,10 @@ import numpy as np
 import polars as pl
 
 from recsec import __version__
-from recsec.attacks.extraction import ExtractionConfig
+from recsec.attacks.extraction import ExtractionConfig, leaked_histories
 from recsec.attacks.extraction.collect import collect
-from recsec.data import load
+from recsec.audit.leaks import leak_of
+from recsec.data import Split, load
 from recsec.detection import COMBINED, FitConfig, Fitted, account_table, fit_detectors, split_users
 from recsec.metrics import (
     accounts_needed,
@@ -62,14 +64,29 @@ DETECTORS: dict[str, dict[str, Any]] = {
     "prada": {},
     "prada-raw": {},
 }
-THIEVES: dict[str, tuple[str, dict[str, Any]]] = {
-    "random": ("random", {}),
-    "autoregressive": ("autoregressive", {}),
-    "mixed": ("mixed", {}),
-    "coverage": ("coverage", {}),
-    "mixed, ranks like people's": ("mixed", {"rank_exponent": 1.0, "share": 0.5}),
+SESSIONS: dict[str, dict[str, Any]] = {
+    "random": {"policy": "random"},
+    "autoregressive": {"policy": "autoregressive"},
+    "mixed": {"policy": "mixed"},
+    "coverage": {"policy": "coverage"},
+    "mixed, ranks like people's": {
+        "policy": "mixed",
+        "policy_settings": {"rank_exponent": 1.0, "share": 0.5},
+    },
+    "mixed +human-like": {"policy": "mixed", "adaptive": {"human_like": True}},
 }
+"""Thieves who grow sessions."""
 FORMS = {"50 sessions per account": 50, "1 session per account": 1}
+AS_ASKED: dict[str, dict[str, Any]] = {
+    "few-shot, leak 1 %": {"policy": "few-shot", "leak": 0.01},
+    "knockoff-pool, leak 1 %": {"policy": "knockoff-pool", "leak": 0.01},
+    "mixed +benign=0.5, leak 1 %": {"policy": "mixed", "leak": 0.01, "adaptive": {"benign": 0.5}},
+    "mixed +one-call": {"policy": "mixed", "adaptive": {"one_call": True}},
+    "erase-requery": {"policy": "erase-requery"},
+    "active-entropy": {"policy": "active-entropy"},
+    "active-kcenter": {"policy": "active-kcenter"},
+}
+"""Thieves with a leak, or who ask whole histories in rounds."""
 
 
 def keep(path: Path, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
@@ -93,22 +110,21 @@ def roots(log: QueryLog) -> np.ndarray:
 
 
 def thief_log(
-    target: LocalTarget, folder: Path, name: str, form: str, *, accounts: int, queries: int
+    target: LocalTarget, folder: Path, name: str, form: str, split: Split, *, accounts: int
 ) -> QueryLog:
-    """Queries of thieves' accounts, ``queries`` each."""
-    policy, settings = THIEVES[name]
-    sessions = FORMS[form]
+    """Queries of thieves' accounts, as many of each as of an honest one."""
+    queries, sessions = CHECKPOINTS[-1], FORMS.get(form, 50)
     side_by_side = sessions if sessions > 1 else accounts
     config = ExtractionConfig(
-        policy=policy,
-        policy_settings=settings,
         sessions=side_by_side,
-        length=queries // sessions,
+        length=queries // sessions if form in FORMS else queries,
+        **(SESSIONS | AS_ASKED)[name],
     )
     calls = accounts * queries
+    leak = leaked_histories(split, leak_of(split, config.leak, 0)) if config.leak else None
     with MeteredTarget(target, budget=Budget(calls=calls, k=10), folder=folder) as meter:
         streams = Streams(1).child("thieves").child(name)
-        collect(meter, config, calls=calls, k=10, streams=streams)
+        collect(meter, config, calls=calls, k=10, streams=streams, leak=leak, device="cpu")
     log = read_log(folder, target.catalog)
     rows = np.arange(len(log))
     owner = rows // queries if sessions > 1 else roots(log)
@@ -283,7 +299,8 @@ def main() -> None:
     parser.add_argument("--name", default="ml1m_detection", help="of the files in results/")
     chosen = parser.parse_args()
     began = time.perf_counter()
-    sequences = load(chosen.data).sequences()
+    data = load(chosen.data)
+    sequences, split = data.sequences(), data.split()
     model = load_model(chosen.model)
     target, streams = LocalTarget(model), Streams(0).child("detection")
     config = FitConfig(detectors=DETECTORS, users=chosen.users, queries=CHECKPOINTS[-1])
@@ -329,8 +346,8 @@ def main() -> None:
             chosen.out / "transcripts" / label,
             name,
             form,
-            accounts=chosen.accounts,
-            queries=CHECKPOINTS[-1],
+            split,
+            accounts=chosen.accounts if form in FORMS else chosen.accounts // 2,
         )
         facts = {"group": "test", "law": "", "truth": label}
         path = chosen.out / "tables" / f"{label}.parquet"
@@ -350,7 +367,8 @@ def main() -> None:
             f"(restarts {fitted.protocol['restart']}); tested: as named, restarts {RESTART}",
             f"users: fit {users['fit']}, calibrate {users['calibrate']}, test {users['test']} (of "
             f"these {chosen.tested} under each law, all under {FULL})",
-            f"thieves: {chosen.accounts} accounts each; all accounts at equal numbers of queries",
+            f"thieves: {chosen.accounts} accounts each (half as many as they ask); all accounts at "
+            "equal numbers of queries",
             "the recommender was trained on these users too (all but their last two items)",
             f"recsec {__version__}, numpy {np.__version__}, {platform.machine()}, "
             f"{os.cpu_count()} cores",
@@ -363,9 +381,11 @@ def main() -> None:
 
     replayed(next(law for law in laws() if law.label == FULL))
     for form in reversed(FORMS):
-        for name in THIEVES:
+        for name in SESSIONS:
             stolen(name, form)
     finish()
+    for name in AS_ASKED:
+        stolen(name, "as it asks")
     for law in laws():
         if law.label != FULL:
             replayed(law)

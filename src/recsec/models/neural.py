@@ -82,6 +82,12 @@ class NeuralRecommender(Recommender, nn.Module):
     @torch.no_grad()
     def last_hidden(self, histories: IntArray) -> Float[Tensor, "B D"]:
         """``newest`` of histories of any length, in evaluation mode, float32."""
+        windows, used = self._newest_window(histories)
+        device = self.item_table().device
+        return self.newest(windows.to(device), used.to(device)).float()
+
+    def _newest_window(self, histories: IntArray) -> tuple[Tensor, Tensor]:
+        """The newest items that the model can see ``(B, W)`` and their number; evaluation mode."""
         lengths = (histories > 0).sum(axis=1)
         width = max(1, min(self.reach, int(lengths.max(initial=0))))
         columns = np.maximum(lengths - width, 0)[:, None] + np.arange(width)
@@ -93,9 +99,7 @@ class NeuralRecommender(Recommender, nn.Module):
             gathered = np.take_along_axis(histories, np.minimum(columns, last), axis=1)
             windows = np.where(inside, gathered, 0)
         self.eval()
-        device = self.item_table().device
-        used = torch.from_numpy(np.minimum(lengths, width)).to(device)
-        return self.newest(torch.from_numpy(windows).to(device), used).float()
+        return torch.from_numpy(windows), torch.from_numpy(np.minimum(lengths, width))
 
     @torch.no_grad()
     def scores_of(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B N1"]:
@@ -157,15 +161,25 @@ class CausalRecommender(NeuralRecommender):
         return encoded * (lengths > 0)[:, None]
 
     @torch.no_grad()
-    def prefix_scores(self, windows: IntArray) -> Float[Tensor, "B L N1"]:
-        """What ``scores`` gives after each item of ``(B, L)`` windows, zeros on the right.
+    def prefix_scores(
+        self, histories: IntArray, ends: Int[np.ndarray, "B T"]
+    ) -> Float[Tensor, "B T N1"]:
+        """What ``scores`` gives for the first ``ends`` items of each history, in one pass.
+
+        Of a history longer than ``reach`` the newest items are encoded once, so short prefixes of
+        it lose their oldest items.
 
         Args:
-            windows: int64 catalog indices, ``L <= reach``; nothing stood before them.
+            histories: ``(B, L)`` int64 catalog indices, zeros on the right.
+            ends: lengths of the prefixes, at least 1; of a history of n more than ``n - reach``.
         """
-        self.eval()
-        hidden = self.hidden(torch.from_numpy(windows).to(self.item_table().device)).float()
-        return self.scores_of(hidden.flatten(0, 1)).view(*windows.shape, -1)
+        windows, used = self._newest_window(histories)
+        left_out = (histories > 0).sum(axis=1) - used.numpy()
+        device = self.item_table().device
+        hidden = self.hidden(windows.to(device)).float()
+        at = torch.from_numpy(ends - left_out[:, None] - 1).to(device)
+        picked = hidden.gather(1, at[:, :, None].expand(-1, -1, hidden.shape[2]))
+        return self.scores_of(picked.flatten(0, 1)).view(*ends.shape, -1)
 
     def objective(self, split: Split) -> Ranking:
         """Predict the next item at every position of the training histories."""

@@ -40,15 +40,16 @@ class Misinform(Rescoring):
     """Answers histories that no person would have as if they were others.
 
     Each item of a history had a rank in the list that the recommender would have served before it.
-    People choose at all ranks; a thief's policy takes items from the lists that he is served, or
-    anywhere in the catalog. Histories that speak for a policy get the right list with every item
-    exchanged for another, by a secret permutation of the catalog: the lists agree with each other
-    and with no truth, so a copy learns a world that does not exist; and who goes on from them looks
-    less like a person, not more. Accounts play no role, so more of them do not help.
+    People choose at all ranks, and what is likely more often; a thief's policy takes items from the
+    lists that he is served, or from the catalog whatever the history. Histories that speak for a
+    policy get the right list with every item exchanged for another, by a secret permutation of the
+    catalog: the lists agree with each other and with no truth, so a copy learns a world that does
+    not exist; and who goes on from them looks less like a person, not more. Accounts play no role,
+    so more of them do not help.
 
-    Histories of one to three items tell nothing and get true answers; so does a thief who has, or
-    imitates, histories of people. The honest ones were trained on: users who came later look a
-    little less likely. Costs a pass over the newest 50 items and their ranks for each question.
+    Histories of a few items tell little and get true answers; so do histories of people that a
+    thief has got hold of. The honest ones were trained on: users who came later look a little less
+    likely. Costs a pass over the history and the ranks of its newest 50 items for each question.
 
     Source: adaptive misinformation of Kariyappa & Qureshi, CVPR 2020, for classifiers of images;
     test and wrong answers are ours.
@@ -91,7 +92,9 @@ class Misinform(Rescoring):
         for row, user, end in zip(rows, users, ends, strict=True):
             row[:end] = known[int(user)][:end]
         ranks = own_ranks(surroundings.recommender, rows)
-        law = RankLaw.fit(ranks[::2], len(known.catalog))
+        popular = known.items[rng.integers(0, len(known.items), ranks[::2].shape)]
+        liked = own_ranks(surroundings.recommender, rows[::2], popular)
+        law = RankLaw.fit(ranks[::2], liked, len(known.catalog))
         honest = law.suspicion(ranks[1::2])
         threshold = float(np.quantile(honest, 1 - config.false_alarms, method="higher"))
         seed = seed_of(config.key, "another world")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Self
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
-from recsec.data.sequences import pad
 from recsec.models.base import Recommender
 from recsec.models.neural import CausalRecommender
 from recsec.types import FloatArray, IntArray
@@ -18,16 +18,19 @@ from recsec.types import FloatArray, IntArray
 __all__ = ["RankLaw", "own_ranks"]
 
 NEWEST = 50
-"""Items of a history that are looked at."""
+"""Items of a history that are judged, the newest; what came before them is known."""
 
 CELLS = 2_000_000
 """Scores that are held at once: 8 MB."""
 
 SERVED = (10, 100)
-"""Lengths of the lists that an unnatural history is taken from."""
+"""Lengths of the lists that a machine takes items from."""
+
+STEEPNESS = (0.0, 1.0)
+"""A rank r of such a list is taken with weight ``r ** -steepness``."""
 
 EXPLORED = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75)
-"""Shares of its items that come from the whole catalog instead; and all of them."""
+"""Shares of a machine's items that come from the whole catalog instead; and all of them."""
 
 SAMENESS = 20.0
 """How alike the histories of one policy are: parameter of their Dirichlet law."""
@@ -36,58 +39,66 @@ RESIDUE = 0.02
 """Of an unnatural history: items as a person would choose them."""
 
 
-def own_ranks(recommender: Recommender, histories: IntArray) -> IntArray:
-    """At which rank stood each item of a history, given the items before it?
+def own_ranks(
+    recommender: Recommender, histories: IntArray, instead: IntArray | None = None
+) -> IntArray:
+    """At which rank stood each of the newest items of a history, given the items before it?
 
-    Only the newest ``NEWEST`` items count, and nothing before them is known. Items that stood
-    earlier are not ranked, as in a served list; equal scores count in favor of the item.
+    As in a served list, earlier items of the history are not ranked. Equal scores count in favor
+    of the item.
 
     Args:
         recommender: who ranks; a causal one scores all prefixes in one pass.
         histories: ``(B, L)`` int64, zeros on the right.
+        instead: ``(B, NEWEST)`` items that are ranked in place of the newest ones.
 
     Returns:
-        ``(B, NEWEST - 1)`` int64: rank of the second item, the third, ...; zeros after the last.
+        ``(B, NEWEST)`` int64, the oldest first; zeros on the right where a history has fewer items
+        that follow another.
     """
-    lengths = (histories > 0).sum(axis=1)
-    newest = pad(
-        (row[max(0, n - NEWEST) : n] for row, n in zip(histories, lengths, strict=True)),
-        length=NEWEST,
-    )
-    ranks = np.zeros((len(newest), NEWEST - 1), dtype=np.int64)
+    ranks = np.zeros((len(histories), NEWEST), dtype=np.int64)
     rows = max(1, CELLS // (NEWEST * (len(recommender.catalog) + 1)))
-    for start in range(0, len(newest), rows):
-        part = newest[start : start + rows]
-        if part.shape[1] > 1:
-            ranks[start : start + rows, : part.shape[1] - 1] = _ranks(recommender, part)
+    for start in range(0, len(histories), rows):
+        part = np.ascontiguousarray(histories[start : start + rows])
+        lengths = (part > 0).sum(axis=1)
+        if lengths.max(initial=0) < 2:
+            continue
+        part = part[:, : lengths.max()]
+        ends = np.maximum(lengths - NEWEST, 1)[:, None] + np.arange(min(NEWEST, part.shape[1] - 1))
+        ranked = ends < lengths[:, None]
+        ends = np.where(ranked, ends, 1)
+        chosen = np.take_along_axis(part, ends, axis=1)
+        if instead is not None:
+            chosen = instead[start : start + rows, : ends.shape[1]]
+        found = _ranks(recommender, part, ends, chosen)
+        ranks[start : start + rows, : ends.shape[1]] = np.where(ranked, found, 0)
     return ranks
 
 
-def _ranks(recommender: Recommender, windows: IntArray) -> IntArray:
-    """``(B, L - 1)`` for windows ``(B, L)``."""
-    items = torch.from_numpy(windows)
-    chosen = items[:, 1:]
-    scores = _prefix_scores(recommender, windows)
-    own = scores.gather(2, chosen[:, :, None])
+def _ranks(
+    recommender: Recommender, histories: IntArray, ends: IntArray, choices: IntArray
+) -> IntArray:
+    """Rank of each of ``choices (B, T)`` after the first ``ends (B, T)`` items."""
+    scores = _prefix_scores(recommender, histories, ends)
+    items, bounds = torch.from_numpy(histories), torch.from_numpy(ends)
+    own = scores.gather(2, torch.from_numpy(choices)[:, :, None])
     better = (scores > own).sum(dim=2, dtype=torch.int32)
-    first = torch.ones_like(items, dtype=torch.bool)
-    for at in range(1, items.shape[1]):
-        first[:, at] = (items[:, :at] != items[:, at : at + 1]).all(dim=1)
-    of_items = scores.gather(2, items[:, None, :].expand(-1, chosen.shape[1], -1))
-    before = torch.ones(chosen.shape[1], items.shape[1], dtype=torch.bool).tril()
-    seen = (of_items > own) & before & (first & (items > 0))[:, None, :]
-    ranks: IntArray = ((better - seen.sum(dim=2) + 1) * (chosen > 0)).numpy()
+    again = (items[:, :, None] == items[:, None, :]).tril(-1).any(dim=2)
+    once = (items > 0) & ~again
+    before = torch.arange(items.shape[1]) < bounds[:, :, None]
+    of_items = scores.gather(2, items[:, None, :].expand(-1, ends.shape[1], -1))
+    seen = ((of_items > own) & before & once[:, None, :]).sum(dim=2)
+    ranks: IntArray = (better - seen + 1).numpy()
     return ranks
 
 
-def _prefix_scores(recommender: Recommender, windows: IntArray) -> Tensor:
-    """``(B, L - 1, N + 1)``: scores after the first item, the first two, ..."""
-    batch, length = windows.shape
-    if isinstance(recommender, CausalRecommender) and length - 1 <= recommender.reach:
-        return recommender.prefix_scores(windows[:, :-1])
-    prefixes = np.tril(np.ones((length - 1, length - 1), dtype=np.int64))
-    asked = (windows[:, None, :-1] * prefixes).reshape(batch * (length - 1), length - 1)
-    return recommender.scores(asked).view(batch, length - 1, -1)
+def _prefix_scores(recommender: Recommender, histories: IntArray, ends: IntArray) -> Tensor:
+    """``(B, T, N + 1)``: scores after the first ``ends (B, T)`` items of each history."""
+    if isinstance(recommender, CausalRecommender) and recommender.reach > NEWEST:
+        return recommender.prefix_scores(histories, ends)
+    kept = np.arange(histories.shape[1]) < ends[:, :, None]
+    prefixes = np.where(kept, histories[:, None, :], 0).reshape(-1, histories.shape[1])
+    return recommender.scores(prefixes).view(*ends.shape, -1)
 
 
 def _edges(items: int) -> IntArray:
@@ -106,8 +117,8 @@ class RankLaw:
     """How people's own ranks scatter over bins, and how those of machines do.
 
     People differ, so the counts of a history follow a Dirichlet-multinomial law. Of machines it is
-    known that they take items from the lists that they are served, or from anywhere in the
-    catalog: an even mixture over lengths of lists and shares of exploration.
+    known that they take items from the lists that they are served, or from the catalog, whatever
+    the history: evenly or by popularity. All such laws together are an even mixture.
 
     Attributes:
         edges: ``(W,)`` first rank of each bin.
@@ -120,8 +131,14 @@ class RankLaw:
     machines: FloatArray
 
     @classmethod
-    def fit(cls, ranks: IntArray, items: int) -> Self:
-        """From the ranks ``(B, NEWEST - 1)`` of honest histories; moments, no iteration."""
+    def fit(cls, ranks: IntArray, popular: IntArray, items: int) -> Self:
+        """By moments, without iteration.
+
+        Args:
+            ranks: ``(B, NEWEST)`` of the items of honest histories.
+            popular: the same of items drawn by popularity in their places.
+            items: N.
+        """
         edges = _edges(items)
         width = len(edges)
         counts = _binned(ranks, edges)
@@ -133,11 +150,14 @@ class RankLaw:
         spread = np.sum((width - 1) * (n - 1) / n)
         rho = float(np.clip(np.sum(away - (width - 1) / n) / spread, 1e-3, 0.5)) if len(n) else 0.5
         everywhere = np.diff([*edges, items + 1]) / items
-        laws = [everywhere]
-        for length in SERVED:
-            taken = np.clip(np.diff([*edges, length + 1]), 0, np.maximum(length + 1 - edges, 0))
-            taken = taken / taken.sum()
-            laws += [(1 - share) * taken + share * everywhere for share in EXPLORED]
+        liked = _binned(popular, edges).sum(axis=0) + everywhere
+        catalog = [everywhere, liked / liked.sum()]
+        laws = [*catalog]
+        for length, steepness in product(SERVED, STEEPNESS):
+            weights = np.arange(1, min(length, items) + 1) ** -steepness
+            taken = _binned(np.arange(1, len(weights) + 1)[:, None], edges).T @ weights
+            for share, other in product(EXPLORED, catalog):
+                laws.append((1 - share) * taken / taken.sum() + share * other)
         machines = SAMENESS * ((1 - RESIDUE) * np.array(laws) + RESIDUE * mean)
         return cls(edges, mean * (1 - rho) / rho, machines)
 
