@@ -119,6 +119,7 @@ def test_the_frontier_puts_every_defense_before_every_thief() -> None:
         "gro",
         "honeypot",
         "watermark",
+        "misinform",
         "best",
     )
     met = {(cell.defense, cell.policy) for cell in grid.cells}
@@ -130,7 +131,7 @@ def test_the_frontier_puts_every_defense_before_every_thief() -> None:
     assert switches == every - {"acceptance", "bias"}  # which go with human-like
     hour = expand(load_plan(EXAMPLES / "defense-frontier-hour.toml"))
     assert {(cell.defense, cell.policy) for cell in hour.cells} < met
-    assert {cell.defense for cell in hour.cells} == {*plan.rows} - {"best"}
+    assert {cell.defense for cell in hour.cells} == {*plan.rows}
     fresh = expand(load_plan(EXAMPLES / "defense-frontier-fresh.toml"))
     assert not {cell.seed for cell in fresh.cells} & {cell.seed for cell in grid.cells}
     assert {cell.defense for cell in fresh.cells} == {"undefended", "best"}
