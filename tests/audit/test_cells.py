@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from recsec.audit import expand, parse_plan, scope_of
 
 
-def plan(*grids: dict[str, Any]) -> Any:
-    target = {"model": "callable:a:b", "data": "synthetic"}
+def plan(*grids: dict[str, Any], model: str = "callable:a:b") -> Any:
+    target = {"model": model, "data": "synthetic"}
     return parse_plan({"target": target, "extraction": list(grids)})
 
 
@@ -52,3 +53,12 @@ def test_time_is_told_at_the_rate_limit_of_an_api() -> None:
     scope = scope_of(wanted, expand(wanted))
     assert (scope.cells, scope.calls, scope.local) == (1, 36_000, False)
     assert scope.seconds > 3600  # 10 calls a second
+
+
+def test_a_checkpoint_behind_guards_answers_here(tmp_path: Path) -> None:
+    served, api = tmp_path / "guarded.toml", tmp_path / "api.toml"
+    served.write_text('checkpoint = "runs/x"\n')
+    api.write_text('url = "http://shop.example/recommend"\n')
+    for path, local in ((served, True), (api, False)):
+        wanted = plan({"policies": "mixed", "calls": 100, "seeds": 0}, model=str(path))
+        assert scope_of(wanted, expand(wanted)).local is local

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recsec.attacks.evasion import open_attack
@@ -11,6 +12,7 @@ from recsec.audit.cells import Grid
 from recsec.audit.evasion_cells import EvasionCell
 from recsec.audit.opening import is_checkpoint
 from recsec.audit.plan import Plan
+from recsec.targets.guarded import read_guarded
 
 __all__ = ["EvasionScope", "Scope", "evasion_scope", "scope_of"]
 
@@ -83,7 +85,7 @@ def scope_of(
         evasion: the scope of evasion.
     """
     target = plan.target
-    local = target is not None and (target.train is not None or is_checkpoint(str(target.model)))
+    local = target is not None and (target.train is not None or _answers_here(str(target.model)))
     workers = plan.engine.processes
     rate = LOCAL_CALLS_PER_SECOND * workers if local else plan.cost.calls_per_second
     lessons = sum(
@@ -100,6 +102,11 @@ def scope_of(
         local=local,
         evasion=evasion,
     )
+
+
+def _answers_here(spec: str) -> bool:
+    """A checkpoint on this machine, guarded or not."""
+    return is_checkpoint(spec) or read_guarded(Path(spec).expanduser()) is not None
 
 
 def evasion_scope(
