@@ -57,7 +57,7 @@ def test_time_is_told_at_the_rate_limit_of_an_api() -> None:
 
 def test_a_checkpoint_behind_guards_answers_here(tmp_path: Path) -> None:
     served, api = tmp_path / "guarded.toml", tmp_path / "api.toml"
-    served.write_text('checkpoint = "runs/x"\n')
+    served.write_text('checkpoint = "runs/x"\n[[guards]]\nname = "reverse"\n')
     api.write_text('url = "http://shop.example/recommend"\n')
     for path, local in ((served, True), (api, False)):
         wanted = plan({"policies": "mixed", "calls": 100, "seeds": 0}, model=str(path))
