@@ -145,7 +145,7 @@ def test_the_law_of_people_is_recovered_and_probabilities_add_up(model, known):
 def test_people_get_true_answers_and_policies_do_not(model, guard):
     rng = np.random.default_rng(4)
     strangers = grown(model, rng, people, rows=1000)
-    assert len(guard.suspected(strangers)) <= 45, "expected 20 of 1,000; 45 is 5 deviations away"
+    assert len(guard.suspected(strangers)) <= 30, "10 of 1,000 are expected"
     scores = masked(model, strangers[:50])
     innocent = np.setdiff1d(np.arange(50), guard.suspected(strangers[:50]))
     found = guard.answer("a", strangers[:50], scores, 10)

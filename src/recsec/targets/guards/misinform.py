@@ -32,7 +32,7 @@ class MisinformConfig(GuardConfig):
 
     key: Path | None = Field(None, description="key file that decides what is wrong; null: seed 0")
     false_alarms: float = Field(
-        0.02, gt=0, lt=1, description="share of honest histories that get a wrong answer"
+        0.01, gt=0, lt=1, description="share of honest histories that get a wrong answer"
     )
 
 
