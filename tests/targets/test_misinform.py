@@ -209,3 +209,11 @@ def test_the_next_guard_sees_the_scores_and_not_a_list(model, guard, known):
 def test_it_needs_histories_of_people(model):
     with pytest.raises(ConfigError, match="histories of people"):
         build_guards([{"name": "misinform"}], Surroundings(model))
+
+
+def test_it_stands_where_there_are_scores(model, known):
+    order = [{"name": "truncate"}, {"name": "misinform"}]
+    with pytest.raises(ConfigError, match="changes scores"):
+        build_guards(order, Surroundings(model, known))
+    names = [guard.name for guard in build_guards(order[::-1], Surroundings(model, known))]
+    assert names == ["misinform", "truncate"]

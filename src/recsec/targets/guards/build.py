@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
 
 from recsec.errors import ConfigError
 from recsec.registry import registry
-from recsec.targets.guards.base import Guard, GuardConfig, Surroundings
+from recsec.targets.guards.base import Guard, GuardConfig, Rescoring, Surroundings
 
 __all__ = ["build_guards", "configured"]
 
@@ -37,6 +38,12 @@ def configured(tables: Sequence[Mapping[str, Any]]) -> list[tuple[type[Guard], G
                 f"settings of the guard {name}: {faults}", hint=f"the settings there are: {known}"
             ) from error
         found.append((kind, config))
+    for (before, _), (kind, _) in pairwise(found):
+        if issubclass(kind, Rescoring) and not issubclass(before, Rescoring):
+            raise ConfigError(
+                f"the guard {kind.name} changes scores, and {before.name} before it leaves a list",
+                hint=f"put {kind.name} before {before.name}",
+            )
     return found
 
 
@@ -50,6 +57,6 @@ def build_guards(
         surroundings: where they stand.
 
     Raises:
-        ConfigError: no such guard, or settings that do not fit.
+        ConfigError: no such guard, settings that do not fit, or an order in which one cannot work.
     """
     return tuple(kind.build(config, surroundings) for kind, config in configured(tables))
