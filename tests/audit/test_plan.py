@@ -128,7 +128,7 @@ def test_the_frontier_puts_every_defense_before_every_thief() -> None:
         word.partition("=")[0] for cell in grid.cells for word in cell.config.adaptive.words()
     }
     every = {name.replace("_", "-") for name in Adaptive.model_fields}
-    assert switches == every - {"acceptance", "bias"}  # which go with human-like
+    assert switches == every - {"bias"}  # which goes with human-like
     hour = expand(load_plan(EXAMPLES / "defense-frontier-hour.toml"))
     assert {(cell.defense, cell.policy) for cell in hour.cells} < met
     assert {cell.defense for cell in hour.cells} == {*plan.rows}
