@@ -19,7 +19,17 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = ("agr@10", "agr@1", "rbo", "lift", "hr_ratio")
-KEPT = ("protocol", "target_quality", "floor", "twin", "rows", "published", "verdict")
+USERS = ("hr@10", "ndcg@10", "overlap@10", "utility")
+KEPT = (
+    "protocol",
+    "target_quality",
+    "floor",
+    "twin",
+    "rows",
+    "defenses",
+    "published",
+    "verdict",
+)
 
 
 def cell(metrics: dict[str, Any], name: str) -> str:
@@ -33,7 +43,10 @@ def cell(metrics: dict[str, Any], name: str) -> str:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Rows, floor and twin as text."""
+    """Rows, floor and twin as text, and what defenses cost users."""
+    several = len(report["defenses"]) > 1
+    shown = (*SHOWN, "lift_taken") if several else SHOWN
+    wide = max(16, *(len(row["policy"]) + 2 for row in report["rows"]))
     versions = report["reproduce"]["versions"]
     lines = [
         f"{report['title']}; protocol: {report['protocol']['statement']}",
@@ -41,15 +54,28 @@ def table(report: dict[str, Any]) -> str:
         + ", ".join(f"{name} {value}" for name, value in versions.items()),
         f"target HR@10 {cell(report['target_quality'], 'hr@10')}",
         "",
-        f"{'policy':<16}{'k':>4}{'calls':>10} {'seeds':>5}  " + "".join(s.ljust(22) for s in SHOWN),
+        f"{'policy':<{wide}}{'k':>4}{'calls':>10} {'seeds':>5}  "
+        + "".join(name.ljust(24) for name in shown),
     ]
+    before = ""
     for row in report["rows"]:
-        head = f"{row['policy']:<16}{row['k']:>4}{row['calls']:>10,} {len(row['seeds']):>5}  "
-        lines.append(head + "".join(cell(row["metrics"], name).ljust(22) for name in SHOWN))
+        if several and row["defense"] != before:
+            before = row["defense"]
+            lines += ["", f"against {before}:"]
+        head = f"{row['policy']:<{wide}}{row['k']:>4}{row['calls']:>10,} {len(row['seeds']):>5}  "
+        lines.append(head + "".join(cell(row["metrics"], name).ljust(24) for name in shown))
+    lines += [""] if several else []
     for name in ("floor", "twin"):
         metrics = report[name]["metrics"] or {}
-        head = f"{name:<16}{'-':>4}{0:>10} {'':>5}  "
-        lines.append(head + "".join(cell(metrics, key).ljust(22) for key in SHOWN))
+        head = f"{name:<{wide}}{'-':>4}{0:>10} {'':>5}  "
+        lines.append(head + "".join(cell(metrics, key).ljust(24) for key in SHOWN))
+    if several:
+        head = "".join(name.ljust(24) for name in USERS)
+        lines += ["", f"{'what users get':<{wide}}{head}most is obtained by"]
+        for one in report["defenses"]:
+            best = "-" if one["best"] is None else report["rows"][one["best"]]["policy"]
+            numbers = "".join(cell(one["quality"], name).ljust(24) for name in USERS)
+            lines.append(f"{one['name']:<{wide}}{numbers}{best}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
