@@ -120,6 +120,18 @@ def test_the_bare_target_comes_first_and_the_verdict_is_about_it(report: Report)
     assert found.defenses[0].fingerprint == found.defenses[1].fingerprint
 
 
+def test_who_met_fewer_thieves_has_no_place_on_the_frontier(report: Report) -> None:
+    assert {one.name: one.thieves for one in report.extraction.defenses} == {
+        "undefended": 2,
+        "same": 1,
+        "deaf": 1,
+        "reverse": 2,
+    }
+    for name in ("same", "deaf"):
+        assert not of(report, name).frontier
+    assert of(report, "undefended").frontier or of(report, "reverse").frontier
+
+
 def test_every_number_of_a_defense_has_its_interval(report: Report) -> None:
     for row in report.extraction.rows[2:]:
         for name in ("agr@10", "served_agr@10", "served_rbo", "lift", "hr_ratio", "lift_taken"):

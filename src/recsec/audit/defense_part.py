@@ -45,7 +45,7 @@ def defenses_part(desk: Desk, rows: Sequence[Row]) -> tuple[Defense, ...]:
             quality = _quality(desk, defense.name)
             told |= {"quality": quality, "fingerprint": measured["fingerprint"]}
         found.append(Defense(name=defense.name, guards=defense.guards, model=defense.model, **told))
-    places = [_place(one, rows) for one in found]
+    places = [_place(one, rows) if _met_all(one, found[0]) else None for one in found]
     return tuple(
         one.model_copy(update={"frontier": _undominated(at, places)})
         for at, one in enumerate(found)
@@ -80,6 +80,11 @@ def _thieves(rows: Sequence[Row], name: str) -> dict[str, Any]:
         "adaptive": most(lambda row: bool(row.adaptive)),
         "best": most(lambda row: True),
     }
+
+
+def _met_all(defense: Defense, bare: Defense) -> bool:
+    """Whether it met every thief that the bare target met; who met fewer looks better."""
+    return defense.thieves >= bare.thieves
 
 
 def _place(defense: Defense, rows: Sequence[Row]) -> Place:
@@ -151,8 +156,8 @@ def _taken(defense: Defense, rows: Sequence[Row]) -> tuple[float, float]:
 def _worthwhile(defense: Defense, bare: Defense, rows: Sequence[Row]) -> bool:
     return (
         defense.frontier
+        and _met_all(defense, bare)
         and (_value(defense.quality, "utility") or 0.0) >= ENOUGH
-        and defense.thieves >= bare.thieves
         and _taken(defense, rows)[1] > 0
     )
 
@@ -162,7 +167,7 @@ def _told(defense: Defense, bare: Defense, rows: Sequence[Row]) -> str:
     if defense.best is None:
         return f"{defense.name}: not measured"
     row = rows[defense.best]
-    met = "" if defense.thieves >= bare.thieves else f", of {bare.thieves}"
+    met = "" if _met_all(defense, bare) else f", of {bare.thieves}"
     return (
         f"{defense.name}: {number(defense.quality, 'utility')}; of {defense.thieves} thieves{met} "
         f"{row.policy} obtains most, {number(row.metrics, 'lift')}, "

@@ -91,6 +91,7 @@ def extraction_part(
             [spec.k for spec in grid.cells],
             [spec.config.surrogate for spec in grid.cells],
             [spec.config.adaptive for spec in grid.cells],
+            grid.leak,
         ),
         target_quality=desk.quality,
         floor=floor,

@@ -99,6 +99,7 @@ def threat_model(
     ks: Sequence[int],
     surrogates: Sequence[str],
     switches: Sequence[Adaptive],
+    leak: float,
 ) -> ThreatModel:
     """A thief behind a top-k API, who may have leaked histories and may know of defenses.
 
@@ -107,6 +108,7 @@ def threat_model(
         ks: list lengths.
         surrogates: what he trains.
         switches: what he does about defenses, for each attack.
+        leak: the largest share of users whose histories an attack knows.
     """
     lengths = ", ".join(map(str, sorted(set(ks))))
     words = sorted({word for one in switches for word in one.words()})
@@ -115,7 +117,12 @@ def threat_model(
         goal="A surrogate that answers as the target does, without its data or its training cost.",
         knowledge=(
             "The public catalog: item ids. No user history, no popularity, no weights, no scores. "
-            f"The thief trains: {', '.join(sorted(set(surrogates)))}."
+            + (
+                f"Some attacks hold the histories of up to {leak:.1%} of the users. "
+                if leak
+                else ""
+            )
+            + f"The thief trains: {', '.join(sorted(set(surrogates)))}."
             + (f" Some know of defenses and use: {', '.join(words)}." if words else "")
         ),
         access="Ids of the k best items for any history the thief sends, best first.",
@@ -125,7 +132,7 @@ def threat_model(
             "history; every prefix of a session is a call."
         ),
         not_assumed=(
-            "histories of real users (a leak would help the thief)",
+            *(() if leak else ("histories of real users (a leak would help the thief)",)),
             "scores or gradients",
             *(() if words else ("a thief who adapts to a detector or spreads over many accounts",)),
         ),

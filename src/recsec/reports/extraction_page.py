@@ -66,7 +66,7 @@ def _columns(found: Extraction, wanted: Iterable[str], *, rest: bool) -> list[st
     groups: list[Metrics] = [row.metrics for row in found.rows if row.defense == UNDEFENDED]
     groups += [found.floor.metrics, found.twin.metrics or {}]
     present = {name for metrics in groups for name in metrics}
-    unknown = sorted(present - set(LABELS)) if rest else []
+    unknown = sorted(present - {*LABELS, "floor"}) if rest else []  # which its paragraph tells
     return [name for name in wanted if name in present] + unknown
 
 

@@ -41,8 +41,8 @@ def shown(found: Extraction) -> list[tuple[int, Metric, Metric]]:
 def frontier(found: Extraction) -> str:
     """Utility kept against the lift that the best thief obtains, as SVG.
 
-    Every defense has its own marker and its name at the right. The dashed line joins those that no
-    other one beats in both.
+    Every defense has its own marker and its name at the right; hollow where it met fewer thieves
+    than the bare target. The dashed line joins those that no other one beats in both.
     """
     with drawing(WIDTH, HEIGHT) as figure:
         axes = figure.add_subplot()
@@ -76,7 +76,16 @@ def frontier(found: Extraction) -> str:
                 axes.hlines(y[i], utility.low, utility.high, color=color, linewidth=1)
             if lift.low is not None and lift.high is not None:
                 axes.vlines(x[i], lift.low, lift.high, color=color, linewidth=1)
-            axes.plot([x[i]], [y[i]], color=color, marker=marker, markersize=7, linestyle="none")
+            met_all = found.defenses[at].thieves >= found.defenses[0].thieves
+            axes.plot(
+                [x[i]],
+                [y[i]],
+                color=color,
+                marker=marker,
+                markersize=7,
+                markerfacecolor=color if met_all else "white",
+                linestyle="none",
+            )
         _names(axes, [found.defenses[at] for at, _, _ in places], x, y)
         span = axes.get_xlim()[1] - left
         kept = keep_apart([(at - left) / span for at in x], 0.14)

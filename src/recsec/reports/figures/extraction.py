@@ -26,6 +26,10 @@ from recsec.reports.parts import Metrics
 __all__ = ["fidelity_curve", "series_of"]
 
 WIDTH, HEIGHT = 5.2, 3.9
+SHORT = 22
+"""Letters of a name that fits beside another in the legend."""
+ENTRY = 0.2
+"""Inches that each row of the legend beyond the third adds to the figure."""
 
 
 def series_of(rows: Sequence[Row], k: int) -> dict[str, list[int]]:
@@ -62,10 +66,12 @@ def fidelity_curve(
         metric: key of the metric on the vertical axis.
         label: its name for the reader.
     """
-    with drawing(WIDTH, HEIGHT) as figure:
+    series = series_of(report.rows, k)
+    columns = 2 if max(map(len, series), default=0) <= SHORT else 1
+    more = max(0, math.ceil(len(series) / columns) - 3)
+    with drawing(WIDTH, HEIGHT + ENTRY * more) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        series = series_of(report.rows, k)
         for index, (name, members) in enumerate(series.items()):
             _curve(axes, [report.rows[member] for member in members], metric, name, index)
         calls = {report.rows[at].calls: at for members in series.values() for at in members}
@@ -94,7 +100,9 @@ def fidelity_curve(
         axes.set_xlabel("API calls (logarithmic)")
         named_after(axes.set_ylabel(label), metric)
         if axes.get_legend_handles_labels()[0]:
-            figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=2.6)
+            figure.legend(
+                loc="outside upper left", ncols=columns, columnspacing=1.2, handlelength=2.6
+            )
         return svg(figure, name=f"{metric}-{k}")
 
 
