@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -158,6 +159,10 @@ def test_more_steps_that_still_help_are_noticed() -> None:
     assert found.status == "failed"
     assert "25 steps 40.0 % of 100, 100 steps 60.0 % of 100, 400 steps" in found.evidence
     assert checked(at(25, 1), at(100, 2))["plateau"].status == "not tried"
+    native = at(30, 90)
+    native = replace(native, cell=replace(native.cell, size=224))
+    found = checked(at(25, 40), at(100, 60), native)["plateau"]
+    assert found.status == "not tried", "photos of another size are another attack"
 
 
 def test_dead_gradients_and_loud_noise_are_noticed() -> None:

@@ -181,13 +181,14 @@ def _plateau(cells: Sequence[Measured], model: str) -> Answer:
 
 
 def _by_steps(cells: Sequence[Measured]) -> list[list[Measured]]:
-    """Attacks of one kind and budget that differ in ``steps`` only."""
+    """Attacks of one kind, budget and size of photo that differ in ``steps`` only."""
     groups: dict[str, list[Measured]] = {}
     for found in _attacks(cells, white=True):
         settings = dict(found.settings)
         if settings.pop("steps", None) is None:
             continue
-        key = repr((sorted(settings.items()), found.cell.eps, found.cell.project))
+        where = (found.cell.eps, found.cell.project, found.cell.size)
+        key = repr((sorted(settings.items()), where))
         groups.setdefault(key, []).append(found)
     return list(groups.values())
 
