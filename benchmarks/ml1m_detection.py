@@ -121,10 +121,12 @@ def thief_log(
         **(SESSIONS | AS_ASKED)[name],
     )
     calls = accounts * queries
-    leak = leaked_histories(split, leak_of(split, config.leak, 0)) if config.leak else None
-    with MeteredTarget(target, budget=Budget(calls=calls, k=10), folder=folder) as meter:
-        streams = Streams(1).child("thieves").child(name)
-        collect(meter, config, calls=calls, k=10, streams=streams, leak=leak, device="cpu")
+    asked = any(folder.glob("calls-*.parquet"))
+    if not asked or len(read_log(folder, target.catalog)) < calls:
+        leak = leaked_histories(split, leak_of(split, config.leak, 0)) if config.leak else None
+        with MeteredTarget(target, budget=Budget(calls=calls, k=10), folder=folder) as meter:
+            streams = Streams(1).child("thieves").child(name)
+            collect(meter, config, calls=calls, k=10, streams=streams, leak=leak, device="cpu")
     log = read_log(folder, target.catalog)
     rows = np.arange(len(log))
     owner = rows // queries if sessions > 1 else roots(log)
