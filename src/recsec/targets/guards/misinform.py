@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from recsec.data.sequences import pad
 from recsec.errors import ConfigError
 from recsec.models.base import Recommender
 from recsec.rng import Streams
@@ -87,10 +88,7 @@ class Misinform(Rescoring):
         lengths = known.lengths[users]
         early = rng.random(len(users)) < 0.5
         ends = np.where(early, rng.integers(np.minimum(lengths, 2), lengths + 1), lengths)
-        width = int(ends.max())
-        rows = np.zeros((len(users), width), dtype=np.int64)
-        for row, user, end in zip(rows, users, ends, strict=True):
-            row[:end] = known[int(user)][:end]
+        rows = pad(known[int(user)][:end] for user, end in zip(users, ends, strict=True))
         ranks = own_ranks(surroundings.recommender, rows)
         popular = known.items[rng.integers(0, len(known.items), ranks[::2].shape)]
         liked = own_ranks(surroundings.recommender, rows[::2], popular)
