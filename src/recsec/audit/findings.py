@@ -116,12 +116,8 @@ def threat_model(
     return ThreatModel(
         goal="A surrogate that answers as the target does, without its data or its training cost.",
         knowledge=(
-            "The public catalog: item ids. No user history, no popularity, no weights, no scores. "
-            + (
-                f"Some attacks hold the histories of up to {leak:.1%} of the users. "
-                if leak
-                else ""
-            )
+            "The public catalog: item ids. No popularity, no weights, no scores. "
+            + (f"Up to {leak:.1%} of users' histories. " if leak else "No user history. ")
             + f"The thief trains: {', '.join(sorted(set(surrogates)))}."
             + (f" Some know of defenses and use: {', '.join(words)}." if words else "")
         ),

@@ -10,13 +10,7 @@ from recsec.targets.guards.base import (
 )
 from recsec.targets.guards.build import build_guards, configured
 from recsec.targets.guards.contract import GUARD_CONTRACT
-from recsec.targets.guards.key import (
-    KEY_BYTES,
-    derive,
-    fingerprint,
-    read_key,
-    write_key,
-)
+from recsec.targets.guards.key import KEY_BYTES, derive, fingerprint, read_key, write_key
 from recsec.targets.guards.marks import (
     first_is_green,
     green_items,

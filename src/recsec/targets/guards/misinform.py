@@ -31,14 +31,16 @@ Every other one fits the law, the rest the threshold.
 class MisinformConfig(GuardConfig):
     """Settings of ``Misinform``."""
 
-    key: Path | None = Field(None, description="key file that decides what is wrong; null: seed 0")
+    key: Path | None = Field(
+        None, description="key file that decides what is wrong; null: known to all"
+    )
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="share of honest histories that get a wrong answer"
     )
 
 
 class Misinform(Rescoring):
-    """Answers histories that no person would have as if they were others.
+    """Gives wrong lists to histories that no person would have.
 
     Each item of a history had a rank in the list that the recommender would have served before it.
     People choose at all ranks, and what is likely more often; a thief's policy takes items from the
@@ -51,6 +53,10 @@ class Misinform(Rescoring):
     Histories of a few items tell little and get true answers; so do histories of people that a
     thief has got hold of. The honest ones were trained on: users who came later look a little less
     likely. Costs a pass over the history and the ranks of its newest 50 items for each question.
+
+    The permutation is one for all histories. Who knows it turns wrong lists back into right ones:
+    without a key everybody can. Who does not may learn it, as a list just before suspicion and the
+    one just after share most of their items; no such thief has been tried yet.
 
     Source: adaptive misinformation of Kariyappa & Qureshi, CVPR 2020, for classifiers of images;
     test and wrong answers are ours.
