@@ -11,6 +11,7 @@ from recsec.attacks.extraction import Adaptive, ExtractionConfig, collect, fit_s
 from recsec.attacks.extraction.collect import averaged
 from recsec.attacks.extraction.distill import NEGATIVE_MARGIN, set_kernel
 from recsec.attacks.extraction.human import HumanLike
+from recsec.attacks.extraction.jumps import up_to_jumps
 from recsec.attacks.extraction.order import turned
 from recsec.attacks.extraction.policy import AutoregressiveConfig, AutoregressivePolicy
 from recsec.data.sequences import Sequences
@@ -109,6 +110,39 @@ def test_benign_sessions_are_leaked_histories(tmp_path):
 def test_benign_needs_a_leak(tmp_path):
     with pytest.raises(ConfigError, match="leak"):
         ask(tmp_path, adaptive=["benign=0.5"])
+
+
+class Breaking(LocalTarget):
+    """Serves the best items to short histories, and from the fifth item on the worst."""
+
+    def query(self, account, histories, k):
+        if histories.shape[1] < 5:
+            return super().query(account, histories, k)
+        left = len(self.catalog) - histories.shape[1]
+        return super().query(account, histories, left)[:, -k:]
+
+
+def test_a_wary_thief_leaves_where_lists_jump_and_learns_what_came_before(tmp_path):
+    metered, _ = ask(tmp_path / "wary", target=Breaking(SmoothTarget()), adaptive=["wary"])
+    assert metered.calls == 240
+    chains = metered.transcript().chains()
+    lengths = np.diff(chains.offsets)
+    assert lengths.max() == 5
+    kept = up_to_jumps(chains).answers[:, 0] > 0
+    place = np.arange(len(chains.items)) - np.repeat(chains.offsets[:-1], lengths)
+    assert kept[place == 0].all()
+    assert kept[place < 4].mean() > 0.9
+    assert not kept[place == 4].any()
+    plain, _ = ask(tmp_path / "plain", target=Breaking(SmoothTarget()))
+    heard = up_to_jumps(plain.transcript().chains())
+    asked = heard.answers[:, 0].reshape(-1, 12) > 0
+    assert (np.diff(asked.astype(int), axis=1) <= 0).all(), "nothing is learned after a jump"
+
+
+def test_where_nothing_jumps_a_wary_thief_is_a_plain_one(tmp_path):
+    wary, _ = ask(tmp_path / "wary", adaptive=["wary"])
+    plain, _ = ask(tmp_path / "plain")
+    np.testing.assert_array_equal(wary.transcript().calls.items, plain.transcript().calls.items)
 
 
 def test_a_human_like_thief_takes_ranks_by_the_law_and_leaves_the_list_as_often():

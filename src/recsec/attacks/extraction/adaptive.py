@@ -25,6 +25,9 @@ class Adaptive(BaseModel):
     list_flip: bool = Field(
         False, description="test whether lists are served upside down, and turn them if so"
     )
+    wary: bool = Field(
+        False, description="leave a session whose lists jump, and learn nothing from there on"
+    )
     repeat: int = Field(1, ge=1, description="ask every history so often and average the answers")
     human_like: bool = Field(
         False, description="take ranks by a click law, popular items off the list, popular starts"

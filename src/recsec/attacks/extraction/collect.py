@@ -10,6 +10,7 @@ import numpy as np
 
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.human import HumanLike
+from recsec.attacks.extraction.jumps import jumped
 from recsec.attacks.extraction.leak import Replay, fit_guide
 from recsec.attacks.extraction.policy import Knowledge, Policy
 from recsec.attacks.extraction.rounds import OneCall, RoundConfig, RoundPolicy, Seen
@@ -168,8 +169,13 @@ class _Desk:
                 self.follow(account, script, policy)
                 continue
             histories = policy.first(min(size, self.left), rng)[:, None]
+            lists = np.zeros((len(histories), self.k), dtype=np.int64)
             while len(histories):
+                before = lists
                 histories, lists = self.ask(account, histories)
+                if adaptive.wary:
+                    stays = ~jumped(before[: len(lists)], lists)
+                    histories, lists = histories[stays], lists[stays]
                 if histories.shape[1] == self.config.length or self.left == 0:
                     break
                 histories, lists = histories[: self.left], lists[: self.left]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.distill import KERNELS, rank_weights, set_kernel
+from recsec.attacks.extraction.jumps import up_to_jumps
 from recsec.attacks.extraction.order import order_test, turned
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
@@ -231,6 +232,8 @@ def fit_surrogate(
         return load(out)
     chains = transcript.chains(calls)
     order = order_test(chains)
+    if config.adaptive.wary:
+        chains = up_to_jumps(chains)
     if config.adaptive.list_flip and order.reversed:
         chains = replace(chains, answers=turned(chains.answers))
     kind: type[NeuralRecommender] = registry("models").get(config.surrogate)

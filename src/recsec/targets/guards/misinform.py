@@ -28,11 +28,18 @@ Every other one fits the law, the rest the threshold.
 """
 
 
+WIDTH = 32
+"""Of the random vectors from which wrong answers are made."""
+
+FADING = 0.9
+"""Weight of an item in a wrong answer, relative to the next newer one."""
+
+
 class MisinformConfig(GuardConfig):
     """Settings of ``Misinform``."""
 
     key: Path | None = Field(
-        None, description="key file that decides what is wrong; null: known to all"
+        None, description="key file from which wrong answers follow; null: anybody can tell them"
     )
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="share of honest histories that get a wrong answer"
@@ -45,18 +52,17 @@ class Misinform(Rescoring):
     Each item of a history had a rank in the list that the recommender would have served before it.
     People choose at all ranks, and what is likely more often; a thief's policy takes items from the
     lists that he is served, or from the catalog whatever the history. Histories that speak for a
-    policy get the right list with every item exchanged for another, by a secret permutation of the
-    catalog: the lists agree with each other and with no truth, so a copy learns a world that does
-    not exist; and who goes on from them looks less like a person, not more. Accounts play no role,
-    so more of them do not help.
+    policy are answered from another world: every item has a random vector there, and a history is
+    followed by the items whose vectors lie near those of its newest ones. Such lists are alike for
+    like histories, so a copy learns them; they say nothing about the recommender or its data, so
+    there is nothing in them to undo; and who goes on from them looks less like a person, not more.
+    Accounts play no role, so more of them do not help.
 
     Histories of a few items tell little and get true answers; so do histories of people that a
     thief has got hold of. The honest ones were trained on: users who came later look a little less
-    likely. Costs a pass over the history and the ranks of its newest 50 items for each question.
-
-    The permutation is one for all histories. Who knows it turns wrong lists back into right ones:
-    without a key everybody can. Who does not may learn it, as a list just before suspicion and the
-    one just after share most of their items; no such thief has been tried yet.
+    likely. A thief may notice that a list has nothing in common with the one before it, and start
+    anew: see ``wary`` among his switches. Costs a pass over the history and the ranks of its newest
+    50 items for each question.
 
     Source: adaptive misinformation of Kariyappa & Qureshi, CVPR 2020, for classifiers of images;
     test and wrong answers are ours.
@@ -65,7 +71,7 @@ class Misinform(Rescoring):
         recommender: whose answers it guards.
         law: of honest and other histories.
         threshold: suspicion above which an answer is wrong, in nats.
-        seed: of the permutation.
+        seed: of the other world.
     """
 
     name = "misinform"
@@ -77,8 +83,10 @@ class Misinform(Rescoring):
         self.recommender = recommender
         self.law = law
         self.threshold = threshold
-        shuffled = Streams(seed).numpy("another world").permutation(len(recommender.catalog)) + 1
-        self.other = torch.from_numpy(np.concatenate([[0], shuffled]))
+        rng = Streams(seed).numpy("another world")
+        vectors = rng.standard_normal((2, len(recommender.catalog) + 1, WIDTH), dtype=np.float32)
+        vectors[:, 0] = 0
+        self.before, self.after = torch.from_numpy(vectors)
 
     @classmethod
     def build(cls, config: MisinformConfig, surroundings: Surroundings) -> Self:
@@ -114,6 +122,15 @@ class Misinform(Rescoring):
         rows = torch.from_numpy(self.suspected(histories))
         if len(rows) == 0:
             return scores
-        known = scores[rows]
-        wrong = known[:, self.other].masked_fill_(torch.isneginf(known), float("-inf"))
+        wrong = self.elsewhere(histories[rows.numpy()])
+        wrong.masked_fill_(torch.isneginf(scores[rows]), float("-inf"))
         return scores.index_copy(0, rows, wrong)
+
+    def elsewhere(self, histories: IntArray) -> Tensor:
+        """Scores ``(B, N + 1)`` that histories ``(B, L)`` have in the other world."""
+        age = (histories > 0).sum(axis=1)[:, None] - 1 - np.arange(histories.shape[1])
+        weights = torch.from_numpy(np.where(age >= 0, FADING ** np.maximum(age, 0), 0))
+        items = torch.from_numpy(histories)
+        context = torch.bmm(weights[:, None].float(), self.before[items])[:, 0]
+        scores: Tensor = context @ self.after.T
+        return scores
