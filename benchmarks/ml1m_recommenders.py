@@ -23,6 +23,8 @@ from recsec.runs import environment
 RUNS = {
     "sasrec": ["sasrec"],
     "sasrec-4-minutes": ["sasrec", "--set", "epochs=10"],
+    "bert4rec": ["bert4rec"],
+    "narm": ["narm"],
     "meanpool": ["meanpool"],
     "markov": ["markov"],
     "popularity": ["popularity"],

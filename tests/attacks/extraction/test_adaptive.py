@@ -123,24 +123,24 @@ class Breaking(LocalTarget):
 
 
 def test_a_wary_thief_leaves_where_lists_jump_and_learns_what_came_before(tmp_path):
-    metered, _ = ask(tmp_path / "wary", target=Breaking(SmoothTarget()), adaptive=["wary"])
+    metered, _ = ask(tmp_path / "wary", target=Breaking(SmoothTarget()), adaptive=["wary=0.1"])
     assert metered.calls == 240
     chains = metered.transcript().chains()
     lengths = np.diff(chains.offsets)
     assert lengths.max() == 5
-    kept = up_to_jumps(chains).answers[:, 0] > 0
+    kept = up_to_jumps(chains, 0.1).answers[:, 0] > 0
     place = np.arange(len(chains.items)) - np.repeat(chains.offsets[:-1], lengths)
     assert kept[place == 0].all()
     assert kept[place < 4].mean() > 0.9
     assert not kept[place == 4].any()
     plain, _ = ask(tmp_path / "plain", target=Breaking(SmoothTarget()))
-    heard = up_to_jumps(plain.transcript().chains())
+    heard = up_to_jumps(plain.transcript().chains(), 0.1)
     asked = heard.answers[:, 0].reshape(-1, 12) > 0
     assert (np.diff(asked.astype(int), axis=1) <= 0).all(), "nothing is learned after a jump"
 
 
 def test_where_nothing_jumps_a_wary_thief_is_a_plain_one(tmp_path):
-    wary, _ = ask(tmp_path / "wary", adaptive=["wary"])
+    wary, _ = ask(tmp_path / "wary", adaptive=["wary=0.1"])
     plain, _ = ask(tmp_path / "plain")
     np.testing.assert_array_equal(wary.transcript().calls.items, plain.transcript().calls.items)
 

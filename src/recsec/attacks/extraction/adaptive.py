@@ -25,8 +25,12 @@ class Adaptive(BaseModel):
     list_flip: bool = Field(
         False, description="test whether lists are served upside down, and turn them if so"
     )
-    wary: bool = Field(
-        False, description="leave a session whose lists jump, and learn nothing from there on"
+    wary: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="leave a session, and learn nothing more from it, when a list shares less than "
+        "this with the one before",
     )
     repeat: int = Field(1, ge=1, description="ask every history so often and average the answers")
     human_like: bool = Field(

@@ -173,8 +173,8 @@ class _Desk:
             while len(histories):
                 before = lists
                 histories, lists = self.ask(account, histories)
-                if adaptive.wary:
-                    stays = ~jumped(before[: len(lists)], lists)
+                if adaptive.wary > 0:
+                    stays = ~jumped(before[: len(lists)], lists, adaptive.wary)
                     histories, lists = histories[stays], lists[stays]
                 if histories.shape[1] == self.config.length or self.left == 0:
                     break

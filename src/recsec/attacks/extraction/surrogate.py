@@ -232,8 +232,8 @@ def fit_surrogate(
         return load(out)
     chains = transcript.chains(calls)
     order = order_test(chains)
-    if config.adaptive.wary:
-        chains = up_to_jumps(chains)
+    if config.adaptive.wary > 0:
+        chains = up_to_jumps(chains, config.adaptive.wary)
     if config.adaptive.list_flip and order.reversed:
         chains = replace(chains, answers=turned(chains.answers))
     kind: type[NeuralRecommender] = registry("models").get(config.surrogate)
