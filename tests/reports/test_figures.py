@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from pages import pointed, texts
@@ -11,7 +12,7 @@ from report_example import DEFENDED, HOSTILE, defended_report, example_report, f
 from recsec.reports import Extraction
 from recsec.reports.figures.defenses import frontier, spread
 from recsec.reports.figures.extraction import fidelity_curve, series_of
-from recsec.reports.figures.style import DASHES, MARKERS, OKABE_ITO, keep_apart
+from recsec.reports.figures.style import DASHES, MARKERS, OKABE_ITO, keep_apart, look
 from recsec.reports.figures.training import loss_curve, metric_curve
 from recsec.reports.training import Epoch
 
@@ -59,6 +60,9 @@ def test_colors_follow_the_page() -> None:
 
 def test_series_are_told_apart_without_color() -> None:
     assert len(set(MARKERS)) == len(MARKERS) == len(OKABE_ITO) == len(set(DASHES))
+    looks = [look(index) for index in range(36)]
+    assert len({one[:2] for one in looks}) == len({one[1:] for one in looks}) == 36
+    assert all(a != b for one, next_ in pairwise(looks) for a, b in zip(one, next_, strict=True))
 
 
 def test_names_join_only_where_they_differ() -> None:

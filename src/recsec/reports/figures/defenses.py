@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from recsec.reports.extraction import Defense, Extraction
 from recsec.reports.figures.style import (
     INK,
-    MARKERS,
     MUTED,
-    OKABE_ITO,
     drawing,
     keep_apart,
+    look,
     named_after,
     svg,
     ticks,
@@ -70,8 +69,7 @@ def frontier(found: Extraction) -> str:
             linestyle=(0, (4, 3)),
         )
         for i, (at, utility, lift) in enumerate(places):
-            color = OKABE_ITO[at % len(OKABE_ITO)]
-            marker = MARKERS[(at + at // len(OKABE_ITO)) % len(MARKERS)]
+            color, marker, _ = look(at)
             if utility.low is not None and utility.high is not None:
                 axes.hlines(y[i], utility.low, utility.high, color=color, linewidth=1)
             if lift.low is not None and lift.high is not None:

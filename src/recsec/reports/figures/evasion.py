@@ -9,13 +9,12 @@ from matplotlib.figure import Figure
 
 from recsec.reports.evasion import Evasion, EvasionRow
 from recsec.reports.figures.style import (
-    DASHES,
     INK,
-    MARKERS,
     MUTED,
     OKABE_ITO,
     drawing,
     keep_apart,
+    look,
     named_after,
     svg,
     ticks,
@@ -73,17 +72,9 @@ def _line(axes: Axes, points: Sequence[tuple[float, Metric]], name: str, index: 
         axes.fill_between(x, low, high, color=MUTED, alpha=0.18, linewidth=0)
         axes.plot(x, y, color=INK, linewidth=2.6, marker="o", label=name, zorder=1)
         return
-    shift = index // len(OKABE_ITO)
-    axes.vlines(x, low, high, color=OKABE_ITO[index % len(OKABE_ITO)], linewidth=1, alpha=0.6)
-    axes.plot(
-        x,
-        y,
-        color=OKABE_ITO[index % len(OKABE_ITO)],
-        marker=MARKERS[(index + shift) % len(MARKERS)],
-        dashes=DASHES[(index + 2 * shift) % len(DASHES)] or (None, None),
-        linewidth=1.3,
-        label=name,
-    )
+    color, marker, dashes = look(index)
+    axes.vlines(x, low, high, color=color, linewidth=1, alpha=0.6)
+    axes.plot(x, y, color=color, marker=marker, dashes=dashes, linewidth=1.3, label=name)
 
 
 def _legend(figure: Figure) -> None:
@@ -125,13 +116,9 @@ def cosine_quantiles(found: Evasion) -> str:
             style="italic", rotation=0,
         )  # fmt: skip
         for index, row in enumerate(found.quantiles):
+            color, marker, _ = look(index)
             axes.plot(
-                row.before,
-                row.after,
-                color=OKABE_ITO[index % len(OKABE_ITO)],
-                marker=MARKERS[index % len(MARKERS)],
-                linewidth=1,
-                label=row.model,
+                row.before, row.after, color=color, marker=marker, linewidth=1, label=row.model
             )
         values = [v for row in found.quantiles for v in (*row.before, *row.after)]
         low = min([found.scale[0], *values]) - 0.03
@@ -193,11 +180,11 @@ def trade_off(found: Evasion) -> str:
             if at is None or worth is None or worth.value is None:
                 continue
             risk = found.worst[at].success["success@10"]
-            color, y = OKABE_ITO[index % len(OKABE_ITO)], risk.value or 0.0
+            (color, marker, _), y = look(index), risk.value or 0.0
             axes.errorbar(
                 worth.value, y,
                 xerr=_bars(worth), yerr=_bars(risk), color=color, elinewidth=1.2,
-                marker=MARKERS[index % len(MARKERS)], linestyle="none", markersize=8,
+                marker=marker, linestyle="none", markersize=8,
                 label=model.name,
             )  # fmt: skip
             places.append((worth.value, index))

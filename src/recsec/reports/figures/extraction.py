@@ -10,13 +10,11 @@ from matplotlib.axes import Axes
 
 from recsec.reports.extraction import UNDEFENDED, Extraction, Row
 from recsec.reports.figures.style import (
-    DASHES,
     INK,
-    MARKERS,
     MUTED,
-    OKABE_ITO,
     drawing,
     keep_apart,
+    look,
     named_after,
     svg,
     ticks,
@@ -115,7 +113,7 @@ def _curve(axes: Axes, rows: list[Row], metric: str, name: str, index: int) -> N
     ]
     if not points:
         return
-    color = OKABE_ITO[index % len(OKABE_ITO)]
+    color, marker, dashes = look(index)
     x = [max(1, calls) for calls, _, _, _ in points]
     low = [value if at is None else at for _, value, at, _ in points]
     high = [value if at is None else at for _, value, _, at in points]
@@ -125,8 +123,8 @@ def _curve(axes: Axes, rows: list[Row], metric: str, name: str, index: int) -> N
         x,
         [value for _, value, _, _ in points],
         color=color,
-        marker=MARKERS[index % len(MARKERS)],
-        dashes=DASHES[index % len(DASHES)] or (None, None),
+        marker=marker,
+        dashes=dashes,
         label=name,
     )
 

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -21,8 +21,10 @@ __all__ = [
     "MARKERS",
     "MUTED",
     "OKABE_ITO",
+    "Look",
     "drawing",
     "keep_apart",
+    "look",
     "named_after",
     "points_at",
     "svg",
@@ -45,6 +47,28 @@ _VARIABLES = {
     **{color: f"--series-{index}" for index, color in enumerate(OKABE_ITO)},
 }
 _POINTER, _KEY = "json:", "key:"
+
+
+class Look(NamedTuple):
+    """Of a series.
+
+    Attributes:
+        color: from ``OKABE_ITO``.
+        marker: from ``MARKERS``.
+        dashes: lengths in points, as ``Axes.plot`` takes them.
+    """
+
+    color: str
+    marker: str
+    dashes: tuple[float, ...] | tuple[None, None]
+
+
+def look(index: int) -> Look:
+    """Of series ``index``: the first 36 differ from each other, neighbors in all three parts."""
+    n = len(OKABE_ITO)
+    again = index // n
+    dashes = DASHES[(index + 2 * again) % n] or (None, None)
+    return Look(OKABE_ITO[index % n], MARKERS[(index + again) % n], dashes)
 
 
 @contextmanager
