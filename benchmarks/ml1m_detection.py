@@ -369,8 +369,8 @@ def main() -> None:
             f"(restarts {fitted.protocol['restart']}); tested: as named, restarts {RESTART}",
             f"users: fit {users['fit']}, calibrate {users['calibrate']}, test {users['test']} (of "
             f"these {chosen.tested} under each law, all under {FULL})",
-            f"thieves: {chosen.accounts} accounts each (half as many as they ask); all accounts at "
-            "equal numbers of queries",
+            f"thieves: {chosen.accounts} accounts each, {chosen.accounts // 2} of those cut in the "
+            "order of asking; all accounts at equal numbers of queries",
             "the recommender was trained on these users too (all but their last two items)",
             f"recsec {__version__}, numpy {np.__version__}, {platform.machine()}, "
             f"{os.cpu_count()} cores",
