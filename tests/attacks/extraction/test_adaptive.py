@@ -59,6 +59,14 @@ def test_words_that_mean_nothing_are_refused(word):
         Adaptive.parse([word])
 
 
+@pytest.mark.parametrize("word", ["wary=0.1", "accounts=2"])
+def test_a_forgotten_value_is_asked_for_with_one_that_fits(word):
+    name, _, _ = word.partition("=")
+    with pytest.raises(ConfigError, match=f"{name} needs a value, as in {word}"):
+        Adaptive.parse([name])
+    Adaptive.parse([word])
+
+
 def test_repeating_counts_every_call_and_averages(tmp_path):
     metered, _ = ask(tmp_path, calls=90, adaptive=["repeat=3"])
     assert metered.calls == 90

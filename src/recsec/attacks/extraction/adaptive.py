@@ -63,9 +63,10 @@ class Adaptive(BaseModel):
         known = ", ".join(name.replace("_", "-") for name in cls.model_fields)
         try:
             for name, value in values.items():
-                numeric = name in cls.model_fields and cls.model_fields[name].annotation is not bool
-                if numeric and value is True:
-                    raise ConfigError(f"{name.replace('_', '-')} needs a value, as in {name}=2")
+                kind = cls.model_fields[name].annotation if name in cls.model_fields else bool
+                if kind is not bool and value is True:
+                    example = "2" if kind is int else "0.1"
+                    raise ConfigError(f"{name} needs a value, as in {name}={example}")
             return cls.model_validate(values)
         except ValidationError as error:
             fault = error.errors()[0]
