@@ -6,15 +6,25 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from recsec.errors import ConfigError
 
-__all__ = ["KEY_BYTES", "derive", "fingerprint", "read_key", "seed_of", "write_key"]
+__all__ = [
+    "KEY_BYTES",
+    "derive",
+    "fingerprint",
+    "read_key",
+    "seed_of",
+    "seed_of_weights",
+    "write_key",
+]
 
 KEY_BYTES = 32
 TEXT = 2 * KEY_BYTES + 1
@@ -108,3 +118,13 @@ def seed_of(path: Path | None, label: str) -> int:
     if path is None:
         return 0
     return int.from_bytes(derive([read_key(path.expanduser())], label, 7).tobytes(), "big")
+
+
+def seed_of_weights(state: Mapping[str, Tensor], label: str) -> int:
+    """A seed that follows from what a model has learned, which only its owner knows."""
+    told = hashlib.shake_256(b"recsec " + label.encode() + b"\0")
+    for name in sorted(state):
+        told.update(name.encode() + b"\0")
+        flat = state[name].detach().cpu().contiguous().flatten()
+        told.update(flat.view(torch.uint8).numpy().tobytes())
+    return int.from_bytes(told.digest(7), "big")

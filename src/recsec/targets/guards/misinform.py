@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from recsec.errors import ConfigError
 from recsec.models.base import Recommender
 from recsec.rng import Streams
 from recsec.targets.guards.base import GuardConfig, Rescoring, Surroundings
-from recsec.targets.guards.key import seed_of
+from recsec.targets.guards.key import seed_of_weights
 from recsec.targets.guards.typical import RankLaw, own_ranks
 from recsec.types import IntArray
 
@@ -38,9 +37,6 @@ FADING = 0.9
 class MisinformConfig(GuardConfig):
     """Settings of ``Misinform``."""
 
-    key: Path | None = Field(
-        None, description="key file from which wrong answers follow; null: anybody can tell them"
-    )
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="share of honest histories that get a wrong answer"
     )
@@ -56,6 +52,7 @@ class Misinform(Rescoring):
     followed by the items whose vectors lie near those of its newest ones. Such lists are alike for
     like histories, so a copy learns them; they say nothing about the recommender or its data, so
     there is nothing in them to undo; and who goes on from them looks less like a person, not more.
+    The vectors follow from the weights, so servers agree on them and strangers cannot tell them.
     Accounts play no role, so more of them do not help.
 
     Histories of a few items tell little and get true answers; so do histories of people that a
@@ -71,18 +68,19 @@ class Misinform(Rescoring):
         recommender: whose answers it guards.
         law: of honest and other histories.
         threshold: suspicion above which an answer is wrong, in nats.
-        seed: of the other world.
+        seed: of the other world; who knows it can tell wrong answers from true ones.
     """
 
     name = "misinform"
     config_class = MisinformConfig
 
     def __init__(
-        self, recommender: Recommender, law: RankLaw, *, threshold: float, seed: int = 0
+        self, recommender: Recommender, law: RankLaw, *, threshold: float, seed: int
     ) -> None:
         self.recommender = recommender
         self.law = law
         self.threshold = threshold
+        self.seed = seed
         rng = Streams(seed).numpy("another world")
         vectors = rng.standard_normal((2, len(recommender.catalog) + 1, WIDTH), dtype=np.float32)
         vectors[:, 0] = 0
@@ -109,7 +107,7 @@ class Misinform(Rescoring):
         law = RankLaw.fit(ranks[::2], liked, len(known.catalog))
         honest = law.suspicion(ranks[1::2])
         threshold = float(np.quantile(honest, 1 - config.false_alarms, method="higher"))
-        seed = seed_of(config.key, "another world")
+        seed = seed_of_weights(surroundings.recommender.state(), "another world")
         return cls(surroundings.recommender, law, threshold=threshold, seed=seed)
 
     def suspected(self, histories: IntArray) -> IntArray:
