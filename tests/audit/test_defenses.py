@@ -287,7 +287,7 @@ def test_the_finding_names_what_takes_most_and_leaves_users_their_lists() -> Non
         (finding,) = defense_findings([bare, greedy, fair.model_copy(update=change), mild], rows)
         assert finding.about == "mild"
     (finding,) = defense_findings([bare, greedy], rows)
-    assert finding.title == "No defense took anything at 97% of the utility"
+    assert finding.title == "No defense was seen to take anything at 97% of the utility"
     (finding,) = defense_findings([bare, fair.model_copy(update={"adaptive": None})], rows)
     assert finding.id == "extraction-defense-untested"
     assert defense_findings([], rows) == ()

@@ -129,7 +129,7 @@ def defense_findings(defenses: Sequence[Defense], rows: Sequence[Row]) -> tuple[
         return (
             Finding(
                 id="extraction-defense",
-                title=f"No defense took anything at {ENOUGH:.0%} of the utility",
+                title=f"No defense was seen to take anything at {ENOUGH:.0%} of the utility",
                 severity="moderate",
                 evidence="; ".join(_told(one, bare, rows) for one in others) + ".",
                 advice="Limit calls per account and watch for thieves; these do not replace it.",
