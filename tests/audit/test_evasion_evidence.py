@@ -158,6 +158,12 @@ def test_more_steps_that_still_help_are_noticed() -> None:
     found = checked(at(400, 90), at(25, 40), at(100, 60))["plateau"]
     assert found.status == "failed"
     assert "25 steps 40.0 % of 100, 100 steps 60.0 % of 100, 400 steps" in found.evidence
+    assert "together 60.0 % of 100" in found.evidence
+    stronger = planted([1] * 90 + [99] * 10, attack="apgd")
+    found = checked(at(400, 90), at(25, 40), at(100, 60), stronger)["plateau"]
+    assert found.status == "passed", "another attack had found these pairs"
+    elsewhere = planted([99] * 10 + [1] * 90, attack="apgd", eps=0.01)
+    assert checked(at(400, 90), at(25, 40), at(100, 60), elsewhere)["plateau"].status == "failed"
     assert checked(at(25, 1), at(100, 2))["plateau"].status == "not tried"
     native = at(30, 90)
     native = replace(native, cell=replace(native.cell, size=224))
