@@ -63,8 +63,8 @@ def load(source: str) -> int:
 def load_archive(source: str) -> int:
     """An archive in the layout of MovieLens-20M, whatever it holds."""
     from recsec.data import Dataset
-    from recsec.data.archive import open_archive
-    from recsec.data.movielens import read_csv
+    from recsec.data.sources.archive import open_archive
+    from recsec.data.sources.movielens import read_csv
 
     with open_archive(Path(source)) as archive:
         return len(Dataset.from_raw("archive", read_csv(archive)).sequences().items)

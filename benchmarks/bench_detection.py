@@ -29,9 +29,9 @@ from recsec.detection import (
     Transition,
     TransitionConfig,
 )
-from recsec.detection.seat import Remembered
+from recsec.detection.detectors.seat import Remembered
 from recsec.rng import Streams
-from recsec.targets.segments import Calls
+from recsec.targets.meter.segments import Calls
 from recsec.traffic import Follower, Query, QueryLog
 
 ITEMS, K, LENGTH = 3416, 10, 100

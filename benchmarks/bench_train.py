@@ -19,9 +19,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from recsec.data.catalog import Catalog
 from recsec.models import SasRec, SasRecConfig
-from recsec.models.attention import causal_attention
 from recsec.models.dropout import Dropout
-from recsec.models.losses import catalog_loss
+from recsec.models.sequential.layers.attention import causal_attention
+from recsec.models.sequential.objectives.losses import catalog_loss
 from recsec.models.trainer import resolve_precision
 
 ITEMS, WINDOWS, LENGTH = 3416, 64, 200

@@ -32,9 +32,9 @@ from recsec.attacks.evasion import (
     evade,
     sample_pairs,
 )
-from recsec.attacks.evasion.sweep import choose, merge, pick
+from recsec.attacks.evasion.harness.sweep import choose, merge, pick
 from recsec.data import load_photos, split_photos
-from recsec.data.photo_split import PhotoSplit
+from recsec.data.photos.split import PhotoSplit
 from recsec.evaluation import evaluate_encoder
 from recsec.hardening import Clock, clean_epoch_seconds, harden, hardening_class
 from recsec.models import (
@@ -44,7 +44,7 @@ from recsec.models import (
     encoder_fingerprint,
     load_encoder,
 )
-from recsec.models.encoder_embedding import embed
+from recsec.models.visual.embedding import embed
 from recsec.rng import Streams
 from recsec.runs import atomic_write_text, environment
 from recsec.stats import wilson

@@ -11,7 +11,7 @@ import pytest
 
 from recsec.attacks.extraction import Adaptive
 from recsec.audit import expand, load_plan, parse_plan
-from recsec.audit.defense_plan import DefensePlan
+from recsec.audit.extraction.defense_plan import DefensePlan
 from recsec.audit.template import template
 from recsec.errors import ConfigError
 

@@ -26,7 +26,7 @@ def test_a_broken_plugin_is_named_and_skipped(
 ) -> None:
     points = (
         EntryPoint("lost", "no_such_package:Model", "recsec.models"),
-        EntryPoint("popularity", "recsec.models.popularity:Popularity", "recsec.models"),
+        EntryPoint("popularity", "recsec.models.sequential.popularity:Popularity", "recsec.models"),
     )
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     assert main(["list", "models", "--json"]) == 0

@@ -14,8 +14,8 @@ import pytest
 
 from recsec import __version__
 from recsec.cli import main as front
-from recsec.cli.common import JsonOption, QuietOption
-from recsec.cli.output import emit, note, resumable
+from recsec.cli.shared.common import JsonOption, QuietOption
+from recsec.cli.shared.output import emit, note, resumable
 from recsec.errors import (
     CheckpointError,
     ConfigError,

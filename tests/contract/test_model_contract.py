@@ -8,7 +8,7 @@ from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences, leave_one_out, pad
 from recsec.errors import RecsecError
 from recsec.models import Popularity, PopularityConfig, Training, train
-from recsec.models.contract import CONTRACT
+from recsec.models.sequential.contract import CONTRACT
 from recsec.registry import registry
 
 NEURAL = {"epochs": 1, "embedding_dim": 8, "max_length": 6}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_archives import csv_members, dat_members, pack
 
-from recsec.data.known import KNOWN
+from recsec.data.sources.known import KNOWN
 
 
 @pytest.fixture

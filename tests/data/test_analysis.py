@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recsec.data import Dataset, Filters, analyze, load
 from recsec.data.analysis import gini
 from recsec.data.interactions import Raw
-from recsec.data.movielens import item_table
+from recsec.data.sources.movielens import item_table
 
 ALL = Filters(min_item=1, min_user=1, min_length=1)
 SCHEMA = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float32, "time": pl.Int64}

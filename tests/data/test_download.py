@@ -17,9 +17,9 @@ import pytest
 from small_archives import csv_members, dat_members, pack
 
 from recsec.data import download
-from recsec.data.cache import locate, read_receipt
 from recsec.data.download import get
-from recsec.data.known import KNOWN
+from recsec.data.sources.cache import locate, read_receipt
+from recsec.data.sources.known import KNOWN
 from recsec.errors import ConfigError, DataError
 
 

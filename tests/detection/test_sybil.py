@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from detection_world import World, joined
 
-from recsec.targets.segments import Calls
+from recsec.targets.meter.segments import Calls
 from recsec.traffic import ClickLaw, QueryLog
 
 

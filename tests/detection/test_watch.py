@@ -15,7 +15,7 @@ from detection_world import QUERIES, World, joined
 from recsec.detection import CHECKPOINTS, COMBINED, Fitted, Watch, account_table, judge
 from recsec.errors import CheckpointError, RunError
 from recsec.metrics import threshold_at
-from recsec.targets.segments import Calls
+from recsec.targets.meter.segments import Calls
 from recsec.traffic import ClickLaw, Query, QueryLog, write_log
 
 UNSEEN = ClickLaw(acceptance=0.25, bias=1.0, restart=0.05)
@@ -96,9 +96,9 @@ DRIVER = '''
 import os, signal, sys
 from pathlib import Path
 
-import recsec.cli.detect
+import recsec.cli.sequential.detect
 
-recsec.cli.detect.BLOCK = 100
+recsec.cli.sequential.detect.BLOCK = 100
 move, count = os.replace, int(sys.argv[1])
 
 

@@ -11,8 +11,8 @@ import torch
 from recsec.attacks.evasion import Apgd, Scene, evade, sample_pairs
 from recsec.data import PhotoSplit, load_photos, split_photos
 from recsec.models import Encoder, EncoderConfig, ExactIndex, Training
-from recsec.models.encoder_embedding import embed
-from recsec.models.encoder_training import train_encoder
+from recsec.models.visual.embedding import embed
+from recsec.models.visual.training import train_encoder
 from recsec.rng import Streams
 
 SMALL = EncoderConfig(

@@ -11,7 +11,7 @@ from recsec.data.sequences import Sequences
 from recsec.detection import Fitted, Groups
 from recsec.models.base import Recommender
 from recsec.targets import LocalTarget
-from recsec.targets.segments import Calls
+from recsec.targets.meter.segments import Calls
 from recsec.traffic import ClickLaw, Follower, QueryLog, Steps, honest_log
 from recsec.types import IntArray
 

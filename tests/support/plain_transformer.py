@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from recsec.models.neural import NeuralRecommender
+from recsec.models.sequential.neural import NeuralRecommender
 from recsec.rng import Streams
 
 

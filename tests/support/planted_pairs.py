@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsec.audit.evasion_cells import EvasionCell
-from recsec.audit.evasion_evidence import Measured
-from recsec.audit.visual_plan import AttackPlan
+from recsec.audit.evasion.cells import EvasionCell
+from recsec.audit.evasion.evidence import Measured
+from recsec.audit.evasion.plan import AttackPlan
 
 
 def planted(

@@ -11,15 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from recsec.attacks.extraction import Adaptive
-from recsec.audit.defense_plan import DefensePlan
-from recsec.audit.opening import is_checkpoint
+from recsec.audit.evasion.plan import EvasionGatePlan, EvasionPlan, ModelPlan, VisualPlan
+from recsec.audit.extraction.defense_plan import DefensePlan
+from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import Positive, Section, Seed, Several
-from recsec.audit.visual_plan import EvasionGatePlan, EvasionPlan, ModelPlan, VisualPlan
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 from recsec.runs import digest
-from recsec.targets.http_config import public_url
+from recsec.targets.http.config import public_url
 
 __all__ = [
     "EnginePlan",

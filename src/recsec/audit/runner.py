@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from recsec.audit.cells import expand
 from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Engine, LocalEngine
-from recsec.audit.evasion_run import EvasionRun, open_visual
-from recsec.audit.extraction_part import extraction_part
-from recsec.audit.extraction_run import ExtractionRun, check_attacks
+from recsec.audit.evasion.run import EvasionRun, open_visual
+from recsec.audit.extraction.cells import expand
+from recsec.audit.extraction.opening import open_data, open_model
+from recsec.audit.extraction.part import extraction_part
+from recsec.audit.extraction.run import ExtractionRun, check_attacks
 from recsec.audit.gate import gate_policy, worse
-from recsec.audit.opening import open_data, open_model
 from recsec.audit.plan import Plan
 from recsec.audit.scope import Scope, scope_of
 from recsec.reports import (

@@ -8,9 +8,9 @@ from typing import Any
 
 from recsec.attacks.evasion import open_attack
 from recsec.attacks.extraction import surrogate_config
-from recsec.audit.cells import Grid
-from recsec.audit.evasion_cells import EvasionCell
-from recsec.audit.opening import is_checkpoint
+from recsec.audit.evasion.cells import EvasionCell
+from recsec.audit.extraction.cells import Grid
+from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.plan import Plan
 from recsec.targets.guarded import read_guarded
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recsec.cli.common import JsonOption, QuietOption
-from recsec.cli.output import emit, note, progress, resumable
+from recsec.cli.shared.common import JsonOption, QuietOption
+from recsec.cli.shared.output import emit, note, progress, resumable
 from recsec.errors import EvidenceIncomplete, UsageError
 
 if TYPE_CHECKING:

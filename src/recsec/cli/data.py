@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.answering import plain_table
-from recsec.cli.common import JsonOption, QuietOption, SeedOption, parse_columns
-from recsec.cli.data_photos import counted, describe_photos, name_table, percent
-from recsec.cli.data_traffic import make_traffic
-from recsec.cli.output import emit, note, progress
+from recsec.cli.sequential.traffic import make_traffic
+from recsec.cli.shared.answering import plain_table
+from recsec.cli.shared.common import JsonOption, QuietOption, SeedOption, parse_columns
+from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.visual.data import counted, describe_photos, name_table, percent
 
 if TYPE_CHECKING:
     from recsec.data import Analysis, Receipt
@@ -42,7 +42,7 @@ def data() -> None:
 def list_sets(json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Name the public data sets that recsec knows, and say which are at hand."""
     from recsec.data import KNOWN, KNOWN_PHOTOS, cache_folder, read_receipt
-    from recsec.data.cache import mirrored
+    from recsec.data.sources.cache import mirrored
 
     sets = []
     for known in (*KNOWN.values(), *KNOWN_PHOTOS.values()):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.common import JsonOption, QuietOption
-from recsec.cli.output import emit, note, progress, resumable
+from recsec.cli.shared.common import JsonOption, QuietOption
+from recsec.cli.shared.output import emit, note, progress, resumable
 from recsec.errors import RunError
 
 if TYPE_CHECKING:

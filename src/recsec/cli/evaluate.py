@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.answering import (
+from recsec.cli.shared.answering import (
     AuthorisedOption,
     UsersOption,
     interval,
@@ -18,7 +18,7 @@ from recsec.cli.answering import (
     plain_table,
     sample_users,
 )
-from recsec.cli.common import (
+from recsec.cli.shared.common import (
     ColumnsOption,
     DataOption,
     GuardOption,
@@ -29,9 +29,9 @@ from recsec.cli.common import (
     open_data,
     parse_guards,
 )
-from recsec.cli.evaluate_photos import LabelAttack, evaluate_photos
-from recsec.cli.output import emit, note, progress
-from recsec.cli.photos import refuse_columns
+from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.visual.evaluate import LabelAttack, evaluate_photos
+from recsec.cli.visual.opening import refuse_columns
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.answering import interval, plain_table
-from recsec.cli.common import (
+from recsec.cli.shared.answering import interval, plain_table
+from recsec.cli.shared.common import (
     ColumnsOption,
     ConfigOption,
     DeviceOption,
@@ -24,8 +24,8 @@ from recsec.cli.common import (
     SetOption,
     build_config,
 )
-from recsec.cli.output import emit, note, progress
-from recsec.cli.photos import (
+from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,
     open_split,
@@ -71,7 +71,7 @@ def run(
     to measure it. Interrupted at any point, the same command continues.
     """
     from recsec import hardening, models
-    from recsec.cli.harden_recommender import harden_sequences
+    from recsec.cli.sequential.harden import harden_sequences
     from recsec.cli.train import check_folder, start
     from recsec.registry import registry
 

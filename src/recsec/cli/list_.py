@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from recsec.cli.common import JsonOption, QuietOption
-from recsec.cli.output import emit, note
+from recsec.cli.shared.common import JsonOption, QuietOption
+from recsec.cli.shared.output import emit, note
 from recsec.registry import KINDS, Registry, registry
 
 __all__ = ["describe", "run"]

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from recsec import __version__
-from recsec.cli.output import Settings, configure, fail, note, settings
+from recsec.cli.shared.output import Settings, configure, fail, note, settings
 from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, UsageError
 
 __all__ = ["COMMANDS", "LazyGroup", "app", "main"]
@@ -38,8 +38,14 @@ COMMANDS = {
     "list": "List components with their defaults.",
     "demo": "A first audit, from training to report.",
 }
-"""Command and its one-line help. A command lives in ``recsec.cli.<name>`` as ``app`` or ``run``
-(``list`` in ``list_``) and is imported only when it is used, so ``--help`` stays fast."""
+"""Command and its one-line help. A command lives in ``recsec.cli.<name>``, or where ``HOMES`` says,
+as ``app`` or ``run``, and is imported only when it is used, so ``--help`` stays fast."""
+
+HOMES = {
+    **dict.fromkeys(("compare", "detect", "extract", "recommend", "verify"), "sequential."),
+    **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),
+}
+"""The folder of the commands that are about one kind of recommender."""
 
 EXIT_PIPE_CLOSED = 141
 """Whoever read stdout went away (``recsec ... | head``): what a shell reports for SIGPIPE."""
@@ -59,7 +65,8 @@ def _command(function: Callable[..., Any]) -> Any:
 
 def load_command(name: str) -> Any:
     """Import the module of a command and build the command."""
-    module = importlib.import_module(f"recsec.cli.{name}{'_' if name == 'list' else ''}")
+    file = "list_" if name == "list" else name
+    module = importlib.import_module(f"recsec.cli.{HOMES.get(name, '')}{file}")
     group = getattr(module, "app", None)
     command: Any = _command(module.run) if group is None else typer.main.get_command(group)
     command.name = name

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.common import JsonOption, QuietOption
-from recsec.cli.output import emit
+from recsec.cli.shared.common import JsonOption, QuietOption
+from recsec.cli.shared.output import emit
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from recsec.cli.common import (
+from recsec.cli.shared.common import (
     ColumnsOption,
     ConfigOption,
     DataOption,
@@ -26,8 +26,8 @@ from recsec.cli.common import (
     build_config,
     open_data,
 )
-from recsec.cli.output import emit, note, progress, resumable
-from recsec.cli.train_photos import train_photos
+from recsec.cli.shared.output import emit, note, progress, resumable
+from recsec.cli.visual.train import train_photos
 from recsec.errors import DataError, UsageError
 
 if TYPE_CHECKING:

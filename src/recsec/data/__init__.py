@@ -1,24 +1,30 @@
 """Reading, checking, filtering and making interactions."""
 
 from recsec.data.analysis import Analysis, analyze
-from recsec.data.cache import Receipt, cache_folder, read_receipt
 from recsec.data.catalog import Catalog
 from recsec.data.dataset import Dataset
 from recsec.data.download import get
 from recsec.data.filters import Filters, Report, Step
 from recsec.data.interactions import Interactions, Raw
-from recsec.data.known import KNOWN, KNOWN_PHOTOS, KnownData, known
 from recsec.data.loading import load
-from recsec.data.photo_analysis import PhotoAnalysis, analyze_photos
-from recsec.data.photo_files import ResizeRule, read_photo, resize
-from recsec.data.photo_loading import is_photos, load_photos
-from recsec.data.photo_split import PhotoSplit, split_photos
-from recsec.data.photos import PhotoReport, Photos
-from recsec.data.planted import Plant, best_answer, optimal_scores
+from recsec.data.made_up.planted import Plant, best_answer, optimal_scores
+from recsec.data.made_up.synthetic import (
+    SyntheticConfig,
+    best_hit_rate,
+    generate,
+    plant,
+    write_synthetic,
+)
+from recsec.data.photos.analysis import PhotoAnalysis, analyze_photos
+from recsec.data.photos.catalog import PhotoReport, Photos
+from recsec.data.photos.files import ResizeRule, read_photo, resize
+from recsec.data.photos.loading import is_photos, load_photos
+from recsec.data.photos.split import PhotoSplit, split_photos
+from recsec.data.photos.synthetic import SyntheticPhotosConfig
 from recsec.data.sequences import Batch, Sequences, Split, Stage, leave_one_out, pad
+from recsec.data.sources.cache import Receipt, cache_folder, read_receipt
+from recsec.data.sources.known import KNOWN, KNOWN_PHOTOS, KnownData, known
 from recsec.data.splits import TimeSplit, split_by_time
-from recsec.data.synthetic import SyntheticConfig, best_hit_rate, generate, plant, write_synthetic
-from recsec.data.synthetic_photos import SyntheticPhotosConfig
 
 __all__ = [
     "KNOWN",

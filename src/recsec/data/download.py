@@ -8,12 +8,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from recsec.data.archive import open_archive
-from recsec.data.cache import RECEIPT, Receipt, locked_folder, mirrored, read_receipt
-from recsec.data.known import KNOWN_PHOTOS, KnownData, known
-from recsec.data.layouts import check_content
-from recsec.data.photo_loading import check_photos
-from recsec.data.photo_store import PhotoStore
+from recsec.data.photos.loading import check_photos
+from recsec.data.photos.store import PhotoStore
+from recsec.data.sources.archive import open_archive
+from recsec.data.sources.cache import RECEIPT, Receipt, locked_folder, mirrored, read_receipt
+from recsec.data.sources.known import KNOWN_PHOTOS, KnownData, known
+from recsec.data.sources.layouts import check_content
 from recsec.errors import DataError
 from recsec.runs import atomic_write_json
 from recsec.runs.atomic import UNFINISHED

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from recsec.data.archive import open_archive
-from recsec.data.cache import locate
 from recsec.data.dataset import Dataset
 from recsec.data.filters import Filters
-from recsec.data.known import KNOWN, is_path, known
-from recsec.data.layouts import read_known
-from recsec.data.own import read_own
-from recsec.data.photo_loading import is_photos
-from recsec.data.synthetic import SyntheticConfig, generate
+from recsec.data.made_up.synthetic import SyntheticConfig, generate
+from recsec.data.photos.loading import is_photos
+from recsec.data.sources.archive import open_archive
+from recsec.data.sources.cache import locate
+from recsec.data.sources.known import KNOWN, is_path, known
+from recsec.data.sources.layouts import read_known
+from recsec.data.sources.own import read_own
 from recsec.errors import ConfigError
 
 __all__ = ["load"]

@@ -1,18 +1,18 @@
 """Detection: which accounts of a query log are thieves."""
 
-from recsec.detection.accepted_rank import AcceptedRank, AcceptedRankConfig
 from recsec.detection.base import CountingDetector, Detector, DetectorConfig, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale, combine
-from recsec.detection.continuity import Continuity
 from recsec.detection.contract import CONTRACT
+from recsec.detection.detectors.accepted_rank import AcceptedRank, AcceptedRankConfig
+from recsec.detection.detectors.continuity import Continuity
+from recsec.detection.detectors.hoda import Hoda, HodaConfig, hardness
+from recsec.detection.detectors.off_list import OffList
+from recsec.detection.detectors.prada import Prada, PradaConfig, normality
+from recsec.detection.detectors.seat import Seat, SeatConfig
+from recsec.detection.detectors.transition import Transition, TransitionConfig
 from recsec.detection.fit import FitConfig, Groups, account_table, fit_detectors, split_users
-from recsec.detection.hoda import Hoda, HodaConfig, hardness
 from recsec.detection.judge import judge
-from recsec.detection.off_list import OffList
-from recsec.detection.prada import Prada, PradaConfig, normality
-from recsec.detection.seat import Seat, SeatConfig
 from recsec.detection.sybil import Linker
-from recsec.detection.transition import Transition, TransitionConfig
 from recsec.detection.watch import Fitted, Watch
 
 __all__ = [

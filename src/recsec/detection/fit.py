@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsec.data.sequences import Sequences
 from recsec.detection.base import Detector, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale
-from recsec.detection.encoder import item_vectors
+from recsec.detection.detectors.encoder import item_vectors
 from recsec.detection.sybil import Linker
 from recsec.detection.watch import Fitted, Watch
 from recsec.errors import DataError

@@ -17,7 +17,7 @@ from recsec.evaluation.held_out import Evaluation, evaluate_lists
 from recsec.metrics.fidelity import agreement
 from recsec.metrics.ranking import hits
 from recsec.models.base import Recommender
-from recsec.models.rerank import POOL, check_weight, genre_rerank
+from recsec.models.sequential.rerank import POOL, check_weight, genre_rerank
 from recsec.rng import Streams
 from recsec.stats import Estimate
 from recsec.types import Answerer, FloatArray, IntArray, Progress

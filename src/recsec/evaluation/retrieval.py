@@ -17,14 +17,14 @@ from torch.nn import functional as F  # noqa: N812
 from recsec.errors import DataError
 from recsec.evaluation.estimates import paired_estimates
 from recsec.metrics.retrieval import average_precision_at_r, hubness, occurrences, precision
-from recsec.models.encoder import Encoder, Heads
-from recsec.models.encoder_embedding import embed
-from recsec.models.index import ExactIndex
+from recsec.models.visual.embedding import embed
+from recsec.models.visual.encoder import Encoder, Heads
+from recsec.models.visual.index import ExactIndex
 from recsec.stats import Estimate, wilson
 from recsec.types import FloatArray, IntArray, Progress
 
 if TYPE_CHECKING:
-    from recsec.data.photo_split import PhotoSplit
+    from recsec.data.photos.split import PhotoSplit
 
 __all__ = ["Retrieval", "check_heads", "classification", "embed", "evaluate_encoder", "retrieval"]
 

@@ -1,25 +1,25 @@
 """Hardening: defenses that are applied while training."""
 
-from recsec.hardening.adversarial import Adversarial, AdversarialConfig
 from recsec.hardening.base import Hardening, Start
-from recsec.hardening.curriculum import Curriculum, CurriculumConfig, CurriculumThesis
-from recsec.hardening.fare import Fare, FareConfig
-from recsec.hardening.fast import Fast, FastConfig
-from recsec.hardening.gro import Gro, GroConfig
-from recsec.hardening.honeypot import Honeypot, HoneypotConfig
-from recsec.hardening.robust import RobustConfig, VisualHardening
-from recsec.hardening.sequential import RecommenderHardening, harden_recommender
-from recsec.hardening.smoothing import (
+from recsec.hardening.sequential.copies import RecommenderHardening, harden_recommender
+from recsec.hardening.sequential.gro import Gro, GroConfig
+from recsec.hardening.sequential.honeypot import Honeypot, HoneypotConfig
+from recsec.hardening.sequential.trap import Trap, contains, triggered
+from recsec.hardening.visual.adversarial import Adversarial, AdversarialConfig
+from recsec.hardening.visual.curriculum import Curriculum, CurriculumConfig, CurriculumThesis
+from recsec.hardening.visual.fare import Fare, FareConfig
+from recsec.hardening.visual.fast import Fast, FastConfig
+from recsec.hardening.visual.robust import RobustConfig, VisualHardening
+from recsec.hardening.visual.smoothing import (
     Smoothed,
     largest_similarity,
     safe_radius,
     smooth,
     upper_bound,
 )
-from recsec.hardening.target import Target, TargetConfig
-from recsec.hardening.trades_embedding import TradesEmbedding, TradesEmbeddingConfig
-from recsec.hardening.training import Clock, clean_epoch_seconds, harden, hardening_class
-from recsec.hardening.trap import Trap, contains, triggered
+from recsec.hardening.visual.target import Target, TargetConfig
+from recsec.hardening.visual.trades_embedding import TradesEmbedding, TradesEmbeddingConfig
+from recsec.hardening.visual.training import Clock, clean_epoch_seconds, harden, hardening_class
 
 __all__ = [
     "Adversarial",

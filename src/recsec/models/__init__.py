@@ -10,24 +10,24 @@ from recsec.models.base import (
     mask_history,
     top_k,
 )
-from recsec.models.bert4rec import Bert4Rec, Bert4RecConfig
 from recsec.models.checkpoint import load, read_config, save_checkpoint
-from recsec.models.encoder import Encoder, EncoderConfig, Heads, frozen_copy
-from recsec.models.encoder_checkpoint import (
+from recsec.models.sequential.bert4rec import Bert4Rec, Bert4RecConfig
+from recsec.models.sequential.markov import Markov, MarkovConfig
+from recsec.models.sequential.meanpool import MeanPool, MeanPoolConfig
+from recsec.models.sequential.narm import Narm, NarmConfig
+from recsec.models.sequential.popularity import Popularity, PopularityConfig
+from recsec.models.sequential.sasrec import SasRec, SasRecConfig
+from recsec.models.training import is_first_process, train, train_into
+from recsec.models.visual.checkpoint import (
     encoder_fingerprint,
     load_encoder,
     load_items,
     save_encoder,
 )
-from recsec.models.encoder_embedding import catalog_features, embed
-from recsec.models.encoder_training import PhotoObjective, new_encoder, train_encoder
-from recsec.models.index import ExactIndex
-from recsec.models.markov import Markov, MarkovConfig
-from recsec.models.meanpool import MeanPool, MeanPoolConfig
-from recsec.models.narm import Narm, NarmConfig
-from recsec.models.popularity import Popularity, PopularityConfig
-from recsec.models.sasrec import SasRec, SasRecConfig
-from recsec.models.training import is_first_process, train, train_into
+from recsec.models.visual.embedding import catalog_features, embed
+from recsec.models.visual.encoder import Encoder, EncoderConfig, Heads, frozen_copy
+from recsec.models.visual.index import ExactIndex
+from recsec.models.visual.training import PhotoObjective, new_encoder, train_encoder
 
 __all__ = [
     "Bert4Rec",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recsec.reports.evasion import (
+from recsec.reports.evasion.part import (
     BaseRate,
     CatalogMap,
     Distances,
@@ -20,7 +20,7 @@ from recsec.reports.evasion import (
     VisualModel,
     WorstCase,
 )
-from recsec.reports.extraction import (
+from recsec.reports.extraction.part import (
     UNDEFENDED,
     Cell,
     Cost,
@@ -35,6 +35,7 @@ from recsec.reports.extraction import (
     TargetSummary,
     Twin,
 )
+from recsec.reports.formats.render import kind_of, read_report, render, render_training
 from recsec.reports.parts import (
     EvasionPolicy,
     ExampleItem,
@@ -47,7 +48,6 @@ from recsec.reports.parts import (
     Verdict,
 )
 from recsec.reports.published import published_evasion, published_numbers
-from recsec.reports.render import kind_of, read_report, render, render_training
 from recsec.reports.schema import SCHEMA_VERSION, Report, json_schema
 
 __all__ = [

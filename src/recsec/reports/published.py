@@ -6,8 +6,8 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-from recsec.reports.evasion import PublishedEvasion
-from recsec.reports.extraction import Published
+from recsec.reports.evasion.part import PublishedEvasion
+from recsec.reports.extraction.part import Published
 
 __all__ = ["published_evasion", "published_numbers"]
 

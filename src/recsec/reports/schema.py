@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from recsec.reports.evasion import Evasion
-from recsec.reports.extraction import Extraction
+from recsec.reports.evasion.part import Evasion
+from recsec.reports.extraction.part import Extraction
 from recsec.reports.parts import Finding, GatePolicy, Part, Reproduce, Text, Verdict
 
 __all__ = ["SCHEMA_VERSION", "Report", "json_schema"]

@@ -4,13 +4,13 @@ from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_a
 from recsec.targets.callable import CallableTarget
 from recsec.targets.contract import CONTRACT
 from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint
-from recsec.targets.http import HttpTarget
-from recsec.targets.http_config import HttpConfig
+from recsec.targets.http.client import HttpTarget
+from recsec.targets.http.config import HttpConfig
 from recsec.targets.local import LocalTarget
-from recsec.targets.metered import MeteredTarget
+from recsec.targets.meter.metered import MeteredTarget
+from recsec.targets.meter.transcript import Chains, Transcript
 from recsec.targets.open import open_target
 from recsec.targets.preflight import Preflight, preflight
-from recsec.targets.transcript import Chains, Transcript
 
 __all__ = [
     "CONTRACT",

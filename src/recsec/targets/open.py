@@ -7,7 +7,7 @@ from pathlib import Path
 from recsec.data.catalog import Catalog
 from recsec.targets.base import Target
 from recsec.targets.callable import PREFIX, CallableTarget
-from recsec.targets.http import HttpTarget
+from recsec.targets.http.client import HttpTarget
 
 __all__ = ["open_target"]
 

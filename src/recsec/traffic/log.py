@@ -1,7 +1,8 @@
 """A query log as detectors read it: the one schema, its faults counted, histories rebuilt.
 
-The schema is that of the meter's transcript (``recsec.targets.segments``): ``call``, ``account``,
-``parent``, ``items``, ``k``, ``answer``. A log may also have ``time``, seconds since 1970.
+The schema is that of the meter's transcript (``recsec.targets.meter.segments``): ``call``,
+``account``, ``parent``, ``items``, ``k``, ``answer``. A log may also have ``time``, seconds since
+1970.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import polars as pl
 from recsec.data.catalog import Catalog
 from recsec.errors import DataError
 from recsec.runs import atomic_write_bytes
-from recsec.targets.segments import Calls
+from recsec.targets.meter.segments import Calls
 from recsec.types import IntArray
 
 __all__ = ["COLUMNS", "QueryLog", "ranges", "read_log", "write_log"]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from recsec.data.sequences import Sequences
 from recsec.targets.base import Target
-from recsec.targets.segments import Calls
+from recsec.targets.meter.segments import Calls
 from recsec.traffic.clicks import ClickLaw
 from recsec.traffic.log import QueryLog
 from recsec.types import IntArray, Progress

@@ -20,7 +20,7 @@ from recsec.attacks.evasion import (
     levels,
     open_attack,
 )
-from recsec.attacks.evasion.square import square_share
+from recsec.attacks.evasion.methods.square import square_share
 from recsec.errors import ConfigError
 from recsec.rng import Streams
 

@@ -87,7 +87,7 @@ def test_bisection_finds_what_trying_every_level_finds(
 
 
 def test_the_place_in_the_answer_is_that_of_a_plain_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsec.attacks.evasion.ranking.BLOCK", 7)
+    monkeypatch.setattr("recsec.attacks.evasion.harness.ranking.BLOCK", 7)
     rng = torch.Generator().manual_seed(0)
     catalog = F.normalize(torch.randn(50, 6, generator=rng), dim=1)
     catalog[30:35] = catalog[20]  # the target of query 4, five times over

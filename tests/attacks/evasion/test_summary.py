@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from recsec.attacks.evasion import smallest_budget
-from recsec.attacks.evasion.summary import median_estimate
+from recsec.attacks.evasion.harness.summary import median_estimate
 
 
 def test_a_median_between_order_statistics() -> None:

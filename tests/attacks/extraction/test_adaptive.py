@@ -9,14 +9,14 @@ from smooth_target import SmoothTarget, small_catalog
 
 from recsec.attacks.extraction import Adaptive, ExtractionConfig, collect, fit_surrogate, order_test
 from recsec.attacks.extraction.collect import averaged
-from recsec.attacks.extraction.distill import NEGATIVE_MARGIN, set_kernel
-from recsec.attacks.extraction.human import HumanLike
-from recsec.attacks.extraction.jumps import up_to_jumps
-from recsec.attacks.extraction.order import turned
-from recsec.attacks.extraction.policy import AutoregressiveConfig, AutoregressivePolicy
+from recsec.attacks.extraction.copying.distill import NEGATIVE_MARGIN, set_kernel
+from recsec.attacks.extraction.copying.jumps import up_to_jumps
+from recsec.attacks.extraction.copying.order import turned
+from recsec.attacks.extraction.policies.base import AutoregressiveConfig, AutoregressivePolicy
+from recsec.attacks.extraction.policies.human import HumanLike
 from recsec.data.sequences import Sequences
 from recsec.errors import ConfigError
-from recsec.models.losses import catalog_loss
+from recsec.models.sequential.objectives.losses import catalog_loss
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.targets import Budget, LocalTarget, MeteredTarget

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from recsec.attacks.extraction.distill import (
+from recsec.attacks.extraction.copying.distill import (
     KERNELS,
     NEGATIVE_MARGIN,
     RANK_MARGIN,
     rank_weights,
 )
-from recsec.models.losses import catalog_loss
+from recsec.models.sequential.objectives.losses import catalog_loss
 
 
 def lists_and_scores(seed: int, k: int = 5, rows: int = 6, items: int = 40):

@@ -12,10 +12,10 @@ from recsec.attacks.extraction import (
     leaked_histories,
     leaked_users,
 )
-from recsec.attacks.extraction.few_shot import FewShotConfig, FewShotPolicy
-from recsec.attacks.extraction.leak import Replay
-from recsec.attacks.extraction.pool import KnockoffPoolPolicy, LeakedWalk
-from recsec.attacks.extraction.rounds import RoundConfig, Seen
+from recsec.attacks.extraction.copying.leak import Replay
+from recsec.attacks.extraction.policies.few_shot import FewShotConfig, FewShotPolicy
+from recsec.attacks.extraction.policies.pool import KnockoffPoolPolicy, LeakedWalk
+from recsec.attacks.extraction.policies.rounds import RoundConfig, Seen
 from recsec.data.sequences import Sequences, leave_one_out
 from recsec.errors import ConfigError
 from recsec.models import Popularity

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsec.attacks.extraction.policy import Policy, draw_from_lists, uniform_new
+from recsec.attacks.extraction.policies.base import Policy, draw_from_lists, uniform_new
 from recsec.registry import registry
 
 ITEMS = 60

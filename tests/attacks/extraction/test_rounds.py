@@ -6,10 +6,10 @@ import torch
 from smooth_target import SmoothTarget, small_catalog
 
 from recsec.attacks.extraction import ExtractionConfig, collect
-from recsec.attacks.extraction.active import farthest_first, list_entropy
-from recsec.attacks.extraction.erase import EraseConfig, EraseRequeryPolicy, saliency
-from recsec.attacks.extraction.policy import MixedConfig, MixedPolicy
-from recsec.attacks.extraction.rounds import Seen, cut, oldest_first, rollouts
+from recsec.attacks.extraction.policies.active import farthest_first, list_entropy
+from recsec.attacks.extraction.policies.base import MixedConfig, MixedPolicy
+from recsec.attacks.extraction.policies.erase import EraseConfig, EraseRequeryPolicy, saliency
+from recsec.attacks.extraction.policies.rounds import Seen, cut, oldest_first, rollouts
 from recsec.data.sequences import pad
 from recsec.errors import ConfigError
 from recsec.models import MeanPool, MeanPoolConfig

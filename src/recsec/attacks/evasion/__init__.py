@@ -1,12 +1,33 @@
 """Evasion: change the pixels of a photo so that its item moves in the lists."""
 
 from recsec.attacks.evasion.base import Access, Embedder, EvasionAttack, EvasionConfig, Perturbed
-from recsec.attacks.evasion.carlini_wagner import CarliniWagner, ThesisCw
-from recsec.attacks.evasion.catalog_scene import catalog_scene
-from recsec.attacks.evasion.confirm import Confirmed, confirm, embed_pixels
-from recsec.attacks.evasion.evade import Evaded, Scene, evade
 from recsec.attacks.evasion.fast import Prepared, prepare
-from recsec.attacks.evasion.gradient import (
+from recsec.attacks.evasion.harness.catalog_scene import catalog_scene
+from recsec.attacks.evasion.harness.confirm import Confirmed, confirm, embed_pixels
+from recsec.attacks.evasion.harness.evade import Evaded, Scene, evade
+from recsec.attacks.evasion.harness.hub import HubResult, HubScene, Lists, attack_hub
+from recsec.attacks.evasion.harness.hub_run import run_hubs, summarize_hubs
+from recsec.attacks.evasion.harness.ingest import (
+    Ingest,
+    open_ingest,
+    png_bytes,
+    through_jpeg,
+    through_png,
+)
+from recsec.attacks.evasion.harness.pair_run import run_pairs
+from recsec.attacks.evasion.harness.pairs import (
+    POLICIES,
+    PairPolicy,
+    Pairs,
+    popular_rows,
+    read_pairs,
+    sample_pairs,
+)
+from recsec.attacks.evasion.harness.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
+from recsec.attacks.evasion.harness.summary import smallest_budget, summarize
+from recsec.attacks.evasion.harness.sweep import min_levels, sweep
+from recsec.attacks.evasion.methods.carlini_wagner import CarliniWagner, ThesisCw
+from recsec.attacks.evasion.methods.gradient import (
     Apgd,
     Fgsm,
     GradientAttack,
@@ -14,16 +35,10 @@ from recsec.attacks.evasion.gradient import (
     MomentumPgd,
     Pgd,
 )
-from recsec.attacks.evasion.hub import HubResult, HubScene, Lists, attack_hub
-from recsec.attacks.evasion.hub_run import run_hubs, summarize_hubs
-from recsec.attacks.evasion.ingest import (
-    Ingest,
-    open_ingest,
-    png_bytes,
-    through_jpeg,
-    through_png,
-)
-from recsec.attacks.evasion.noise import Noise
+from recsec.attacks.evasion.methods.noise import Noise
+from recsec.attacks.evasion.methods.presets import ThesisFgsm, ThesisPgd, open_attack
+from recsec.attacks.evasion.methods.square import Square
+from recsec.attacks.evasion.methods.transfer import Ensemble, Transfer
 from recsec.attacks.evasion.objective import (
     CosineToTarget,
     Demotion,
@@ -33,23 +48,8 @@ from recsec.attacks.evasion.objective import (
     QueryMargin,
     SoftRank,
 )
-from recsec.attacks.evasion.pair_run import run_pairs
-from recsec.attacks.evasion.pairs import (
-    POLICIES,
-    PairPolicy,
-    Pairs,
-    popular_rows,
-    read_pairs,
-    sample_pairs,
-)
-from recsec.attacks.evasion.presets import ThesisFgsm, ThesisPgd, open_attack
 from recsec.attacks.evasion.projection import Ball, effective_eps, levels, quantize, to_bytes
-from recsec.attacks.evasion.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
-from recsec.attacks.evasion.square import Square
 from recsec.attacks.evasion.steps import ascend
-from recsec.attacks.evasion.summary import smallest_budget, summarize
-from recsec.attacks.evasion.sweep import min_levels, sweep
-from recsec.attacks.evasion.transfer import Ensemble, Transfer
 
 __all__ = [
     "GOALS",

@@ -16,8 +16,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from recsec.errors import ConfigError
 from recsec.models import Encoder, Precision
-from recsec.models.folding import folded_copy
 from recsec.models.trainer import resolve_precision
+from recsec.models.visual.folding import folded_copy
 
 __all__ = ["Prepared", "prepare"]
 

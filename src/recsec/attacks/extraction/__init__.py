@@ -3,11 +3,11 @@
 from recsec.attacks.extraction.adaptive import Adaptive
 from recsec.attacks.extraction.collect import account_names, collect, make_policy
 from recsec.attacks.extraction.config import ExtractionConfig
-from recsec.attacks.extraction.leak import fit_guide, leaked_histories, leaked_users
-from recsec.attacks.extraction.order import OrderTest, order_test
-from recsec.attacks.extraction.policy import Knowledge, Policy, PolicyConfig
-from recsec.attacks.extraction.rounds import RoundConfig, RoundPolicy, Seen
-from recsec.attacks.extraction.surrogate import fit_surrogate, surrogate_config
+from recsec.attacks.extraction.copying.leak import fit_guide, leaked_histories, leaked_users
+from recsec.attacks.extraction.copying.order import OrderTest, order_test
+from recsec.attacks.extraction.copying.surrogate import fit_surrogate, surrogate_config
+from recsec.attacks.extraction.policies.base import Knowledge, Policy, PolicyConfig
+from recsec.attacks.extraction.policies.rounds import RoundConfig, RoundPolicy, Seen
 
 __all__ = [
     "Adaptive",

@@ -9,15 +9,15 @@ from typing import TypeAlias
 import numpy as np
 
 from recsec.attacks.extraction.config import ExtractionConfig
-from recsec.attacks.extraction.human import HumanLike
-from recsec.attacks.extraction.jumps import jumped
-from recsec.attacks.extraction.leak import Replay, fit_guide
-from recsec.attacks.extraction.policy import Knowledge, Policy
-from recsec.attacks.extraction.rounds import OneCall, RoundConfig, RoundPolicy, Seen
-from recsec.attacks.extraction.surrogate import fit_surrogate
+from recsec.attacks.extraction.copying.jumps import jumped
+from recsec.attacks.extraction.copying.leak import Replay, fit_guide
+from recsec.attacks.extraction.copying.surrogate import fit_surrogate
+from recsec.attacks.extraction.policies.base import Knowledge, Policy
+from recsec.attacks.extraction.policies.human import HumanLike
+from recsec.attacks.extraction.policies.rounds import OneCall, RoundConfig, RoundPolicy, Seen
 from recsec.data.sequences import Sequences
 from recsec.errors import ConfigError
-from recsec.models.neural import NeuralRecommender
+from recsec.models.sequential.neural import NeuralRecommender
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.targets import MeteredTarget

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.attacks.extraction.adaptive import Adaptive
-from recsec.attacks.extraction.distill import Loss
+from recsec.attacks.extraction.copying.distill import Loss
 
 __all__ = ["ExtractionConfig"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from recsec.reports.extraction import Defense, Extraction
+from recsec.reports.extraction.part import Defense, Extraction
 from recsec.reports.figures.style import (
     INK,
     MUTED,

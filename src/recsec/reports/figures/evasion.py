@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from recsec.reports.evasion import Evasion, EvasionRow
+from recsec.reports.evasion.part import Evasion, EvasionRow
 from recsec.reports.figures.style import (
     INK,
     MUTED,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from recsec.reports.extraction import UNDEFENDED, Extraction, Row
+from recsec.reports.extraction.part import UNDEFENDED, Extraction, Row
 from recsec.reports.figures.style import (
     INK,
     MUTED,

@@ -12,7 +12,7 @@ from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
 from recsec.models.base import Recommender
-from recsec.models.neural import CausalRecommender
+from recsec.models.sequential.neural import CausalRecommender
 from recsec.types import FloatArray, IntArray
 
 __all__ = ["RankLaw", "own_ranks"]

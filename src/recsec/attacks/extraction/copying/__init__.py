@@ -1,0 +1,1 @@
+"""From recorded lists to a surrogate."""

@@ -1,0 +1,1 @@
+"""Which queries a thief makes: one policy per file."""

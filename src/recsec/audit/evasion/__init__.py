@@ -1,0 +1,1 @@
+"""Evasion as a threat in an audit: its tables, cells, work, part of the report and verdict."""

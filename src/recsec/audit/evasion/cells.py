@@ -1,0 +1,122 @@
+"""The cells of the evasion grids: model x attack x budget, and the chunks of pairs in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from recsec.audit.evasion.plan import AttackPlan, EvasionPlan, VisualPlan
+from recsec.audit.names import Names
+from recsec.audit.plan import Plan
+
+__all__ = ["CHUNK", "NOISE", "EvasionCell", "chunks", "expand_evasion"]
+
+CHUNK = 50
+"""Pairs of one task: what a kill loses at most."""
+NOISE = "noise"
+
+
+@dataclass(frozen=True)
+class EvasionCell:
+    """One attack on one model with one budget.
+
+    Attributes:
+        id: name within the run.
+        model: name of the model.
+        attack: the attack.
+        eps: budget.
+        pairs: the first so many of the pairs.
+        stage: place of its grid in the plan; survivors are those of earlier stages.
+        survivors_of: labels of attacks; only pairs that none of them brought to rank 1.
+        project: see ``EvasionPlan``.
+        size: see ``EvasionPlan``.
+    """
+
+    id: str
+    model: str
+    attack: AttackPlan
+    eps: float
+    pairs: int
+    stage: int
+    survivors_of: tuple[str, ...] | None = None
+    project: bool = True
+    size: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The attack as the report prints it."""
+        parts = [self.attack.label]
+        parts += [] if self.size is None else [f"at {self.size} px"]
+        parts += [] if self.project else ["not projected"]
+        return ", ".join(parts)
+
+
+def expand_evasion(plan: Plan) -> tuple[EvasionCell, ...]:
+    """Cells in the order of the plan; noise first, because it costs next to nothing.
+
+    The same attack in two grids counts once, with the larger number of pairs.
+    """
+    if plan.visual is None:
+        return ()
+    names = Names()
+    found: dict[str, EvasionCell] = {}
+    noise = AttackPlan.model_construct(key=NOISE, settings={})
+    budgets = sorted({eps for grid in plan.evasion for eps in grid.eps})
+    for model in plan.visual.models:
+        for eps in budgets:
+            cell = _cell(names, model.name, noise, eps, plan.visual.count(eps), -1)
+            found[cell.id] = cell
+    for stage, grid in enumerate(plan.evasion):
+        for cell in _grid(names, plan.visual, grid, stage):
+            known = found.get(cell.id)
+            if known is None:
+                found[cell.id] = cell
+            elif known.survivors_of is None:
+                found[cell.id] = replace(known, pairs=max(known.pairs, cell.pairs))
+    return tuple(found.values())
+
+
+def _grid(names: Names, visual: VisualPlan, grid: EvasionPlan, stage: int) -> Sequence[EvasionCell]:
+    models = [
+        model.name for model in visual.models if grid.models is None or model.name in grid.models
+    ]
+    return [
+        _cell(
+            names,
+            model,
+            attack,
+            eps,
+            min(visual.count(eps), grid.pairs or visual.count(eps)),
+            stage,
+            grid.survivors_of,
+            grid.project,
+            grid.size,
+        )
+        for attack in grid.attacks
+        for eps in grid.eps
+        for model in models
+    ]
+
+
+def _cell(
+    names: Names,
+    model: str,
+    attack: AttackPlan,
+    eps: float,
+    pairs: int,
+    stage: int,
+    survivors_of: tuple[str, ...] | None = None,
+    project: bool = True,
+    size: int | None = None,
+) -> EvasionCell:
+    content = [model, attack.model_dump(), eps, survivors_of, project, size]
+    name = names.of(f"{model}-{attack.label}-e{eps:g}", content)
+    return EvasionCell(name, model, attack, eps, pairs, stage, survivors_of, project, size)
+
+
+def chunks(cell: EvasionCell) -> list[tuple[str, range]]:
+    """Task id and pair numbers of each chunk."""
+    return [
+        (f"{cell.id}-p{start}", range(start, min(start + CHUNK, cell.pairs)))
+        for start in range(0, cell.pairs, CHUNK)
+    ]

@@ -1,0 +1,203 @@
+"""What the owner of a visual recommender should act on, and whom the audit assumed.
+
+Techniques: MITRE ATLAS v5.6.0, OWASP Machine Learning Security Top Ten (2023 draft).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from recsec.audit.evasion.gate import deciding_row
+from recsec.reports import (
+    EvasionPolicy,
+    EvasionRow,
+    Finding,
+    Metric,
+    SanityCheck,
+    ThreatModel,
+    Verdict,
+    VisualModel,
+    WorstCase,
+)
+
+__all__ = ["evasion_findings", "evasion_threat"]
+
+EVADE = ("AML.T0015", "AML.T0031")
+CRAFT = {"gradients": "AML.T0043.000", "scores": "AML.T0043.001", "ids": "AML.T0043.001"}
+REACH = {"gradients": "AML.T0044", "scores": "AML.T0040", "ids": "AML.T0040"}
+OWASP = ("ML01:2023",)
+ADVICE = {
+    "high": (
+        "Harden the encoder (recsec harden), screen photos at upload (recsec screen), keep the "
+        "weights and the backbone private, and audit again."
+    ),
+    "moderate": (
+        "A patient seller gets in now and then. Screen photos at upload, harden the encoder, and "
+        "audit again."
+    ),
+    "low": "Audit again when the encoder or the catalog changes; other changes of photos exist.",
+}
+
+
+def _share(metric: Metric | None) -> str:
+    if metric is None or metric.value is None:
+        return "not measured"
+    if metric.low is None or metric.high is None:
+        return f"{100 * metric.value:.1f} %"
+    return (
+        f"{100 * metric.value:.1f} % [{100 * metric.low:.1f}, {100 * metric.high:.1f}], "
+        f"n = {metric.n:,}"
+    )
+
+
+def _points(metric: Metric | None) -> str:
+    if metric is None or metric.value is None:
+        return "not measured"
+    text = f"{100 * metric.value:+.1f} points"
+    if metric.low is not None and metric.high is not None:
+        text += f" [{100 * metric.low:+.1f}, {100 * metric.high:+.1f}]"
+    return text
+
+
+def _techniques(rows: Sequence[EvasionRow], model: str) -> tuple[str, ...]:
+    access = dict.fromkeys(row.access for row in rows if row.model == model)
+    found = [*EVADE, *(CRAFT[one] for one in access), *(REACH[one] for one in access)]
+    return tuple(dict.fromkeys(found))
+
+
+def evasion_findings(
+    verdict: Verdict,
+    policy: EvasionPolicy,
+    judged: str,
+    models: Sequence[VisualModel],
+    rows: Sequence[EvasionRow],
+    worst: Sequence[WorstCase],
+    checks: Sequence[SanityCheck],
+    *,
+    missing: int,
+) -> tuple[Finding, ...]:
+    """What the evidence of evasion says."""
+    found = []
+    names = {model.name: model for model in models}
+    if verdict.level != "incomplete" and verdict.row is not None:
+        level: Literal["high", "moderate", "low"] = verdict.level
+        title = {
+            "high": "A changed photo often enters the list of a chosen item",
+            "moderate": "A changed photo sometimes enters the list of a chosen item",
+            "low": "The attacks tried did not bring photos into chosen lists",
+        }[level]
+        found.append(
+            Finding(
+                id="evasion-item-to-item",
+                title=title,
+                about=judged,
+                severity=level,
+                atlas=_techniques(rows, judged),
+                owasp=OWASP,
+                evidence=_evidence(worst[verdict.row], policy),
+                advice=ADVICE[level],
+            )
+        )
+    for model in models:
+        if model.name != judged:
+            found += _comparison(model, names[judged], policy, worst, rows)
+    for check in checks:
+        if check.status == "failed":
+            found.append(
+                Finding(
+                    id=f"evasion-check-{check.check}",
+                    title=f"Sanity check failed on {check.model}: {check.title}",
+                    about=check.model,
+                    severity="moderate",
+                    atlas=("AML.T0042",),
+                    owasp=OWASP,
+                    evidence=f"{check.evidence}.",
+                    advice="Read the numbers as a lower bound; add stronger or black-box attacks.",
+                )
+            )
+    if missing:
+        found.append(
+            Finding(
+                id="evasion-incomplete",
+                title="Some attacks could not be measured",
+                severity="moderate",
+                atlas=EVADE,
+                owasp=OWASP,
+                evidence=f"{missing:,} attacks on pairs failed; see the rows that say so.",
+                advice="Remove the cause and run the same command again: only these are repeated.",
+            )
+        )
+    return tuple(found)
+
+
+def _evidence(row: WorstCase, policy: EvasionPolicy) -> str:
+    named = [policy.metric, *(name for name in ("success@3",) if name != policy.metric)]
+    numbers = ", ".join(f"{name} {_share(row.success[name])}" for name in named)
+    best = max(row.attacks, key=lambda name: row.attacks[name])
+    return (
+        f"Worst case over {len(row.attacks)} attacks on {row.model} at eps {row.eps:g}: {numbers}; "
+        f"the attack that most often did best: {best}."
+    )
+
+
+def _comparison(
+    model: VisualModel,
+    judged: VisualModel,
+    policy: EvasionPolicy,
+    worst: Sequence[WorstCase],
+    rows: Sequence[EvasionRow],
+) -> list[Finding]:
+    """What another model of the plan would change."""
+    mine = deciding_row(worst, policy, model.name)
+    theirs = deciding_row(worst, policy, judged.name)
+    if mine is None or theirs is None:
+        return []
+    price = {name: _points(model.price.get(name)) for name in ("precision@10", "accuracy")}
+    return [
+        Finding(
+            id="evasion-other-model",
+            title=f"{model.name} in place of {judged.name}: what it brings and what it costs",
+            about=model.name,
+            severity="info",
+            atlas=_techniques(rows, model.name),
+            owasp=OWASP,
+            evidence=(
+                f"Worst-case {policy.metric} at eps {worst[mine].eps:g}: "
+                f"{_share(worst[mine].success[policy.metric])}, with {judged.name} "
+                f"{_share(worst[theirs].success[policy.metric])}; precision@10 "
+                f"{price['precision@10']}, accuracy {price['accuracy']}, both against the first "
+                "model."
+            ),
+        )
+    ]
+
+
+def evasion_threat(rows: Sequence[EvasionRow], policy: str, pixels: int) -> ThreatModel:
+    """A seller who may change one photo of their own."""
+    access = {row.access for row in rows}
+    sees = {
+        "gradients": "the weights of the encoder (white-box; what a stolen or public model gives)",
+        "scores": "the cosine of an uploaded photo to an item",
+        "ids": "the list of neighbors of an uploaded photo",
+    }
+    budgets = ", ".join(f"{eps:g}" for eps in sorted({row.eps for row in rows}))
+    return ThreatModel(
+        goal="The photo of one item enters the neighbor list of another item, chosen beforehand.",
+        knowledge=(
+            "All photos of the catalog, and how they are made small. Which attack knows more is "
+            "said in its row."
+        ),
+        access="; ".join(sees[one] for one in ("gradients", "scores", "ids") if one in access)
+        + ".",
+        budget=(
+            f"L-infinity eps {budgets} of the pixel range, on {pixels} x {pixels} pixels, in a "
+            f"file with 8 bits per channel. Pairs: {policy}."
+        ),
+        not_assumed=(
+            "changes that a person would see as such: logos, crops, other photos",
+            "several photos or accounts that work together",
+            "a screen at upload, which would have to be attacked too",
+            "what a shop does to a photo after upload, such as JPEG",
+        ),
+    )

@@ -1,0 +1,264 @@
+"""The evasion part of ``report.json``: the same files of the run give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F  # noqa: N812
+
+from recsec.audit.evasion.cells import NOISE
+from recsec.audit.evasion.checks import sanity_checks
+from recsec.audit.evasion.evidence import (
+    Measured,
+    base_rates,
+    evasion_row,
+    quantiles,
+    worst_cases,
+)
+from recsec.audit.evasion.findings import evasion_findings, evasion_threat
+from recsec.audit.evasion.gate import judge_evasion, judged_model
+from recsec.audit.evasion.plan import ModelPlan, VisualPlan
+from recsec.audit.evasion.scene import Catalog, features_file
+from recsec.audit.evasion.work import quality_file
+from recsec.evaluation import Retrieval
+from recsec.models import ExactIndex
+from recsec.reports import (
+    BaseRate,
+    CatalogMap,
+    Distances,
+    Evasion,
+    EvasionProtocol,
+    Finding,
+    GatePolicy,
+    Journey,
+    Metric,
+    Metrics,
+    PhotoSummary,
+    VisualModel,
+    published_evasion,
+)
+from recsec.rng import Streams
+from recsec.stats import mean_estimate
+
+__all__ = ["Looks", "evasion_part"]
+
+BINS = 25
+PRICED = ("precision@1", "precision@5", "precision@10", "map@r", "accuracy")
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What was made to be looked at, as JSON; empty where it could not be made."""
+
+    journeys: tuple[dict[str, Any], ...] = ()
+    map: dict[str, Any] | None = None
+
+
+def evasion_part(
+    plan: VisualPlan,
+    catalog: Catalog,
+    run: Path,
+    ids: Mapping[str, str],
+    facts: Mapping[str, dict[str, Any]],
+    pairs: dict[str, Any],
+    measured: Sequence[Measured],
+    looks: Looks,
+    policy: GatePolicy,
+) -> tuple[Evasion, tuple[Finding, ...]]:
+    """Everything that was found about evasion.
+
+    Args:
+        plan: the table of the plan.
+        catalog: the photos.
+        run: the run directory.
+        ids: model -> its name in files.
+        facts: model -> result of ``measure_model``.
+        pairs: result of ``draw_pairs``.
+        measured: all cells.
+        looks: pictures.
+        policy: thresholds.
+    """
+    names = [model.name for model in plan.models]
+    models = _models(plan, run, ids, facts)
+    rows = tuple(evasion_row(found) for found in measured if found.cell.attack.key != NOISE)
+    worst = worst_cases(measured, names)
+    base = base_rates(measured, names)
+    checks = sanity_checks(measured, names)
+    judged = judged_model(policy.evasion, models)
+    missing = sum(found.planned - len(found.table) for found in measured)
+    mine = sum(f.planned - len(f.table) for f in measured if f.cell.model == judged)
+    verdict = judge_evasion(
+        worst, policy, judged, missing=mine, clean=_clean(base, judged, policy.evasion.metric)
+    )
+    size = facts[names[0]]["size"]
+    eps = max((row.eps for row in worst if row.eps <= policy.evasion.eps), default=0.0)
+    part = Evasion(
+        data=_data(catalog),
+        protocol=EvasionProtocol(
+            statement=_statement(plan, facts[names[0]]["protocol"]),
+            pairs=len(pairs["attackers"]),
+            size=size,
+        ),
+        threat_model=evasion_threat(rows, _policy(plan), size),
+        models=models,
+        rows=rows,
+        worst=worst,
+        base=base,
+        checks=checks,
+        quantiles=quantiles(measured, names, eps),
+        distances=tuple(_distances(catalog, run, ids[name], name, pairs, plan) for name in names),
+        journeys=tuple(Journey.model_validate(journey) for journey in looks.journeys),
+        map=None if looks.map is None else CatalogMap.model_validate(looks.map),
+        published=() if catalog.photos.synthetic else published_evasion(),
+        verdict=verdict,
+    )
+    found = evasion_findings(
+        verdict, policy.evasion, judged, models, rows, worst, checks, missing=missing
+    )
+    return part, found
+
+
+def _policy(plan: VisualPlan) -> str:
+    words = {
+        "cross-category": "items of different categories, drawn at random",
+        "same-category": "items of one category, drawn at random",
+        "popular-target": "a random item and a popular one of another category",
+    }
+    return words.get(plan.policy, f"of the file {Path(plan.policy).name}")
+
+
+def _statement(plan: VisualPlan, quality: str) -> str:
+    return (
+        "An attack succeeds only after this: its image is put into the ball, rounded to 8 bits "
+        "inside it, saved as PNG, decoded, embedded again, and ranked exactly among the whole "
+        "catalog; the target item and the unchanged photo do not count, ties count against the "
+        f"attacker. Pairs of held-out photos ({plan.split}): {_policy(plan)}, the same for every "
+        "model and attack; an attack stops a pair at rank 1. Intervals: Wilson over pairs. "
+        f"Quality: {quality}."
+    )
+
+
+def _models(
+    plan: VisualPlan, run: Path, ids: Mapping[str, str], facts: Mapping[str, dict[str, Any]]
+) -> tuple[VisualModel, ...]:
+    tables = {name: pl.read_parquet(quality_file(run, ids[name])) for name in ids}
+    first = tables[plan.models[0].name]
+    found = []
+    for model in plan.models:
+        fact, table = facts[model.name], tables[model.name]
+        estimates = Retrieval(
+            {name: table[name].to_numpy() for name in table.columns},
+            fact["hubness"],
+            fact["catalog"],
+            fact["protocol"],
+        ).estimates(Streams(plan.seed).numpy("quality"))
+        found.append(
+            VisualModel(
+                name=model.name,
+                spec=_spec(plan, model),
+                hardening=model.harden or _hardened(model),
+                description=(
+                    f"{fact['backbone']} network, {fact['weights']:,} weights, {fact['size']} px, "
+                    f"embeddings of {fact['width']} numbers"
+                ),
+                fingerprint=fact["fingerprint"],
+                quality={name: Metric.of(value) for name, value in estimates.items()},
+                price={} if table is first else _price(table, first, plan.seed),
+            )
+        )
+    return tuple(found)
+
+
+def _spec(plan: VisualPlan, model: ModelPlan) -> str:
+    if model.model is not None:
+        return model.model
+    if model.train is not None:
+        return f"trained by this audit ({model.train})"
+    return f"hardened by this audit ({model.harden}, from {plan.base_of(model)})"
+
+
+def _hardened(model: ModelPlan) -> str | None:
+    """The method that a checkpoint says it was hardened with."""
+    from recsec.models import read_config
+
+    if model.model is None:
+        return None
+    told = read_config(Path(model.model).expanduser()).get("hardening")
+    return str(told["method"]) if isinstance(told, dict) and "method" in told else None
+
+
+def _price(table: pl.DataFrame, first: pl.DataFrame, seed: int) -> Metrics:
+    """Quality minus that of the first model, paired over queries."""
+    rng = Streams(seed).numpy("price")
+    return {
+        name: Metric.of(mean_estimate(table[name].to_numpy() - first[name].to_numpy(), rng))
+        for name in PRICED
+        if name in table.columns and name in first.columns
+    }
+
+
+def _clean(base: Sequence[BaseRate], model: str, metric: str) -> Metric | None:
+    for rate in base:
+        if rate.model == model and rate.kind == "clean":
+            return rate.success.get(metric)
+    return None
+
+
+def _data(catalog: Catalog) -> PhotoSummary:
+    photos, report = catalog.photos, catalog.photos.report
+    notes = [f"Photos become squares by the rule {photos.rule}."]
+    for count, what in (
+        (report.exact, "exact duplicates"),
+        (report.near, "near duplicates"),
+        (report.broken, "broken files"),
+        (report.huge, "files that are too large"),
+        (report.unlabeled, "photos without a label or labels without a photo"),
+    ):
+        if count:
+            notes.append(f"Left out: {count:,} {what}.")
+    outside = len(photos) - len(catalog.rows)
+    if outside:
+        notes.append(f"Left out: {outside:,} photos of categories with too few photos.")
+    if photos.license:
+        notes.append(photos.license)
+    return PhotoSummary(
+        name=photos.name,
+        photos=len(catalog.rows),
+        categories=len(catalog.split.categories),
+        held_out=len(catalog.split.test),
+        fingerprint=photos.fingerprint,
+        synthetic=photos.synthetic,
+        notes=tuple(notes),
+    )
+
+
+def _distances(
+    catalog: Catalog, run: Path, name: str, model: str, pairs: dict[str, Any], plan: VisualPlan
+) -> Distances:
+    """Histograms of 1 - cosine: to the nearest neighbor, and to the target of the pair."""
+    vectors = F.normalize(load_file(features_file(run, name))["features"], dim=1)
+    held = torch.from_numpy(catalog.held_out(plan.split))
+    _, cosines = ExactIndex(vectors).neighbors(vectors[held], 1, exclude=held)
+    attackers, targets = torch.tensor(pairs["attackers"]), torch.tensor(pairs["targets"])
+    goal = 1 - (vectors[attackers] * vectors[targets]).sum(dim=1)
+    near = 1 - cosines[:, 0]
+    top = max(float(goal.max()), float(near.max()), 0.1)
+    edges = np.linspace(0.0, round(top + 0.05, 1), BINS + 1)
+    return Distances(
+        model=model,
+        edges=tuple(round(float(edge), 6) for edge in edges),
+        nearest=_shares(near, edges),
+        targets=_shares(goal, edges),
+    )
+
+
+def _shares(values: torch.Tensor, edges: np.ndarray) -> tuple[float, ...]:
+    counts, _ = np.histogram(values.clamp(min=0).numpy(), bins=edges)
+    return tuple((counts / max(1, counts.sum())).tolist())

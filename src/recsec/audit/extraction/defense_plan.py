@@ -1,0 +1,67 @@
+"""``[[defense]]``: what the thief meets in place of the bare target, each a row of the audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from recsec.audit.extraction.opening import checkpoint_fingerprint, is_checkpoint
+from recsec.audit.sections import Section, Several
+from recsec.errors import ConfigError
+from recsec.reports import UNDEFENDED
+from recsec.settings import parse_guards
+from recsec.targets.guards import configured, fingerprint, read_key
+
+__all__ = ["DefensePlan"]
+
+
+class DefensePlan(Section):
+    """``[[defense]]``: guards around the target, a hardened checkpoint in its place, or both."""
+
+    name: str = Field(
+        max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="what the row is called"
+    )
+    guards: Several[str] = Field(
+        default=(), description="NAME:key=value,...; the first is nearest to the recommender"
+    )
+    model: str | None = Field(
+        default=None, description="checkpoint folder in place of the target; null: the target"
+    )
+
+    @property
+    def tables(self) -> list[dict[str, Any]]:
+        """The guards as tables of name and settings."""
+        return parse_guards(self.guards)
+
+    def content(self) -> dict[str, str | None]:
+        """What its files hold, fingerprint by what they are: weights, and keys of guards.
+
+        Raises:
+            ConfigError: a key is missing or others may read it.
+            OSError: the checkpoint has no weights.
+        """
+        found: dict[str, str | None] = {}
+        if self.model is not None:
+            weights = checkpoint_fingerprint(Path(self.model).expanduser())
+            found[f"model of the defense {self.name}"] = weights
+        for table in self.tables:
+            if "key" in table:
+                key = read_key(Path(table["key"]).expanduser())
+                found[f"key of {table['name']} in the defense {self.name}"] = fingerprint(key)
+        return found
+
+    @model_validator(mode="after")
+    def _stands(self) -> DefensePlan:
+        if self.name == UNDEFENDED:
+            raise ValueError(f"the name {UNDEFENDED!r} is the bare target's: every audit has it")
+        if not self.guards and self.model is None:
+            raise ValueError(f"the defense {self.name!r} has neither guards nor a model")
+        if self.model is not None and not is_checkpoint(self.model):
+            raise ValueError(f"model = {self.model!r} is no checkpoint folder")
+        try:
+            configured(self.tables)
+        except ConfigError as error:
+            raise ValueError(f"{error} ({error.hint})" if error.hint else str(error)) from error
+        return self

@@ -1,0 +1,280 @@
+"""The extraction part of ``report.json``: the same files of the run give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recsec.audit.extraction.answers import SERVED
+from recsec.audit.extraction.cells import CellSpec, Grid
+from recsec.audit.extraction.defenses import defense_findings, defenses_part
+from recsec.audit.extraction.desk import Desk, Gathered
+from recsec.audit.extraction.findings import findings, threat_model
+from recsec.audit.gate import judge
+from recsec.audit.plan import Plan, TargetPlan
+from recsec.data import Dataset
+from recsec.reports import (
+    UNDEFENDED,
+    Cell,
+    Cost,
+    DataSummary,
+    Example,
+    ExampleItem,
+    Extraction,
+    Finding,
+    Floor,
+    GatePolicy,
+    Protocol,
+    Row,
+    TargetSummary,
+    Twin,
+    published_numbers,
+)
+from recsec.runs import RunDirectory
+from recsec.types import IntArray
+
+__all__ = ["extraction_part"]
+
+EXAMPLES = (0.9, 0.5, 0.1)
+SHOWN_HISTORY = 8
+SHOWN_LIST = 10
+
+
+def extraction_part(
+    plan: Plan,
+    target: TargetPlan,
+    grid: Grid,
+    run: RunDirectory,
+    dataset: Dataset,
+    found: Gathered,
+    policy: GatePolicy,
+) -> tuple[Extraction, tuple[Finding, ...]]:
+    """What a run found out about extraction, once its tasks have all ended, well or badly."""
+    desk = Desk(plan, grid, run, dataset, found)
+    cells = tuple(_cell(desk, spec) for spec in grid.cells)
+    rows = _rows(desk, cells)
+    floor = Floor(
+        name="popularity",
+        description=(
+            "The most popular items of the target's training data, the same for everybody. "
+            "Conservative: a thief without data does not even know what is popular."
+            + _leak_floors(desk)
+        ),
+        metrics=desk.metrics(["floor"], floor=None),
+    )
+    twin = _twin(desk)
+    missing = len(found.failures)
+    bare = [row for row in rows if row.defense == UNDEFENDED]  # the first of them
+    verdict = judge(
+        bare,
+        policy,
+        missing=missing,
+        floor=floor.metrics["agr@10"],
+        twin=None if twin.reason else (twin.metrics or {}).get("agr@10"),
+    )
+    defenses = defenses_part(desk, rows)
+    where = target.model or f"trained by this audit ({target.train})"
+    part = Extraction(
+        target=TargetSummary(
+            name=target.name or target.train or where,
+            spec=where,
+            access=target.access,
+            k_values=tuple(sorted({spec.k for spec in grid.cells})),
+            description=found.target["description"],
+            fingerprint=found.target["fingerprint"],
+        ),
+        data=_data(dataset),
+        protocol=_protocol(desk, cells),
+        threat_model=threat_model(
+            [spec.calls for spec in grid.cells],
+            [spec.k for spec in grid.cells],
+            [spec.config.surrogate for spec in grid.cells],
+            [spec.config.adaptive for spec in grid.cells],
+            grid.leak,
+        ),
+        target_quality=desk.quality,
+        floor=floor,
+        twin=twin,
+        cells=cells,
+        rows=rows,
+        defenses=defenses,
+        examples=_examples(desk, rows[verdict.row] if verdict.row is not None else None),
+        cost=_cost(plan, grid),
+        published=published_numbers(dataset.name),
+        verdict=verdict,
+    )
+    found_bare = findings(bare, verdict, floor, twin, missing=missing)
+    return part, (*found_bare, *defense_findings(defenses, rows))
+
+
+def _leak_floors(desk: Desk) -> str:
+    """What the floors of thieves with leaked histories are."""
+    told = []
+    for name, config in desk.grid.floors.items():
+        if any(s.floor == name and s.id not in desk.found.failures for s in desk.grid.cells):
+            value = desk.metrics([name], floor=None)["agr@10"].value
+            told.append(f" With leak={config.leak:g}, {config.surrogate}: Agr@10 {value:.3f}.")
+    if not told:
+        return ""
+    return (
+        " A thief to whom histories leak is measured above the better of that and a model trained "
+        "on them alone; the users of the leak are not among those who are measured." + "".join(told)
+    )
+
+
+def _cell(desk: Desk, spec: CellSpec) -> Cell:
+    failure = desk.found.failures.get(spec.id)
+    return Cell(
+        id=spec.id,
+        defense=spec.defense,
+        policy=spec.policy,
+        k=spec.k,
+        calls=spec.calls,
+        surrogate=spec.config.surrogate,
+        loss=spec.config.loss,
+        seed=spec.seed,
+        status="ok" if failure is None else "refused" if failure.refused else "error",
+        error=None if failure is None else f"{failure.kind}: {failure.message}",
+        accounts=spec.config.adaptive.accounts,
+        metrics=desk.thief([spec]) if failure is None else {},
+    )
+
+
+def _twin(desk: Desk) -> Twin:
+    """The independent models; one that equals the target exactly is no scale."""
+    found = desk.found
+    metrics = desk.metrics(list(found.twins)) if found.twins else None
+    reason = found.no_twin
+    if metrics is not None and metrics["agr@10"].value == 1 and metrics["rbo"].value == 1:
+        reason = (
+            "It equals the target in every list: training does not depend on the seed. A second "
+            "model of this kind is the same model, so agreement with it means nothing."
+        )
+    return Twin(metrics=metrics, seeds=tuple(found.twins.values()), reason=reason)
+
+
+def _rows(desk: Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
+    """Cells that differ in the seed only, in the order of the plan; rows without evidence too."""
+    groups: dict[str, list[tuple[CellSpec, Cell]]] = {}
+    for spec, cell in zip(desk.grid.cells, cells, strict=True):
+        groups.setdefault(spec.row, []).append((spec, cell))
+    rows = []
+    for group in groups.values():
+        measured = [(spec, cell) for spec, cell in group if cell.status == "ok"]
+        spec, first = group[0]
+        metrics = measured[0][1].metrics if measured else {}
+        if len(measured) > 1:
+            metrics = desk.thief([spec for spec, _ in measured])
+        rows.append(
+            Row(
+                defense=spec.defense,
+                adaptive=spec.config.adaptive.words(),
+                policy=first.policy,
+                k=first.k,
+                calls=first.calls,
+                surrogate=first.surrogate,
+                loss=first.loss,
+                seeds=tuple(cell.seed for _, cell in measured),
+                missing=len(group) - len(measured),
+                accounts=first.accounts,
+                metrics=metrics,
+            )
+        )
+    return tuple(rows)
+
+
+def _data(dataset: Dataset) -> DataSummary:
+    notes = list(dataset.report.notes)
+    for step in dataset.report.steps:
+        if step.rows:
+            notes.append(
+                f"filter {step.rule}: {step.rows:,} interactions, {step.users:,} users and "
+                f"{step.items:,} items removed"
+            )
+    if dataset.license:
+        notes.append(dataset.license)
+    sequences = dataset.sequences()
+    return DataSummary(
+        name=dataset.name,
+        users=len(sequences),
+        items=len(dataset.catalog),
+        interactions=len(sequences.items),
+        fingerprint=dataset.fingerprint,
+        synthetic=dataset.synthetic,
+        notes=tuple(notes),
+    )
+
+
+def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
+    users, seeds = len(desk.found.users), len({cell.seed for cell in cells})
+    over = "users and seeds" if seeds > 1 else "users (one seed: its chance is not covered)"
+    against = ""
+    if desk.plan.defense:
+        against = (
+            " Fidelity, lift, HR ratio, floor and twin compare with the lists of the bare target, "
+            "whoever answered the thief; agreement with what was served is named so, on lists of "
+            f"{SERVED}. Quality and overlap of a defense: the lists of {SERVED} that it serves."
+        )
+    return Protocol(
+        statement=(
+            f"Fidelity: lists of {desk.plan.evaluation.depth} items for the train and validation "
+            "histories of users whom the thief does not know; full catalog, history items "
+            f"excluded. Quality: {desk.found.target['protocol']}. Intervals: percentile bootstrap "
+            f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
+            + against
+        ),
+        users=users,
+        candidates=len(desk.dataset.catalog),
+    )
+
+
+def _items(desk: Desk, indices: IntArray) -> tuple[ExampleItem, ...]:
+    catalog = desk.dataset.catalog
+    kept = [int(index) for index in indices if index > 0]
+    ids = catalog.external(np.array(kept, dtype=np.int64))
+    return tuple(
+        ExampleItem(id=item, title=str(catalog.title(index)))
+        for item, index in zip(ids, kept, strict=True)
+    )
+
+
+def _examples(desk: Desk, row: Row | None) -> tuple[Example, ...]:
+    """Users at the 90th, 50th and 10th percentile of Agr@10 under the deciding row's first cell."""
+    if row is None or not row.seeds:
+        return ()
+    chosen = next(
+        spec
+        for spec in desk.grid.cells
+        if (spec.defense, spec.policy, spec.k, spec.calls, spec.seed)
+        == (row.defense, row.policy, row.k, row.calls, row.seeds[0])
+        and (spec.config.surrogate, spec.config.loss) == (row.surrogate, row.loss)
+    )
+    copy, split = desk.answers(chosen.id), desk.dataset.split()
+    agreement = copy.compared_with(desk.target)["agr@10"]
+    order = np.argsort(agreement, kind="stable")
+    places = sorted({round(share * (len(order) - 1)) for share in EXAMPLES}, reverse=True)
+    examples = []
+    for place in places:
+        at = int(order[place])
+        history = split.history("test", int(desk.found.users[at]))
+        theirs, ours = desk.target.lists[at, :SHOWN_LIST], copy.lists[at, :SHOWN_LIST]
+        examples.append(
+            Example(
+                cell=chosen.id,
+                history=_items(desk, history[-SHOWN_HISTORY:]),
+                history_length=len(history),
+                target=_items(desk, theirs),
+                surrogate=_items(desk, ours),
+                shared=len(set(theirs[theirs > 0].tolist()) & set(ours[ours > 0].tolist())),
+            )
+        )
+    return tuple(examples)
+
+
+def _cost(plan: Plan, grid: Grid) -> tuple[Cost, ...]:
+    rate = plan.cost.calls_per_second
+    return tuple(
+        Cost(calls=calls, rate=rate, hours=calls / (rate * 3600))
+        for calls in sorted({spec.calls for spec in grid.cells})
+    )

@@ -1,0 +1,69 @@
+"""Independent models of the same kind: what agreement without any query looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from recsec.audit.extraction.opening import is_checkpoint
+from recsec.audit.plan import TargetPlan
+from recsec.errors import CheckpointError
+from recsec.models import read_config
+
+__all__ = ["twin_recipes"]
+
+
+def twin_recipes(target: TargetPlan, data: str) -> tuple[list[dict[str, Any]], str]:
+    """How to train the twins of a target, or why there are none.
+
+    A twin has the target's architecture, settings and data, and another seed: the recipe is read
+    from ``config.json`` of the checkpoint, or from the plan where the audit trains the target. A
+    target that only answers has no twin unless the plan says what an independent model is.
+
+    Args:
+        target: the plan.
+        data: fingerprint of the data of the audit.
+
+    Returns:
+        One ``{"train", "settings", "seed"}`` per twin, and the reason if the list is empty.
+
+    Raises:
+        CheckpointError: the checkpoint's description is broken.
+    """
+    wanted = target.twins
+    if wanted.count == 0:
+        return [], "the plan asks for none"
+    if wanted.model is not None:
+        base, seed = {"train": wanted.model, "settings": wanted.settings}, target.seed
+    elif target.train is not None:
+        base = {"train": target.train, "settings": target.settings | wanted.settings}
+        seed = target.seed
+    else:
+        found, reason = _from_checkpoint(str(target.model), data)
+        if found is None:
+            return [], reason
+        seed = found.pop("seed")
+        base = found | {"settings": found["settings"] | wanted.settings}
+    return [base | {"seed": seed + number} for number in range(1, wanted.count + 1)], ""
+
+
+def _from_checkpoint(spec: str, data: str) -> tuple[dict[str, Any] | None, str]:
+    if not is_checkpoint(spec):
+        return None, (
+            "the target only answers: how it was trained is not known here "
+            "(twins = {model = ...} in the plan names an independent model)"
+        )
+    config = read_config(Path(spec).expanduser())
+    seed, origin = config.get("seed"), config.get("data", {})
+    if not isinstance(seed, int) or not isinstance(config["config"], dict):
+        return None, "the checkpoint does not say how it was trained"
+    if not isinstance(origin, dict):
+        raise CheckpointError(f"{spec}/config.json: 'data' is not a table")
+    if "fingerprint" not in origin:
+        return None, "the checkpoint does not say on which data it was trained"
+    if origin["fingerprint"] != data:
+        return None, (
+            "the checkpoint was trained on other data than the audit's, so a model trained on "
+            "these would not be its twin"
+        )
+    return {"train": config["model"], "settings": config["config"], "seed": seed}, ""

@@ -1,0 +1,1 @@
+"""Commands about histories, and the sequential side of the commands that serve both."""

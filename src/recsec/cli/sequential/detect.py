@@ -1,0 +1,300 @@
+"""``recsec detect``: fit detectors on honest traffic, and find the thieves in a log."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from recsec.cli.shared.common import (
+    ColumnsOption,
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    QuietOption,
+    SeedOption,
+    SetOption,
+    fit_config,
+    read_toml,
+)
+from recsec.cli.shared.output import emit, note, parse_settings, progress, resumable
+from recsec.errors import RunError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from recsec.detection import Fitted, Watch
+    from recsec.traffic import QueryLog
+
+__all__ = ["app"]
+
+SHOWN = 20
+"""Accounts shown on a console."""
+
+BLOCK = 16_384
+"""Queries between two saves of the state."""
+
+
+class _LogByDefault(TyperGroup):
+    """``recsec detect LOG`` is ``recsec detect log LOG``."""
+
+    default = "log"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "--debug"):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_LogByDefault, add_completion=False, rich_markup_mode=None, no_args_is_help=True
+)
+
+
+@app.callback()
+def detect() -> None:
+    """Fit detectors on honest traffic, and find the thieves in a log.
+
+    recsec detect LOG --detectors DIR is short for recsec detect log LOG.
+    """
+
+
+@app.command("fit")
+def fit(
+    model: ModelOption,
+    data: DataOption,
+    out: OutOption,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--detector",
+            metavar="KEY",
+            help="Which (recsec list detectors); repeatable; KEY-raw is the form on raw queries.",
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="List length of the API.")] = 10,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Queries per honest account; fits up to so many.")
+    ] = 200,
+    users: Annotated[
+        int | None, typer.Option(min=20, help="At most so many users in each group.")
+    ] = None,
+    columns: ColumnsOption = None,
+    seed: SeedOption = 0,
+    set_: SetOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Learn what honest accounts look like: users replayed under assumed click laws.
+
+    Users are split into three groups: one fits, one calibrates, one is left for tests. --set takes
+    laws, combined and detectors.KEY.SETTING.
+    """
+    from recsec.cli.shared.common import open_data, open_recommender
+    from recsec.detection import FitConfig, fit_detectors
+    from recsec.rng import Streams
+    from recsec.runs import atomic_write_bytes
+    from recsec.runs.canonical import digest
+
+    values: dict[str, Any] = {"k": k, "queries": queries, "users": users}
+    values |= read_toml(config) if config is not None else {}
+    given = parse_settings(set_ or [])
+    chosen: dict[str, Any] = {key: {} for key in detector or FitConfig.model_validate({}).detectors}
+    settings = values.pop("detectors", {}) | given.pop("detectors", {})
+    values |= {**given, "detectors": {**chosen, **settings}}
+    if detector and "combined" not in values:
+        values["combined"] = tuple(values["detectors"])
+    plan = fit_config(FitConfig, values, where="settings of detect fit")
+    dataset = open_data(data, columns)
+    recommender = open_recommender(model)
+    request = digest(
+        {
+            "plan": plan.model_dump(mode="json"),
+            "data": dataset.fingerprint,
+            "model": sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
+            "seed": seed,
+        }
+    )
+    found = _earlier(out, request)
+    if found is None:
+        resumable(shlex.join(["recsec", *sys.argv[1:]]))
+        times = dataset.interactions.table["time"].to_numpy() if dataset.times_are_real else None
+        with progress() as report:
+            found, table, _ = fit_detectors(
+                recommender,
+                dataset.sequences(),
+                plan,
+                streams=Streams(seed).child("detect"),
+                snapshots=sorted(Path(model).glob("snapshots/*.safetensors")),
+                times=times,
+                progress=report,
+            )
+        found.protocol.update(data=data, model=model, request=request)
+        out.mkdir(parents=True, exist_ok=True)
+        atomic_write_bytes(out / "accounts.parquet", _parquet(table))
+        found.save(out)
+    else:
+        note(f"{out} holds these detectors already")
+    result = {
+        "detectors": str(out),
+        "fitted": sorted(found.detectors),
+        "combined": sorted(found.scales),
+        "accounts": str(out / "accounts.parquet"),
+        "protocol": found.protocol,
+    }
+    emit(result, lambda console: _show_fit(console, result), json=json)
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _earlier(out: Path, request: str) -> Fitted | None:
+    """The same detectors, if they are there; a folder with anything else is refused."""
+    from recsec.detection import Fitted
+    from recsec.errors import CheckpointError
+
+    if not out.exists() or not any(out.iterdir()):
+        return None
+    try:
+        found = Fitted.load(out)
+    except CheckpointError:
+        if (out / "detectors.json").exists():
+            return None  # a fit that was killed
+        found = None
+    if found is None or found.protocol.get("request") != request:
+        raise RunError(
+            f"{out} holds something else", hint="use another --out, or remove that folder"
+        )
+    return found
+
+
+def _show_fit(console: Console, result: dict[str, Any]) -> None:
+    protocol = result["protocol"]
+    users = ", ".join(f"{name} {count:,}" for name, count in protocol["users"].items())
+    for name, value in {
+        "detectors": result["detectors"],
+        "fitted": ", ".join(result["fitted"]),
+        "combined": ", ".join(result["combined"]),
+        "users": users,
+        "laws": f"{', '.join(protocol['laws'])} (assumed, not measured)",
+        "times": protocol["times"],
+    }.items():
+        console.print(f"{name:<11}{value}", markup=False, soft_wrap=True)
+
+
+@app.command("log")
+def find(
+    log: Annotated[
+        Path,
+        typer.Argument(metavar="LOG", help="A Parquet file, or a folder such as run/transcript/X."),
+    ],
+    detectors: Annotated[
+        Path, typer.Option("--detectors", metavar="DIR", help="What recsec detect fit wrote.")
+    ],
+    level: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of false flags allowed among the flagged.")
+    ] = 0.05,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", metavar="FILE", help="Keep the state here; a longer log goes on from it."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the account table as Parquet."),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find the thieves in a query log. Exits 0 whether or not there are any.
+
+    One p-value per account; flagged by Benjamini and Hochberg's rule, so that about --level of the
+    flagged are honest. Accounts with fewer queries than the first checkpoint get p-value 1.
+    """
+    from recsec.detection import Fitted, judge
+    from recsec.runs import atomic_write_bytes
+    from recsec.traffic import read_log
+
+    fitted = Fitted.load(detectors)
+    found = read_log(log, fitted.catalog)
+    for fault in found.faults:
+        note(f"log: {fault}")
+    watch = _watch(fitted, found, state)
+    table = judge(watch, found, level=level)
+    if out is not None:
+        atomic_write_bytes(out, _parquet(table))
+    result = {
+        "log": str(log),
+        "queries": len(found),
+        "flagged": int(table["flagged"].sum()),
+        "accounts": table.to_dicts(),
+        "faults": list(found.faults),
+        "protocol": {
+            **fitted.protocol,
+            "level": level,
+            "rule": "Benjamini-Hochberg over accounts",
+            "combined": sorted(fitted.scales),
+        },
+    }
+    emit(result, lambda console: _show(console, table, result), json=json)
+
+
+def _watch(fitted: Fitted, log: QueryLog, state: Path | None) -> Watch:
+    """Observe what is new in the log; with ``state``, saved after every block."""
+    import numpy as np
+
+    from recsec.detection import Watch
+
+    watch = fitted.watch()
+    if state is not None and state.exists():
+        watch = Watch.resume(fitted, state)
+        if watch.seen > len(log):
+            raise RunError(
+                f"the state {state} has seen {watch.seen:,} queries, the log holds {len(log):,}",
+                hint="use the log that it was written for, or another --state",
+            )
+    with progress() as report:
+        while watch.seen < len(log):
+            watch.observe_log(log, np.arange(watch.seen, min(watch.seen + BLOCK, len(log))))
+            if state is not None:
+                watch.save(state)
+            report("watching", watch.seen, len(log))
+    return watch
+
+
+def _show(console: Console, table: pl.DataFrame, result: dict[str, Any]) -> None:
+    console.print(
+        f"{result['flagged']:,} of {len(table):,} accounts flagged "
+        f"(false discovery rate {result['protocol']['level']:g}); {result['queries']:,} queries"
+    )
+    rows = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("account", "queries", "p-value", "most suspicious", "cluster", "flagged"):
+        rows.add_column(name, justify="right" if name in ("queries", "p-value") else "left")
+    for row in table.head(SHOWN).iter_rows(named=True):
+        rows.add_row(
+            row["id"],
+            f"{row['queries']:,}",
+            f"{row['p_value']:.2g}",
+            row["view"],
+            "" if row["cluster"] is None else str(row["cluster"]),
+            "yes" if row["flagged"] else "",
+        )
+    console.print(rows)
+    if len(table) > SHOWN:
+        console.print(f"... and {len(table) - SHOWN:,} more: --json or --out for all")

@@ -1,0 +1,183 @@
+"""``recsec extract``: one attack with one budget, measured."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from recsec.cli.audit import announce, count_json, extraction_of, metrics_json, show_rows
+from recsec.cli.shared.common import (
+    ColumnsOption,
+    ConfigOption,
+    DataOption,
+    DeviceOption,
+    GuardOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    QuietOption,
+    SeedOption,
+    SetOption,
+    parse_columns,
+    parse_guards,
+    read_toml,
+)
+from recsec.cli.shared.output import emit, parse_settings, progress, resumable
+from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
+
+if TYPE_CHECKING:
+    from recsec.audit import Plan
+    from recsec.reports import Extraction
+
+__all__ = ["run"]
+
+SETTINGS = ("policy_settings", "length", "sessions", "surrogate_settings", "loss", "leak")
+
+
+def run(
+    model: ModelOption,
+    data: DataOption,
+    out: OutOption,
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="P", help="Which queries: recsec list policies.")
+    ] = "mixed",
+    k: Annotated[int, typer.Option("--k", min=1, help="List length asked for.")] = 10,
+    calls: Annotated[int, typer.Option("--calls", min=1, help="The budget.")] = 10_000,
+    columns: ColumnsOption = None,
+    seed: SeedOption = 0,
+    surrogate: Annotated[
+        str, typer.Option("--surrogate", help="Architecture of the copy.")
+    ] = "sasrec",
+    adaptive: Annotated[
+        str | None,
+        typer.Option(
+            "--adaptive",
+            metavar="SWITCHES",
+            help="What the thief does about defenses: set-only,human-like,accounts=10,...",
+        ),
+    ] = None,
+    guard: GuardOption = None,
+    twins: Annotated[
+        int, typer.Option("--twins", min=0, max=10, help="Independent models to train for scale.")
+    ] = 1,
+    users: Annotated[
+        int | None,
+        typer.Option("--users", min=2, help="Measure on so many users only."),
+    ] = None,
+    set_: SetOption = None,
+    config: ConfigOption = None,
+    device: DeviceOption = "auto",
+    authorised: Annotated[
+        bool,
+        typer.Option(
+            "--i-am-authorised", help="The owner of a target beyond this machine agreed to this."
+        ),
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Copy a recommender through its top-k API and measure how good the copy is.
+
+    An audit of one cell: the run directory holds the transcript, the surrogate and the report.
+    With --guard, fidelity is measured against the answers that the guards give.
+    --set takes length, sessions, loss, leak, policy_settings.KEY and surrogate_settings.KEY; leak
+    is the share of users whose histories the thief has: they are left out of the measurement.
+    --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, accounts=A,
+    benign=SHARE and one-call. Interrupted or killed at any point, the same command continues and
+    asks no answered query again.
+    """
+    from recsec.audit import parse_plan, run_audit
+
+    settings = {**(read_toml(config) if config is not None else {}), **parse_settings(set_ or [])}
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise ConfigError(
+            f"there is no setting {', '.join(unknown)}", hint=f"settings: {', '.join(SETTINGS)}"
+        )
+    if "policy_settings" in settings:
+        settings["policy_settings"] = {policy: settings["policy_settings"]}
+    target = {"model": model, "data": data, "columns": parse_columns(columns), "twins": twins}
+    if guard:
+        from recsec.cli.sequential.guarding import guarded_plan
+
+        target |= guarded_plan(
+            model,
+            parse_guards(guard),
+            data=data,
+            columns=parse_columns(columns),
+            out=out,
+            twins=twins,
+        )
+    values = {
+        "target": target,
+        "extraction": {
+            "policies": policy,
+            "k": k,
+            "calls": calls,
+            "seeds": seed,
+            "surrogate": surrogate,
+            "adaptive": [] if adaptive is None else adaptive.split(","),
+            **settings,
+        },
+        "evaluation": {"users": users},
+        "gate": {"fail_at": "never"},
+        "engine": {"device": device},
+    }
+    plan: Plan = parse_plan(values, where="extract")
+    command = shlex.join(["recsec", *sys.argv[1:]])
+    resumable(command)
+    with progress() as report:
+        found = run_audit(
+            plan,
+            out,
+            command=command,
+            authorised=authorised,
+            announce=announce,
+            progress=report,
+        )
+    part = extraction_of(found)
+    _complain(part)
+    emit(_result(part, out), lambda console: _show(console, part, out), json=json)
+
+
+def _complain(found: Extraction) -> None:
+    """An attack that could not be measured is an error here, not a row."""
+    cell = found.cells[0]
+    if cell.status == "ok":
+        return
+    kind, _, text = (cell.error or "").partition(": ")
+    hint = "remove the cause; the same command continues where this one stopped"
+    if kind in ("TargetError", "PartialAnswer", "BudgetExhausted"):
+        raise TargetError(text, hint=hint)
+    raise EvidenceIncomplete(f"the attack could not be measured: {cell.error}", hint=hint)
+
+
+def _result(found: Extraction, out: Path) -> dict[str, Any]:
+    cell = found.cells[0]
+    return {
+        "run": str(out),
+        "report": str(out / "report.html"),
+        "synthetic": found.data.synthetic,
+        "policy": cell.policy,
+        "k": cell.k,
+        "calls": count_json(cell.calls),
+        "accounts": cell.accounts,
+        "surrogate": cell.surrogate,
+        "loss": cell.loss,
+        "seed": cell.seed,
+        **metrics_json(found, cell.metrics),
+        "level": found.verdict.level,
+        "protocol": found.protocol.statement,
+    }
+
+
+def _show(console: Console, found: Extraction, out: Path) -> None:
+    show_rows(console, found)
+    console.print(found.verdict.statement, markup=False)
+    console.print(f"surrogate: {out / 'surrogate' / found.cells[0].id}", soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}", soft_wrap=True)

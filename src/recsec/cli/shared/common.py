@@ -1,0 +1,243 @@
+"""Options that many commands share, and how a command opens what they name."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from recsec.cli.shared.output import configure, parse_settings
+from recsec.errors import ConfigError, UsageError
+from recsec.settings import parse_guards
+
+if TYPE_CHECKING:
+    from recsec.data import Dataset
+    from recsec.models.base import Recommender
+    from recsec.targets.base import Target
+
+__all__ = [
+    "ColumnsOption",
+    "ConfigOption",
+    "DataOption",
+    "DeviceOption",
+    "GuardOption",
+    "JsonOption",
+    "ModelOption",
+    "OutOption",
+    "PrecisionOption",
+    "QuietOption",
+    "SeedOption",
+    "SetOption",
+    "build_config",
+    "fit_config",
+    "open_data",
+    "open_model",
+    "open_recommender",
+    "parse_columns",
+    "parse_guards",
+    "read_toml",
+]
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def _json(value: bool) -> bool:
+    configure(json=value)
+    return value
+
+
+def _quiet(value: bool) -> bool:
+    configure(quiet=value)
+    return value
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A checkpoint folder, callable:module:function, an http(s) address or a target's "
+        "TOML file.",
+    ),
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="NAME",
+        help="A known data set (recsec data list), synthetic:users=500,items=200, or a file.",
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="user=U,item=I,time=T",
+        help="Columns of an own CSV or Parquet file, where they have other names.",
+    ),
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder to write to; the same work resumes.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="One seed for all random streams.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto.")
+]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option("--precision", help="Of matrix products; auto: bfloat16 where it is fast."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the component; repeatable."),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings as TOML; --set wins over it."),
+]
+GuardOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guard",
+        metavar="NAME:KEY=VALUE",
+        help="Answer through a guard: recsec list guards. Settings with commas between; "
+        "repeatable, the first is nearest to the recommender.",
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", is_eager=True, callback=_json, help="One JSON object on stdout."),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", is_eager=True, callback=_quiet, help="Results and errors only."),
+]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        ConfigError: the file is missing or is not TOML; the message names the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+
+
+def fit_config(config_class: type[Config], values: dict[str, Any], *, where: str) -> Config:
+    """``values`` as a configuration.
+
+    Args:
+        where: what to call the source of the values in a message, such as ``"settings of sasrec"``.
+
+    Raises:
+        ConfigError: every value that does not fit, and the keys there are.
+    """
+    try:
+        return config_class.model_validate(values)
+    except ValidationError as error:
+        known = ", ".join(config_class.model_fields) or "none"
+        faults = []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"])
+            if fault["type"] == "extra_forbidden":
+                faults.append(f"there is no {key!r}")
+            else:
+                faults.append(f"{key} = {fault['input']!r}: {fault['msg'].lower()}")
+        raise ConfigError(
+            f"{where}: {'; '.join(faults)}", hint=f"the settings there are: {known}"
+        ) from error
+
+
+def build_config(
+    config_class: type[Config], *, file: Path | None, pairs: Sequence[str] | None, where: str
+) -> Config:
+    """The configuration that ``--config`` and ``--set`` describe; ``--set`` wins.
+
+    Raises:
+        ConfigError: the file, a pair or a value does not fit.
+    """
+    values = read_toml(file) if file is not None else {}
+    return fit_config(config_class, {**values, **parse_settings(pairs or [])}, where=where)
+
+
+def parse_columns(columns: str | None) -> dict[str, str]:
+    """``--columns`` as our names to the file's.
+
+    Raises:
+        UsageError: it is not ``ours=theirs,ours=theirs``.
+    """
+    chosen: dict[str, str] = {}
+    for part in (columns or "").split(",") if columns else []:
+        ours, equals, theirs = part.partition("=")
+        if not equals or not ours.strip() or not theirs.strip():
+            raise UsageError(
+                f"--columns {columns!r}: expected ours=theirs pairs with commas between",
+                hint="--columns user=customer_id,item=product_id,time=ordered_at",
+            )
+        chosen[ours.strip()] = theirs.strip()
+    return chosen
+
+
+def open_data(name: str, columns: str | None = None) -> Dataset:
+    """The data set that ``--data`` and ``--columns`` name.
+
+    Raises:
+        UsageError: ``--columns`` is not ``ours=theirs,ours=theirs``.
+        DataError: missing, broken or empty data.
+    """
+    from recsec.data import load
+
+    return load(name, columns=parse_columns(columns) or None)
+
+
+def open_model(
+    spec: str, data: Dataset | None = None, *, authorised: bool = False
+) -> Recommender | Target:
+    """What ``--model`` names.
+
+    Args:
+        spec: a checkpoint folder, ``callable:module:function``, ``http(s)://...`` or the TOML file
+            of an HTTP target or of a checkpoint behind guards.
+        data: whose catalog the callable or the HTTP target speaks; a checkpoint has its own.
+        authorised: the owner of a target that is not on this machine agreed to be queried.
+
+    Raises:
+        UsageError: the words name nothing that recsec can open.
+        CheckpointError: the folder is no checkpoint.
+        TargetError: the target does not answer as it must.
+    """
+    remote = spec.startswith(("http://", "https://")) or spec.endswith(".toml")
+    if remote or spec.startswith("callable:"):
+        if data is None:
+            raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
+        from recsec.targets import open_target
+
+        return open_target(spec, data.catalog, authorised=authorised)
+    return open_recommender(spec)
+
+
+def open_recommender(spec: str) -> Recommender:
+    """The checkpoint folder that ``--model`` names.
+
+    Raises:
+        UsageError: the words name a target, not a checkpoint, or nothing at all.
+        CheckpointError: the folder is no checkpoint.
+    """
+    if spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml"):
+        raise UsageError(
+            f"--model {spec}: this command needs a checkpoint folder",
+            hint="recsec train MODEL --data NAME --out DIR makes one",
+        )
+    from recsec import models
+
+    return models.load(Path(os.path.expanduser(spec)))

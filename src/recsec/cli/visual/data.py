@@ -1,0 +1,128 @@
+"""How photos are described on a terminal, and the small tables that all data share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recsec.cli.shared.answering import plain_table
+from recsec.cli.shared.output import emit, note, progress
+from recsec.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsec.data import Filters, PhotoAnalysis
+
+__all__ = ["counted", "describe_photos", "name_table", "percent"]
+
+SKIPPED = {
+    "unlabeled": "without a label",
+    "repeated_ids": "repeated ids",
+    "missing": "file not there",
+    "broken": "broken files",
+    "huge": "too many pixels",
+    "exact": "equal pixels",
+    "near": "saved again",
+}
+
+
+def counted(value: Any) -> str:
+    """Thousands apart; a dash for None."""
+    return "-" if value is None else f"{value:,}"
+
+
+def percent(value: Any) -> str:
+    """Of one, as percent; a dash for None."""
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def name_table(title: str) -> Table:
+    """A table of names and values without a header."""
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def describe_photos(
+    name: str,
+    source: str | None,
+    columns: Mapping[str, str] | None,
+    filters: Filters,
+    out: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """``recsec data analyze`` for photos.
+
+    Args:
+        name: of the photos.
+        source: what ``--from`` says.
+        columns: what ``--columns`` says.
+        filters: of interactions; they must be the defaults.
+        out: folder for figures, or None.
+        json: whether to print JSON.
+
+    Raises:
+        UsageError: filters were given.
+        DataError: missing or broken data.
+    """
+    from recsec.data import analyze_photos, load_photos
+
+    if filters != type(filters)():
+        raise UsageError(f"{name} holds photos; --min-rating and the like are for interactions")
+    with progress() as report:
+        photos = load_photos(name, source=source, columns=columns, progress=report)
+    analysis = analyze_photos(photos)
+    summary = dict(analysis.summary)
+    if out is not None:
+        from recsec.reports.figures.photos import draw_photos
+
+        paths = draw_photos(analysis, out)
+        summary["figures"] = [str(path) for path in paths]
+        note(f"{len(paths)} figures in {out}")
+    emit(summary, lambda console: _show_photos(console, analysis), json=json)
+
+
+def _show_photos(console: Console, analysis: PhotoAnalysis) -> None:
+    summary = analysis.summary
+    table = name_table(analysis.name + (" (synthetic: made up)" if analysis.synthetic else ""))
+    table.add_row("photos", counted(summary["photos"]))
+    table.add_row("categories", counted(summary["categories"]))
+    table.add_row("with at least 20 photos", counted(summary["categories_of_20"]))
+    table.add_row("photos in these", counted(summary["photos_in_categories_of_20"]))
+    for side in ("width", "height"):
+        if summary[f"{side}_min"] is not None:
+            low, middle, high = (summary[f"{side}_{key}"] for key in ("min", "median", "max"))
+            table.add_row(f"{side}, px", f"{low:,} to {high:,}, median {middle:,.0f}")
+    table.add_row("made square by", Text(summary["resize"]))
+    console.print(table)
+    console.print()
+
+    skipped = name_table("What was skipped")
+    skipped.add_row("rows listed", counted(summary["listed"]))
+    for key, words in SKIPPED.items():
+        skipped.add_row(words, counted(summary[f"skipped[{key}]"]))
+    console.print(skipped)
+    for fault in summary["faults"]:
+        console.print(Text(f"skipped {fault}"))
+
+    tables = {"category": analysis.categories.rename({"category": "value"})} | analysis.attributes
+    for name, counts in tables.items():
+        shown = plain_table(f"{name}: {counts.height:,} values", [name, "photos", "share"])
+        for value, photos in counts.head(12).iter_rows():
+            shown.add_row(Text(value), counted(photos), percent(photos / summary["photos"]))
+        if counts.height > 12:
+            shown.add_row("...", "", "")
+        console.print(shown)

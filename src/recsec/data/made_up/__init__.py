@@ -1,0 +1,1 @@
+"""Made-up interactions whose best possible ranker is known."""

@@ -1,0 +1,1 @@
+"""Catalogs of product photos: files, pixels, splits."""

@@ -1,0 +1,1 @@
+"""How photo sets are laid out on disk: one reader per layout."""

@@ -1,0 +1,1 @@
+"""Readers of tables, archives and known data sets."""

@@ -1,0 +1,1 @@
+"""One detector per file, and the encoder that some of them share."""

@@ -1,0 +1,1 @@
+"""Hardenings of recommenders of histories."""

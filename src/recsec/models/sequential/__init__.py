@@ -1,0 +1,1 @@
+"""Recommenders of histories: one architecture per file."""

@@ -1,0 +1,1 @@
+"""What recommenders of histories are trained for, and the losses of it."""

@@ -1,0 +1,1 @@
+"""Encoders of photos, how they are trained and kept, and the index of their neighbors."""

@@ -1,0 +1,92 @@
+"""Embeddings of photos in batches, kept beside the checkpoint."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from recsec.models.visual.checkpoint import encoder_fingerprint
+from recsec.models.visual.encoder import Encoder, frozen_copy
+from recsec.runs import atomic_write_bytes, digest
+from recsec.types import IntArray, Progress
+
+if TYPE_CHECKING:
+    from recsec.data.photos.catalog import Photos
+
+__all__ = ["catalog_features", "embed"]
+
+BATCH = 128
+
+
+@torch.no_grad()
+def embed(
+    encoder: Encoder,
+    photos: Photos,
+    rows: IntArray,
+    *,
+    normalize: bool = True,
+    batch: int = BATCH,
+    progress: Progress | None = None,
+) -> Float[Tensor, "B D"]:
+    """Embeddings of photos, float32 on the CPU.
+
+    The size of the batches does not matter beyond rounding.
+
+    Args:
+        encoder: on any device; it is put into evaluation mode.
+        rows: ``(B,)`` int64.
+        normalize: unit norm; otherwise the features, as the heads take them.
+        batch: photos per pass.
+        progress: is told about every batch.
+    """
+    encoder.eval()
+    out = torch.empty(len(rows), encoder.dim)
+    for start in range(0, len(rows), batch):
+        pixels = photos.pixels(rows[start : start + batch], encoder.size)
+        images = torch.from_numpy(pixels).to(encoder.device).float().div_(255)
+        out[start : start + batch] = encoder.features(images).cpu()
+        if progress is not None:
+            progress("embedding", min(start + batch, len(rows)), len(rows))
+    return F.normalize(out, dim=1) if normalize else out
+
+
+def catalog_features(
+    encoder: Encoder, photos: Photos, folder: Path, *, progress: Progress | None = None
+) -> Float[Tensor, "N D"]:
+    """Features of all photos, before they get unit norm; kept in ``folder/embeddings``.
+
+    A file belongs to one set of weights, photos and way of making squares. A damaged one is made
+    again; where the folder cannot be written, nothing is kept.
+
+    Args:
+        encoder: in any mode; it is put into evaluation mode.
+        photos: the catalog.
+        folder: the checkpoint.
+        progress: is told about every batch.
+    """
+    key = digest(
+        {
+            "weights": encoder_fingerprint(encoder),
+            "photos": photos.fingerprint,
+            "rule": str(photos.rule),
+        }
+    )
+    path = folder / "embeddings" / f"{key[:32]}.safetensors"
+    with suppress(OSError, SafetensorError, KeyError):
+        found = load_file(path)["features"]
+        if found.shape == (len(photos), encoder.dim):
+            return found
+    rows = np.arange(len(photos))
+    features = embed(frozen_copy(encoder), photos, rows, normalize=False, progress=progress)
+    with suppress(OSError):
+        atomic_write_bytes(path, save({"features": features}))
+    return features

@@ -1,0 +1,1 @@
+"""The extraction part of a report, and its section of the page."""

@@ -1,0 +1,93 @@
+"""``junit.xml``: the gate and every cell as test cases, for continuous integration."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from recsec.reports.evasion.part import EvasionRow
+from recsec.reports.extraction.part import Cell
+from recsec.reports.parts import Verdict
+from recsec.reports.schema import Report
+
+__all__ = ["junit"]
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(report: Report) -> str:
+    """The audit as JUnit XML.
+
+    A failed gate is a ``failure``; each threat has one. A cell that could not be measured is an
+    ``error``, as is a gate without a verdict: neither counts as passed. There are no times in it,
+    so the same report gives the same text.
+    """
+    cases = []
+    if report.extraction is not None:
+        cases.append(_gate("extraction", report.extraction.verdict))
+        cases += [_cell(cell) for cell in report.extraction.cells]
+    if report.evasion is not None:
+        cases.append(_gate("evasion", report.evasion.verdict))
+        cases += [_row(row) for row in report.evasion.rows]
+    suite = ET.Element(
+        "testsuite",
+        name=_clean(report.title),
+        tests=str(len(cases)),
+        failures=str(sum(case.find("failure") is not None for case in cases)),
+        errors=str(sum(case.find("error") is not None for case in cases)),
+        skipped="0",
+    )
+    properties = ET.SubElement(suite, "properties")
+    for name, value in (
+        ("level", report.verdict.level),
+        ("synthetic", str(report.synthetic).lower()),
+        ("plan_digest", report.reproduce.plan_digest),
+    ):
+        ET.SubElement(properties, "property", name=name, value=_clean(value))
+    suite.extend(cases)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _gate(threat: str, verdict: Verdict) -> ET.Element:
+    """The verdict as a test case."""
+    case = ET.Element("testcase", classname=f"recsec.{threat}", name="gate")
+    if verdict.level == "incomplete":
+        _outcome(case, "error", "evidence incomplete", verdict.statement)
+    elif not verdict.passed:
+        _outcome(case, "failure", f"level {verdict.level}", verdict.statement)
+    ET.SubElement(case, "system-out").text = _clean(verdict.rule)
+    return case
+
+
+def _cell(cell: Cell) -> ET.Element:
+    """A cell as a test case: passed when it was measured, whatever it found."""
+    case = ET.Element("testcase", classname="recsec.extraction.cells", name=_clean(cell.id))
+    if cell.status != "ok":
+        _outcome(case, "error", cell.status, cell.error or "no reason was recorded")
+        return case
+    lines = [f"{name} {metric.value}" for name, metric in cell.metrics.items()]
+    ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
+    return case
+
+
+def _row(row: EvasionRow) -> ET.Element:
+    """An attack with one budget: passed when every pair was measured, whatever it found."""
+    case = ET.Element("testcase", classname="recsec.evasion.cells", name=_clean(row.id))
+    if row.status != "ok":
+        _outcome(case, "error", row.status, row.error or "no reason was recorded")
+        return case
+    lines = [f"{name} {metric.value}" for name, metric in row.success.items()]
+    ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
+    return case
+
+
+def _outcome(case: ET.Element, kind: str, message: str, text: str) -> None:
+    ET.SubElement(case, kind, message=_clean(message), type=kind).text = _clean(text)
+
+
+def _clean(text: str) -> str:
+    """``text`` without the control characters that XML cannot hold."""
+    return _NOT_XML.sub("\ufffd", text)

@@ -1,0 +1,1 @@
+"""A recommender behind an HTTP API: settings and client."""

@@ -1,0 +1,1 @@
+"""The meter: counts calls, keeps the transcript and replays it."""
