@@ -111,7 +111,7 @@ def test_wrong_words(fashion: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_python_of_the_how_to_runs() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "how-to" / "photos.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / "photos.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     exec(text.partition("```python\n")[2].partition("```")[0], names)
     assert names["pixels"].shape == (180, 3, 32, 32)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsec.data import SyntheticConfig, generate, load, write_synthetic
-from recsec.data import synthetic as module
+from recsec.data.made_up import synthetic as module
 from recsec.errors import ConfigError
 
 

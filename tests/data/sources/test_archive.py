@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_archives import dat_members, pack
 
-from recsec.data import archive as archive_module
+from recsec.data.sources import archive as archive_module
 from recsec.data.sources.archive import open_archive
 from recsec.errors import DataError
 

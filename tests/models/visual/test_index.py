@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.errors import DataError
-from recsec.models import ExactIndex, index
+from recsec.models import ExactIndex
+from recsec.models.visual import index
 
 
 def unit(rows: int, width: int, seed: int) -> torch.Tensor:

@@ -389,7 +389,7 @@ def test_contract(server, catalog, check):
 
 
 def test_the_example_file_is_complete_and_shows_the_defaults():
-    path = Path(__file__).parents[2] / "examples" / "target.toml"
+    path = Path(__file__).parents[3] / "examples" / "target.toml"
     config = HttpConfig.load(path)
     assert config == HttpConfig(url=config.url)
     text = path.read_text()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
-from recsec.targets import Budget, MeteredTarget, Transcript, segments
+from recsec.targets import Budget, MeteredTarget, Transcript
+from recsec.targets.meter import segments
 from recsec.targets.meter.segments import Calls, compact, discard_unfinished, write_segment
 
 
