@@ -30,7 +30,7 @@ import polars as pl
 from recsec import __version__
 from recsec.attacks.extraction import ExtractionConfig, leaked_histories
 from recsec.attacks.extraction.collect import collect
-from recsec.audit.extraction.leaks import leak_of
+from recsec.audit.extraction.evidence.audience import leak_of
 from recsec.data import Split, load
 from recsec.detection import COMBINED, FitConfig, Fitted, account_table, fit_detectors, split_users
 from recsec.metrics import (

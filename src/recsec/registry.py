@@ -24,6 +24,7 @@ KINDS = (
     "models",
     "policies",
     "screens",
+    "threats",
 )
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from recsec.errors import ConfigError
 
-__all__ = ["parse_guards", "parse_settings"]
+__all__ = ["parse_guards", "parse_settings", "settings_of"]
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
 def parse_guards(words: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -69,3 +73,25 @@ def _toml_value(text: str) -> Any:
     value = parsed["value"]
     plain = isinstance(value, bool | int | float | str | list) and len(parsed) == 1
     return value if plain else text
+
+
+def settings_of(kind: type[Config], values: Mapping[str, Any], what: str) -> Config:
+    """Settings of a component as its config class.
+
+    Args:
+        kind: the class.
+        values: as a plan gives them.
+        what: the component, for messages.
+
+    Raises:
+        ConfigError: with the first setting that does not fit, and those that there are.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise ConfigError(
+            f"settings of {what}: {where}: {fault['msg']}",
+            hint=f"there are: {', '.join(kind.model_fields)}",
+        ) from error

@@ -12,27 +12,41 @@ from typing import Any
 
 import torch
 
-from recsec.audit.engines import LocalEngine, Task
+from recsec.audit.engines import LocalEngine, Payload, Task
 from recsec.errors import BudgetExhausted, TargetError
 
 
-def square(payload: dict[str, Any], progress: Any) -> dict[str, Any]:
-    progress(f"square {payload['x']}", 1, 1)
-    return {"square": payload["x"] ** 2, "threads": torch.get_num_threads(), "pid": os.getpid()}
+class Number(Payload):
+    x: int
 
 
-def fail(payload: dict[str, Any], progress: Any) -> dict[str, Any]:
-    if payload["how"] == "target":
+class Squared(Payload):
+    square: int
+    threads: int
+    pid: int
+
+
+class End(Payload):
+    how: str
+
+
+def square(told: Number, progress: Any) -> Squared:
+    progress(f"square {told.x}", 1, 1)
+    return Squared(square=told.x**2, threads=torch.get_num_threads(), pid=os.getpid())
+
+
+def fail(told: End, progress: Any) -> Squared:
+    if told.how == "target":
         raise TargetError("the target is closed", hint="open it")
-    if payload["how"] == "refused":
+    if told.how == "refused":
         raise BudgetExhausted("no more calls")
-    if payload["how"] == "die":
+    if told.how == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     raise KeyError("missing")
 
 
 def squares(count: int) -> list[Task]:
-    return [Task(f"t{x}", square, {"x": x}) for x in range(count)]
+    return [Task(f"t{x}", square, Number(x=x)) for x in range(count)]
 
 
 def test_inline_results_failures_and_progress() -> None:
@@ -40,7 +54,7 @@ def test_inline_results_failures_and_progress() -> None:
     before = torch.get_num_threads()
     tasks = [
         *squares(2),
-        *(Task(how, fail, {"how": how}) for how in ("target", "refused", "defect")),
+        *(Task(how, fail, End(how=how)) for how in ("target", "refused", "defect")),
     ]
     with LocalEngine(workers=1, threads=1) as engine:
         results = {r.id: r for r in engine.run(tasks, progress=lambda *a: said.append(a))}
@@ -68,7 +82,7 @@ def test_a_worker_that_dies_fails_its_task_and_the_engine_goes_on() -> None:
         assert [values[f"t{x}"]["square"] for x in range(4)] == [0, 1, 4, 9]
         assert {value["threads"] for value in values.values()} == {1}
         assert os.getpid() not in {value["pid"] for value in values.values()}
-        dead = list(engine.run([Task(f"d{x}", fail, {"how": "die"}) for x in range(2)]))
+        dead = list(engine.run([Task(f"d{x}", fail, End(how="die")) for x in range(2)]))
         assert {r.failure.kind for r in dead if r.failure is not None} == {"WorkerDied"}
         assert len(dead) == 2
 
@@ -76,20 +90,24 @@ def test_a_worker_that_dies_fails_its_task_and_the_engine_goes_on() -> None:
 PARENT = """
 import os, sys, time
 sys.path.insert(0, os.getcwd())
-from sleeper import sleep
+from sleeper import Number, sleep
 from recsec.audit.engines import LocalEngine, Task
 
 if __name__ == "__main__":
     with LocalEngine(workers=2) as engine:
-        list(engine.run([Task(str(x), sleep, {"x": x}) for x in range(2)]))
+        list(engine.run([Task(str(x), sleep, Number(x=x)) for x in range(2)]))
 """
 SLEEPER = """
 import os, time
+from recsec.audit.engines import Payload
 
-def sleep(payload, progress):
-    with open(f"pid-{payload['x']}.tmp", "w") as file:
+class Number(Payload):
+    x: int
+
+def sleep(told, progress):
+    with open(f"pid-{told.x}.tmp", "w") as file:
         file.write(str(os.getpid()))
-    os.replace(f"pid-{payload['x']}.tmp", f"pid-{payload['x']}")
+    os.replace(f"pid-{told.x}.tmp", f"pid-{told.x}")
     time.sleep(600)
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recsec.audit import exit_code, gate_policy, judge, load_gate
-from recsec.audit.plan import GatePlan
+from recsec.audit.plan import gate_class
 from recsec.errors import ConfigError
 from recsec.reports import Metric, Row
 
@@ -27,7 +27,7 @@ def row(low: float | None, *, calls: int = 1000, value: float = 0.5) -> Row:
 
 
 def policy(**changes: Any) -> Any:
-    return gate_policy(GatePlan(**changes))
+    return gate_policy(gate_class()(**changes))
 
 
 @pytest.mark.parametrize(

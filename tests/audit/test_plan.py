@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_named(path: str, value: Any, words: list[str]) -> 
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(
-        ConfigError, match=r"nothing to attack: give \[target\], \[visual\] or both"
+        ConfigError, match=r"nothing to attack: give at least one of \[target\], \[visual\]"
     ):
         parse_plan({})
 

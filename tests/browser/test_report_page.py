@@ -19,7 +19,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from recsec.reports import render, render_training
-from recsec.reports.formats.document import FORMATS, LABELS
+from recsec.reports.document import FORMATS, LABELS
 
 pytestmark = pytest.mark.browser
 

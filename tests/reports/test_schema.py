@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from report_example import example_report
 
 import recsec.reports
-from recsec.reports import Metric, Report, json_schema
+from recsec.reports import Metric, json_schema, report_class
 from recsec.stats import Estimate
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "reference" / "report-schema.json"
@@ -26,7 +26,7 @@ def test_public_names_exist() -> None:
 
 def test_a_report_survives_the_round_trip() -> None:
     report = example_report()
-    assert Report.model_validate_json(report.model_dump_json()) == report
+    assert report_class().model_validate_json(report.model_dump_json()) == report
 
 
 def test_the_published_schema_is_the_models() -> None:

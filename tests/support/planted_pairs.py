@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recsec.audit.evasion.cells import EvasionCell
-from recsec.audit.evasion.evidence import Measured
+from recsec.audit.evasion.evidence.rows import Measured
 from recsec.audit.evasion.plan import AttackPlan
 
 

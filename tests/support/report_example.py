@@ -14,7 +14,6 @@ from recsec.reports import (
     Extraction,
     Finding,
     Floor,
-    GatePolicy,
     Metric,
     Protocol,
     Report,
@@ -24,7 +23,9 @@ from recsec.reports import (
     ThreatModel,
     Twin,
     Verdict,
+    policy_class,
     published_numbers,
+    report_class,
 )
 
 HOSTILE = "<script>document.title='owned'</script>\" onload=\"x' $\\frac$ \u202eevil {{ 7*7 }}"
@@ -158,7 +159,7 @@ def example_report(**changes: Any) -> Report:
             Cost(calls=calls, rate=10.0, hours=calls / 10 / 3600, accounts=1) for calls in CALLS
         ),
         "published": published_numbers("ml-1m"),
-        "policy": GatePolicy(moderate=0.2, high=0.5),
+        "policy": policy_class()(moderate=0.2, high=0.5),
         "verdict": Verdict(
             level="high",
             passed=False,
@@ -193,8 +194,8 @@ def example_report(**changes: Any) -> Report:
     }
     wanted = {**values, **changes}
     part = {name: value for name, value in wanted.items() if name in Extraction.model_fields}
-    whole = {name: value for name, value in wanted.items() if name in Report.model_fields}
-    return Report(**{"extraction": Extraction(**part), **whole})
+    whole = {name: value for name, value in wanted.items() if name in report_class().model_fields}
+    return report_class()(**{"extraction": Extraction(**part), **whole})
 
 
 DEFENDED = {"watermark 0.3": (0.31, 0.4), "gro": (0.21, 0.33), HOSTILE: (0.4, 0.4)}

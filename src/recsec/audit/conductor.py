@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from recsec import errors
 from recsec.audit.engines import Engine, Failure, Task
@@ -12,6 +14,8 @@ from recsec.runs import RunDirectory
 from recsec.types import Progress
 
 __all__ = ["Conductor"]
+
+Value = TypeVar("Value", bound=BaseModel)
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -101,7 +105,7 @@ class Conductor:
             bar.done += 1
             bar.say()
 
-    def need(self, name: str) -> dict[str, Any]:
+    def need(self, name: str, kind: type[Value]) -> Value:
         """The result of a task without which there is no audit.
 
         Raises:
@@ -109,6 +113,6 @@ class Conductor:
         """
         failure = self.failures.get(name)
         if failure is not None:
-            kind = getattr(errors, failure.kind, RecsecError)
-            raise kind(failure.message, hint=failure.hint)
-        return self.run.done(name) or {}
+            raised: type[RecsecError] = getattr(errors, failure.kind, RecsecError)
+            raise raised(failure.message, hint=failure.hint)
+        return kind.model_validate(self.run.done(name))

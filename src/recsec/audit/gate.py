@@ -1,4 +1,4 @@
-"""From evidence to a verdict, and from a verdict to an exit code."""
+"""From evidence to a verdict, as far as all threats do it alike, and to an exit code."""
 
 from __future__ import annotations
 
@@ -8,26 +8,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from recsec.audit.plan import GatePlan
+from recsec.audit.plan import gate_class
+from recsec.audit.sections import GatePlan
+from recsec.audit.verdict import LEVELS
 from recsec.errors import EXIT_GATE_FAILED, EXIT_OK, ConfigError, EvidenceIncomplete
-from recsec.reports import GatePolicy, Metric, Row, Verdict
+from recsec.reports import GatePolicy, Verdict, policy_class
 
-__all__ = ["exit_code", "gate_policy", "judge", "load_gate", "worse"]
-
-WORDS = {
-    "lift": "lift of Agr@10 over the floor",
-    "agr@1": "Agr@1",
-    "agr@10": "Agr@10",
-    "rbo": "RBO",
-    "hr_ratio": "HR@10 of the copy divided by the target's",
-}
-ENDS = {"low": "lower bound of the", "value": "point estimate of the", "high": "upper bound of the"}
-LEVELS = ("low", "moderate", "high")
+__all__ = ["exit_code", "gate_policy", "load_gate", "worse"]
 
 
 def gate_policy(plan: GatePlan, *, source: str = "default") -> GatePolicy:
     """The thresholds as the report states them."""
-    return GatePolicy(**plan.model_dump(), source=source)
+    return policy_class()(**plan.model_dump(), source=source)
 
 
 def load_gate(path: Path | str) -> GatePolicy:
@@ -39,7 +31,9 @@ def load_gate(path: Path | str) -> GatePolicy:
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return gate_policy(GatePlan.model_validate(values.get("gate", values)), source=path.name)
+        return gate_policy(
+            gate_class().model_validate(values.get("gate", values)), source=path.name
+        )
     except OSError as error:
         raise ConfigError(f"cannot read the policy {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -50,109 +44,8 @@ def load_gate(path: Path | str) -> GatePolicy:
             for fault in error.errors()
         )
         raise ConfigError(
-            f"{path}: {faults}", hint=f"the keys are {', '.join(GatePlan.model_fields)}"
+            f"{path}: {faults}", hint=f"the keys are {', '.join(gate_class().model_fields)}"
         ) from error
-
-
-def rule(policy: GatePolicy) -> str:
-    """The policy in words."""
-    what = f"{ENDS[policy.statistic]} {WORDS.get(policy.metric, policy.metric)}"
-    limit = "" if policy.max_calls is None else f" of at most {policy.max_calls:,} calls"
-    fails = (
-        "the gate never fails"
-        if policy.fail_at == "never"
-        else f"the gate fails at {policy.fail_at} and above"
-    )
-    return (
-        f"The level is high if in any row{limit} the {what} is at least {policy.high:g}, moderate "
-        f"from {policy.moderate:g}, else low; {fails}. Cells that could not be measured make the "
-        "evidence incomplete."
-    )
-
-
-def _decider(metric: Metric | None, policy: GatePolicy) -> float | None:
-    return None if metric is None else getattr(metric, policy.statistic)
-
-
-def deciding_row(rows: Sequence[Row], policy: GatePolicy) -> int | None:
-    """The row with the highest deciding number among those that count; None if none has one."""
-    values = [
-        (_decider(row.metrics.get(policy.metric), policy), -row.calls, -at)
-        for at, row in enumerate(rows)
-        if policy.max_calls is None or row.calls <= policy.max_calls
-    ]
-    known = [(value, calls, at) for value, calls, at in values if value is not None]
-    return -max(known)[2] if known else None
-
-
-def _shown(metric: Metric | None) -> str:
-    if metric is None or metric.value is None:
-        return "not defined"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.2f}"
-    return f"{metric.value:.2f} [{metric.low:.2f}, {metric.high:.2f}]"
-
-
-def _found(row: Row, floor: Metric | None, twin: Metric | None) -> str:
-    text = (
-        f"With {row.calls:,} calls at k = {row.k} the policy {row.policy} copies the target to "
-        f"Agr@10 {_shown(row.metrics.get('agr@10'))}, lift {_shown(row.metrics.get('lift'))}"
-    )
-    if floor is not None:
-        text += f"; popularity alone reaches {_shown(floor)}"
-    if twin is not None:
-        text += f", an independent model of the same kind {_shown(twin)}"
-    return text + "."
-
-
-def judge(
-    rows: Sequence[Row],
-    policy: GatePolicy,
-    *,
-    missing: int = 0,
-    floor: Metric | None = None,
-    twin: Metric | None = None,
-) -> Verdict:
-    """The verdict.
-
-    Args:
-        rows: the evidence table.
-        policy: thresholds.
-        missing: cells that failed or were refused; any makes the evidence incomplete.
-        floor: Agr@10 of the zero-call attacker, for the statement.
-        twin: Agr@10 of an independent model, for the statement.
-    """
-    at = deciding_row(rows, policy)
-    found = "" if at is None else _found(rows[at], floor, twin)
-    if missing or (at is None and not _nothing_to_steal(floor)):
-        what = (
-            f"{missing} of the cells could not be measured"
-            if missing
-            else f"no row that counts has the metric {policy.metric}"
-        )
-        statement = f"There is no verdict: {what}. {found}".strip()
-        return Verdict(
-            level="incomplete", passed=False, rule=rule(policy), statement=statement, row=at
-        )
-    if at is None:
-        statement = (
-            "The target answers as popularity does, which needs no call: there is nothing to steal."
-        )
-        return Verdict(level="low", passed=True, rule=rule(policy), statement=statement)
-    value = _decider(rows[at].metrics[policy.metric], policy) or 0.0
-    place = 2 if value >= policy.high else int(value >= policy.moderate)
-    limit = LEVELS.index(policy.fail_at) if policy.fail_at != "never" else len(LEVELS)
-    return Verdict(
-        level=LEVELS[place],  # type: ignore[arg-type]
-        passed=place < limit,
-        rule=rule(policy),
-        statement=found,
-        row=at,
-    )
-
-
-def _nothing_to_steal(floor: Metric | None) -> bool:
-    return floor is not None and floor.value is not None and floor.value >= 1
 
 
 def worse(verdicts: Sequence[Verdict]) -> Verdict:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Engine, LocalEngine
-from recsec.audit.evasion.run import EvasionRun, open_visual
-from recsec.audit.extraction.cells import expand
-from recsec.audit.extraction.opening import open_data, open_model
-from recsec.audit.extraction.part import extraction_part
-from recsec.audit.extraction.run import ExtractionRun, check_attacks
 from recsec.audit.gate import gate_policy, worse
-from recsec.audit.plan import Plan
-from recsec.audit.scope import Scope, scope_of
-from recsec.reports import (
-    Evasion,
-    Extraction,
-    Finding,
-    GatePolicy,
-    Report,
-    Reproduce,
-    render,
-)
+from recsec.audit.plan import idle_tables
+from recsec.audit.sections import Plan
+from recsec.audit.threat import Found, Opened, ThreatScope, audits
+from recsec.reports import GatePolicy, Report, Reproduce, Threat, render, report_class
 from recsec.runs import RunDirectory
 from recsec.types import Progress
 
@@ -40,7 +29,7 @@ def run_audit(
     authorised: bool = False,
     policy: GatePolicy | None = None,
     engine: Engine | None = None,
-    announce: Callable[[Scope], None] | None = None,
+    announce: Callable[[Mapping[Threat, ThreatScope]], None] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Run a plan in a run directory, or continue it, and write the report there.
@@ -66,57 +55,32 @@ def run_audit(
         DataError, CheckpointError, TargetError: data or target are missing or broken.
         RunError: the run directory is busy, broken or another plan's.
     """
-    grid = expand(plan)
     rules = policy or gate_policy(plan.gate)
-    public = plan.public()
-    dataset = split = visual = None
-    if plan.target is not None:
-        check_attacks(grid, plan)
-        dataset, split = open_data(plan.target.data, plan.target.columns)
-        if plan.target.model is not None:
-            open_model(plan.target.model, dataset, authorised=authorised)
-        for defense in plan.defense:
-            if defense.model is not None:
-                open_model(defense.model, dataset, authorised=authorised)
-            defense.content()
-    if plan.visual is not None:
-        visual = open_visual(plan)
+    opened = {
+        threat: audit.open(plan, authorised=authorised)
+        for threat, audit in audits().items()
+        if audit.asked(plan)
+    }
     threads = plan.engine.threads
-    typed = _public(command, plan)
-    extraction: Extraction | None = None
-    evasion: Evasion | None = None
-    findings: list[Finding] = []
+    typed = plan.spoken(command)
+    found: dict[Threat, Found] = {}
     with (
         RunDirectory.create_or_resume(out, "audit", plan.evidence(), threads=threads) as run,
         LocalEngine(workers=plan.engine.processes, threads=threads) as local,
     ):
         conductor = Conductor(run, engine or local, progress)
-        thief = seller = None
-        if plan.target is not None and dataset is not None:
-            thief = ExtractionRun(plan, plan.target, grid, dataset, authorised, conductor)
-            thief.same_inputs()
-        if visual is not None:
-            seller = EvasionRun(plan, visual, conductor)
-            seller.same_inputs()
+        works = {threat: one.start(conductor) for threat, one in opened.items()}
+        for work in works.values():
+            work.same_inputs()
         if announce is not None:
-            finished = sum(run.done(cell.id) is not None for cell in grid.cells)
-            photos = None if seller is None else seller.scope()
-            announce(scope_of(plan, grid, finished=finished, evasion=photos))
-        if thief is not None and dataset is not None and split is not None:
-            gathered = thief.gather(split)
-            extraction, found = extraction_part(
-                public, public.target or thief.target, grid, run, dataset, gathered, rules
-            )
-            findings += found
-        if seller is not None:
+            announce({threat: work.scope() for threat, work in works.items()})
+        for threat, work in works.items():
 
-            def interim(told: tuple[Evasion, tuple[Finding, ...]]) -> None:
-                so_far = [*findings, *told[1]]
-                _write(run, _report(public, run, rules, extraction, told[0], so_far, typed))
+            def interim(told: Found, threat: Threat = threat) -> None:
+                _write(run, _report(plan, run, rules, opened, found | {threat: told}, typed))
 
-            evasion, found = seller.part(rules, interim=interim)
-            findings += found
-        report = _report(public, run, rules, extraction, evasion, findings, typed)
+            found[threat] = work.measure(rules, interim=interim)
+        report = _report(plan, run, rules, opened, found, typed)
         _write(run, report)
         run.record("reported", level=report.verdict.level, passed=report.verdict.passed)
     return report
@@ -132,43 +96,30 @@ def _report(
     plan: Plan,
     run: RunDirectory,
     policy: GatePolicy,
-    extraction: Extraction | None,
-    evasion: Evasion | None,
-    findings: list[Finding],
+    opened: Mapping[Threat, Opened],
+    found: Mapping[Threat, Found],
     command: str,
 ) -> Report:
-    """Both parts and what follows from them together."""
-    verdicts = [part.verdict for part in (extraction, evasion) if part is not None]
-    seeds = {seed for grid in plan.extraction for seed in grid.seeds}
-    title = plan.title
-    if title is None:
-        names = [] if extraction is None else [f"Extraction audit of {extraction.target.name}"]
-        names += [] if evasion is None else [f"Evasion audit on {evasion.data.name}"]
-        title = ", ".join(names)
-    if plan.visual is not None:
-        seeds |= {plan.visual.seed}
-    return Report(
-        title=title,
-        synthetic=any(part.data.synthetic for part in (extraction, evasion) if part is not None),
-        verdict=worse(verdicts),
+    """All parts and what follows from them together."""
+    parts: dict[str, Any] = {threat.name: one.part for threat, one in found.items()}
+    titles = [threat.title(one.part) for threat, one in found.items()]
+    findings = [finding for one in found.values() for finding in one.findings]
+    shown = plan.public().model_dump(
+        mode="json", exclude={"engine": {"workers"}, **dict.fromkeys(idle_tables(plan), True)}
+    )
+    return report_class()(
+        title=plan.title or ", ".join(titles),
+        synthetic=any(part.data.synthetic for part in parts.values()),
+        verdict=worse([part.verdict for part in parts.values()]),
         findings=tuple(sorted(findings, key=lambda finding: ORDER.index(finding.severity))),
         policy=policy,
-        extraction=extraction,
-        evasion=evasion,
         reproduce=Reproduce(
             command=command,
-            seeds=tuple(sorted(seeds)),
+            seeds=tuple(sorted({seed for one in opened.values() for seed in one.seeds})),
             threads=run.threads,
             versions=run.versions,
             plan_digest=run.plan_digest,
-            plan=plan.model_dump(mode="json", exclude={"engine": {"workers"}}),
+            plan=shown,
         ),
+        **parts,
     )
-
-
-def _public(command: str, plan: Plan) -> str:
-    """The command as typed, without what an address in it may hide."""
-    if plan.target is None or plan.target.model is None:
-        return command
-    shown = plan.public().target
-    return command.replace(plan.target.model, str(shown.model if shown is not None else ""))

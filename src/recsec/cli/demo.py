@@ -181,7 +181,9 @@ def _holds_something(folder: Path) -> bool:
 
 
 def _result(report: Report, folder: Path, data: str) -> dict[str, Any]:
-    extraction = report.extraction
+    from recsec.reports import ExtractionReport
+
+    extraction = report.of(ExtractionReport).extraction
     rows = [] if extraction is None else [row.model_dump(mode="json") for row in extraction.rows]
     step = "recsec audit init" if data != "synthetic" else "recsec data get ml-1m"
     more = "" if data != "synthetic" else " && recsec demo --data ml-1m --quick"

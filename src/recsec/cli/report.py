@@ -10,10 +10,11 @@ from rich.console import Console
 
 from recsec.cli.shared.common import JsonOption, QuietOption
 from recsec.cli.shared.output import emit
+from recsec.cli.shared.views import view_of
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
-    from recsec.reports import Extraction
+    from recsec.reports import Report
 
 __all__ = ["run"]
 
@@ -50,25 +51,24 @@ def run(
     kind = kind_of(run)
     files = (render if kind == "audit" else render_training)(run, out=out)
     found: dict[str, Any] = {"kind": kind, "files": [str(path) for path in files]}
-    extraction = None
-    if kind == "audit":
-        report = read_report(run)
+    report = read_report(run) if kind == "audit" else None
+    if report is not None:
         found["synthetic"] = report.synthetic
         found["verdict"] = report.verdict.model_dump(mode="json")
-        extraction = report.extraction
-    emit(found, lambda console: _show(console, found, extraction), json=json)
+    emit(found, lambda console: _show(console, found, report), json=json)
 
 
 def _print_json(console: Console, value: Any) -> None:
     console.print_json(data=value, highlight=False)
 
 
-def _show(console: Console, found: dict[str, Any], extraction: Extraction | None) -> None:
-    """Defenses where there are some, then verdict and files, one line each."""
-    if extraction is not None:
-        from recsec.cli.audit import show_defenses
+def _show(console: Console, found: dict[str, Any], report: Report | None) -> None:
+    """The evidence of an audit, then verdict and files, one line each."""
+    if report is not None:
+        from recsec.reports import parts_of
 
-        show_defenses(console, extraction)
+        for threat, part in parts_of(report):
+            view_of(threat).show(console, part)
     if "verdict" in found:
         verdict = found["verdict"]
         passed = "passed" if verdict["passed"] else "failed"

@@ -10,7 +10,7 @@ from recsec.models.base import (
     mask_history,
     top_k,
 )
-from recsec.models.checkpoint import load, read_config, save_checkpoint
+from recsec.models.checkpoint import load, read_config, save_checkpoint, weights_digest
 from recsec.models.sequential.bert4rec import Bert4Rec, Bert4RecConfig
 from recsec.models.sequential.markov import Markov, MarkovConfig
 from recsec.models.sequential.meanpool import MeanPool, MeanPoolConfig
@@ -70,4 +70,5 @@ __all__ = [
     "train",
     "train_encoder",
     "train_into",
+    "weights_digest",
 ]

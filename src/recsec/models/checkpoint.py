@@ -9,6 +9,7 @@ FOLDER/history.json, resume/, snapshots/    left by training
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from recsec.models.base import Recommender
 from recsec.registry import registry
 from recsec.runs import atomic_write_bytes, atomic_write_text
 
-__all__ = ["load", "read_config", "read_tensors", "save_checkpoint"]
+__all__ = ["load", "read_config", "read_tensors", "save_checkpoint", "weights_digest"]
 
 FORMAT = 1
 
@@ -125,3 +126,12 @@ def load(folder: Path | str) -> Recommender:
         raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
     catalog = Catalog.load(folder / "items.parquet")
     return kind.from_state(catalog, settings, read_tensors(folder))
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the learned tensors, in hexadecimal.
+
+    Raises:
+        OSError: there are none.
+    """
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()

@@ -20,6 +20,9 @@ from recsec.reports.evasion.part import (
     VisualModel,
     WorstCase,
 )
+from recsec.reports.evasion.policy import EvasionGate, EvasionPolicy
+from recsec.reports.evasion.published import published_evasion
+from recsec.reports.evasion.threat import EvasionReport
 from recsec.reports.extraction.part import (
     UNDEFENDED,
     Cell,
@@ -35,38 +38,56 @@ from recsec.reports.extraction.part import (
     TargetSummary,
     Twin,
 )
+from recsec.reports.extraction.policy import ExtractionGate
+from recsec.reports.extraction.published import published_numbers
+from recsec.reports.extraction.threat import ExtractionReport
 from recsec.reports.formats.render import kind_of, read_report, render, render_training
 from recsec.reports.parts import (
-    EvasionPolicy,
+    DataPart,
     ExampleItem,
     Finding,
     GatePolicy,
     Metric,
     Metrics,
+    Part,
+    ProtocolPart,
     Reproduce,
     ThreatModel,
+    ThreatPart,
     Verdict,
 )
-from recsec.reports.published import published_evasion, published_numbers
-from recsec.reports.schema import SCHEMA_VERSION, Report, json_schema
+from recsec.reports.schema import (
+    SCHEMA_VERSION,
+    Report,
+    json_schema,
+    policy_class,
+    report_class,
+)
+from recsec.reports.threat import Case, Threat, parts_of, threats
 
 __all__ = [
     "SCHEMA_VERSION",
     "UNDEFENDED",
     "BaseRate",
+    "Case",
     "CatalogMap",
     "Cell",
     "Cost",
+    "DataPart",
     "DataSummary",
     "Defense",
     "Distances",
     "Evasion",
+    "EvasionGate",
     "EvasionPolicy",
     "EvasionProtocol",
+    "EvasionReport",
     "EvasionRow",
     "Example",
     "ExampleItem",
     "Extraction",
+    "ExtractionGate",
+    "ExtractionReport",
     "Finding",
     "Floor",
     "Frame",
@@ -75,9 +96,11 @@ __all__ = [
     "Metric",
     "Metrics",
     "Neighbor",
+    "Part",
     "PhotoSummary",
     "Place",
     "Protocol",
+    "ProtocolPart",
     "Published",
     "PublishedEvasion",
     "Quantiles",
@@ -86,16 +109,22 @@ __all__ = [
     "Row",
     "SanityCheck",
     "TargetSummary",
+    "Threat",
     "ThreatModel",
+    "ThreatPart",
     "Twin",
     "Verdict",
     "VisualModel",
     "WorstCase",
     "json_schema",
     "kind_of",
+    "parts_of",
+    "policy_class",
     "published_evasion",
     "published_numbers",
     "read_report",
     "render",
     "render_training",
+    "report_class",
+    "threats",
 ]

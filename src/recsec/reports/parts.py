@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -11,7 +11,7 @@ from recsec.stats import Estimate
 
 __all__ = [
     "Count",
-    "EvasionPolicy",
+    "DataPart",
     "ExampleItem",
     "Finding",
     "GatePolicy",
@@ -20,9 +20,12 @@ __all__ = [
     "Metrics",
     "Number",
     "Part",
+    "ProtocolPart",
+    "PublishedPart",
     "Reproduce",
     "Text",
     "ThreatModel",
+    "ThreatPart",
     "Verdict",
 ]
 
@@ -30,6 +33,7 @@ Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Level: TypeAlias = Literal["high", "moderate", "low", "incomplete"]
+Policy = TypeVar("Policy", bound="GatePolicy")
 
 
 class Part(BaseModel):
@@ -72,6 +76,31 @@ class ThreatModel(Part):
     )
 
 
+class DataPart(Part):
+    """The data behind the evidence, whatever it holds."""
+
+    name: Text = Field(description="Name of the data set.")
+    fingerprint: Text = Field(description="SHA-256 of the content that was used.")
+    synthetic: bool = Field(description="Whether the data was generated.")
+    notes: tuple[str, ...] = Field(default=(), description="What the reader must know.")
+
+
+class ProtocolPart(Part):
+    """How something was measured."""
+
+    statement: Text = Field(description="The protocol in a few sentences.")
+    interval: Number = Field(default=0.95, description="Coverage of every interval.")
+
+
+class PublishedPart(Part):
+    """Numbers that others published; never measured here."""
+
+    attack: Text = Field(description="Attack, as its authors call it.")
+    data: Text = Field(description="Data set.")
+    source: Text = Field(description="Where the numbers stand.")
+    protocol: Text = Field(description="How they were measured, and what is not known.")
+
+
 class ExampleItem(Part):
     """An item as the reader knows it."""
 
@@ -79,45 +108,27 @@ class ExampleItem(Part):
     title: str = Field(description="Title, or the id again where there is none.")
 
 
-class EvasionPolicy(Part):
-    """The thresholds of evasion; the level at which the gate fails is common to both threats."""
-
-    metric: Text = Field(
-        default="success@10", description="Metric of the worst case on which the gate decides."
-    )
-    statistic: Literal["low", "value", "high"] = Field(
-        default="low", description="End of the interval that is compared."
-    )
-    eps: Number = Field(
-        default=0.05,
-        description="Budget that counts: the largest of the plan that is not above it decides.",
-    )
-    model: str | None = Field(
-        default=None, description="The model that the verdict is about; null: the first one."
-    )
-    moderate: Number = Field(default=0.02, description="From here on at least moderate.")
-    high: Number = Field(default=0.1, description="From here on high.")
-
-
 class GatePolicy(Part):
-    """The thresholds that turn evidence into a verdict; those of extraction at the top."""
+    """What turns evidence into a verdict, as far as it is common to all threats.
 
-    metric: Text = Field(default="lift", description="Metric on which the gate decides.")
-    statistic: Literal["low", "value", "high"] = Field(
-        default="low", description="End of the interval that is compared."
-    )
-    moderate: Number = Field(description="From here on the level is at least moderate.")
-    high: Number = Field(description="From here on the level is high.")
+    Each threat adds its thresholds by a class of its own that derives from this one; see
+    ``policy_class``.
+    """
+
     fail_at: Literal["moderate", "high", "never"] = Field(
         default="high", description="Level at which the gate fails."
     )
-    max_calls: Count | None = Field(
-        default=None, description="Rows with more calls do not count; null: all rows count."
-    )
-    evasion: EvasionPolicy = Field(
-        default_factory=EvasionPolicy, description="The same for evasion."
-    )
     source: Text = Field(default="default", description="``default``, or the policy file's name.")
+
+    def of(self, kind: type[Policy]) -> Policy:
+        """This policy as the class with the thresholds of one threat.
+
+        Raises:
+            TypeError: it was made without them, not by ``policy_class``.
+        """
+        if not isinstance(self, kind):
+            raise TypeError(f"a gate policy without the thresholds of {kind.__name__}")
+        return self
 
 
 class Verdict(Part):
@@ -128,7 +139,19 @@ class Verdict(Part):
     rule: Text = Field(description="The rule in words, with its thresholds.")
     statement: Text = Field(description="What was found, in one or two plain sentences.")
     row: Count | None = Field(
-        default=None, description="Index of the row that decided; null for both threats together."
+        default=None, description="Index of the row that decided; null for threats together."
+    )
+
+
+class ThreatPart(Part):
+    """What the part of any threat holds; each adds its evidence."""
+
+    data: DataPart = Field(description="The data behind it.")
+    threat_model: ThreatModel = Field(description="Who attacks, with what.")
+    verdict: Verdict = Field(description="What follows for this threat.")
+    scale: tuple[Number, ...] = Field(
+        default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+        description="Ticks of the axes of shares, the same in every report so that two compare.",
     )
 
 

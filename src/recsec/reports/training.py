@@ -11,8 +11,8 @@ from markupsafe import Markup
 from pydantic import Field, ValidationError
 
 from recsec.errors import RunError
+from recsec.reports.document import LABELS, Document
 from recsec.reports.figures.training import loss_curve, metric_curve
-from recsec.reports.formats.document import LABELS, Document
 from recsec.reports.parts import Count, Number, Part, Text
 
 __all__ = ["Epoch", "TrainingReport", "read_training", "training_html"]

@@ -9,8 +9,8 @@ import pytest
 from planted_pairs import planted
 
 from recsec.audit import exit_code, gate_policy
-from recsec.audit.evasion.checks import sanity_checks
-from recsec.audit.evasion.evidence import (
+from recsec.audit.evasion.evidence.checks import sanity_checks
+from recsec.audit.evasion.evidence.rows import (
     base_rates,
     best_ranks,
     evasion_row,
@@ -19,12 +19,12 @@ from recsec.audit.evasion.evidence import (
 )
 from recsec.audit.evasion.gate import judge_evasion
 from recsec.audit.gate import worse
-from recsec.audit.plan import GatePlan
-from recsec.reports import GatePolicy, SanityCheck, Verdict
+from recsec.audit.plan import gate_class
+from recsec.reports import SanityCheck, Verdict
 
 
-def policy(**changes: Any) -> GatePolicy:
-    return gate_policy(GatePlan.model_validate({"evasion": changes} if changes else {}))
+def policy(**changes: Any) -> Any:
+    return gate_policy(gate_class().model_validate({"evasion": changes} if changes else {}))
 
 
 def checked(*cells: Any) -> dict[str, SanityCheck]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recsec.audit import expand, parse_plan, scope_of
+from recsec.audit import expand, parse_plan
+from recsec.audit.extraction.scope import scope_of
 
 
 def plan(*grids: dict[str, Any], model: str = "callable:a:b") -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from recsec.audit import expand, parse_plan, run_audit
-from recsec.audit.extraction.defenses import defense_findings
-from recsec.audit.extraction.evidence import lift_taken
+from recsec.audit.extraction.evidence.defenses import defense_findings
+from recsec.audit.extraction.evidence.pooling import lift_taken
 from recsec.errors import ConfigError, RunError
 from recsec.reports import Defense, Metric, Report, Row
 from recsec.rng import Streams

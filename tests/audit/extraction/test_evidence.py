@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsec.audit.extraction.evidence import pooled
+from recsec.audit.extraction.evidence.pooling import pooled
 from recsec.rng import Streams
 
 STREAMS = Streams(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsec.audit.extraction.cells import expand
-from recsec.audit.extraction.leaks import audience, leak_of
+from recsec.audit.extraction.evidence.audience import audience, leak_of
 from recsec.audit.plan import parse_plan
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences, leave_one_out

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recsec.audit import parse_plan
-from recsec.audit.extraction.twins import twin_recipes
+from recsec.audit.extraction.twins import TwinOf, twin_recipes
 
 
 def target(**values: Any) -> Any:
@@ -33,14 +33,12 @@ def test_the_recipe_of_a_checkpoint_with_the_next_seeds(tmp_path: Path) -> None:
     spec = checkpoint(tmp_path / "model")
     recipes, reason = twin_recipes(target(model=spec, twins=2), "abc")
     assert reason == ""
-    assert recipes == [
-        {"train": "sasrec", "settings": {"lr": 0.1, "epochs": 3}, "seed": seed} for seed in (5, 6)
-    ]
+    assert recipes == [TwinOf("sasrec", {"lr": 0.1, "epochs": 3}, seed) for seed in (5, 6)]
 
 
 def test_the_recipe_of_a_target_that_the_audit_trains() -> None:
     recipes, _ = twin_recipes(target(train="markov", seed=9), "abc")
-    assert recipes == [{"train": "markov", "settings": {}, "seed": 10}]
+    assert recipes == [TwinOf("markov", {}, 10)]
 
 
 def test_other_data_or_no_recipe_is_a_reason(tmp_path: Path) -> None:

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from pydantic import BaseModel, ConfigDict
+
 from recsec.errors import BudgetExhausted, RecsecError
 from recsec.types import Progress
 
-__all__ = ["Engine", "Failure", "Result", "Task", "Work", "run_task"]
+__all__ = ["Engine", "Failure", "Payload", "Result", "Task", "Work", "named", "run_packed"]
 
-Work: TypeAlias = Callable[[dict[str, Any], Progress], dict[str, Any]]
-"""A function at module level: JSON data in, JSON data out; files go to the run directory."""
+
+class Payload(BaseModel):
+    """What a task is told, or what it tells; JSON only at the border of an engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Work: TypeAlias = Callable[[Any, Progress], BaseModel]
+"""A function at module level: a ``Payload`` in, a model out; files go to the run directory."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something to do, as plain data that can be sent to another process or machine.
+    """Something to do.
 
     Attributes:
         id: unique among the tasks of one ``run``.
         work: a function at module level.
-        payload: its JSON-able argument.
+        payload: its argument.
     """
 
     id: str
     work: Work
-    payload: dict[str, Any]
+    payload: Payload
+
+    def pack(self) -> dict[str, Any]:
+        """The task as JSON, for another process or machine."""
+        return {
+            "id": self.id,
+            "work": _named(self.work),
+            "kind": _named(type(self.payload)),
+            "payload": self.payload.model_dump(mode="json"),
+        }
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,7 @@ class Result:
 
     Attributes:
         id: of the task.
-        value: what the function returned.
+        value: what the function returned, as JSON.
         failure: why there is no value.
         seconds: how long it took.
     """
@@ -80,11 +99,13 @@ class Engine(Protocol):
         ...
 
 
-def run_task(task: Task, progress: Progress) -> Result:
-    """Run one task in this process; only an interrupt gets through."""
+def run_packed(packed: dict[str, Any], progress: Progress) -> Result:
+    """Run a packed task in this process; only an interrupt gets through."""
+    name: str = packed["id"]
     start = time.monotonic()
     try:
-        value = task.work(task.payload, progress)
+        payload = _found(packed["kind"]).model_validate(packed["payload"])
+        value = _found(packed["work"])(payload, progress).model_dump(mode="json")
     except RecsecError as error:
         refused = isinstance(error, BudgetExhausted)
         failure = Failure(type(error).__name__, error.message, error.hint, refused)
@@ -94,5 +115,24 @@ def run_task(task: Task, progress: Progress) -> Result:
             type(error).__name__, text, None, traceback="".join(traceback.format_exception(error))
         )
     else:
-        return Result(task.id, value, None, time.monotonic() - start)
-    return Result(task.id, None, failure, time.monotonic() - start)
+        return Result(name, value, None, time.monotonic() - start)
+    return Result(name, None, failure, time.monotonic() - start)
+
+
+def named(progress: Progress, name: str) -> Progress:
+    """Progress under the name of a task: several report side by side."""
+
+    def report(what: str, done: int, total: int) -> None:
+        detail = what.partition(" | ")[2]
+        progress(f"{name} | {detail}" if detail else name, done, total)
+
+    return report
+
+
+def _named(thing: Any) -> str:
+    return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def _found(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

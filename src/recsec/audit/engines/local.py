@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import torch
 
-from recsec.audit.engines.base import Failure, Result, Task, run_task
+from recsec.audit.engines.base import Failure, Result, Task, run_packed
 from recsec.types import Progress
 
 __all__ = ["LocalEngine"]
@@ -128,7 +128,7 @@ class LocalEngine:
             return
         for task in waiting:
             with _threads(self.threads):
-                result = run_task(task, progress or _silent)
+                result = run_packed(task.pack(), progress or _silent)
             yield result
 
     def _spread(self, tasks: list[Task], progress: Progress) -> Iterator[Result]:
@@ -152,7 +152,7 @@ class LocalEngine:
 
 def _submit(executor: ProcessPoolExecutor, task: Task) -> Future[Result]:
     try:
-        return executor.submit(_execute, task)
+        return executor.submit(_execute, task.pack())
     except BrokenProcessPool as error:  # a worker died while others were still being handed out
         failed: Future[Result] = Future()
         failed.set_exception(error)
@@ -192,7 +192,7 @@ def _end_with_parent(alive: Connection) -> None:
     os._exit(1)
 
 
-def _execute(task: Task) -> Result:
+def _execute(packed: dict[str, Any]) -> Result:
     last: dict[str, float] = {}
 
     def report(what: str, done: int, total: int) -> None:
@@ -203,4 +203,4 @@ def _execute(task: Task) -> Result:
             last[name] = now
             _talk.put((what, done, total))
 
-    return run_task(task, report)
+    return run_packed(packed, report)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from recsec.audit.evasion.plan import AttackPlan, EvasionPlan, VisualPlan
+from recsec.audit.evasion.plan import AttackPlan, EvasionPlan, EvasionTables, VisualPlan
 from recsec.audit.names import Names
-from recsec.audit.plan import Plan
 
 __all__ = ["CHUNK", "NOISE", "EvasionCell", "chunks", "expand_evasion"]
 
@@ -51,7 +50,7 @@ class EvasionCell:
         return ", ".join(parts)
 
 
-def expand_evasion(plan: Plan) -> tuple[EvasionCell, ...]:
+def expand_evasion(plan: EvasionTables) -> tuple[EvasionCell, ...]:
     """Cells in the order of the plan; noise first, because it costs next to nothing.
 
     The same attack in two grids counts once, with the larger number of pairs.

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recsec.attacks.evasion import levels
-from recsec.reports import EvasionPolicy, GatePolicy, Metric, Verdict, VisualModel, WorstCase
+from recsec.audit.verdict import ENDS, fails, no_verdict, verdict_on
+from recsec.reports import EvasionGate, EvasionPolicy, Metric, Verdict, VisualModel, WorstCase
 
 __all__ = ["judge_evasion", "judged_model"]
-
-ENDS = {"low": "lower bound of the", "value": "point estimate of the", "high": "upper bound of the"}
-LEVELS = ("low", "moderate", "high")
 
 
 def judged_model(policy: EvasionPolicy, models: Sequence[VisualModel]) -> str:
@@ -18,18 +16,13 @@ def judged_model(policy: EvasionPolicy, models: Sequence[VisualModel]) -> str:
     return policy.model or models[0].name
 
 
-def _rule(policy: GatePolicy, model: str) -> str:
+def _rule(policy: EvasionGate, model: str) -> str:
     rules = policy.evasion
-    fails = (
-        "the gate never fails"
-        if policy.fail_at == "never"
-        else f"the gate fails at {policy.fail_at} and above"
-    )
     return (
         f"Evasion of {model}: the level is high if the {ENDS[rules.statistic]} worst-case "
         f"{rules.metric} over all attacks inside the budget, at the largest eps up to "
         f"{rules.eps:g}, is at least {rules.high:g}, moderate from {rules.moderate:g}, else low; "
-        f"{fails}. Pairs that could not be measured make the evidence incomplete."
+        f"{fails(policy.fail_at)}. Pairs that could not be measured make the evidence incomplete."
     )
 
 
@@ -63,7 +56,7 @@ def _found(row: WorstCase, policy: EvasionPolicy, clean: Metric | None) -> str:
 
 def judge_evasion(
     worst: Sequence[WorstCase],
-    policy: GatePolicy,
+    policy: EvasionGate,
     model: str,
     *,
     missing: int = 0,
@@ -88,15 +81,6 @@ def judge_evasion(
             if missing
             else f"no attack was run with an eps up to {rules.eps:g}"
         )
-        statement = f"There is no verdict: {what}. {found}".strip()
-        return Verdict(level="incomplete", passed=False, rule=rule, statement=statement, row=at)
+        return no_verdict(what, found, rule=rule, row=at)
     value = getattr(worst[at].success[rules.metric], rules.statistic) or 0.0
-    place = 2 if value >= rules.high else int(value >= rules.moderate)
-    limit = LEVELS.index(policy.fail_at) if policy.fail_at != "never" else len(LEVELS)
-    return Verdict(
-        level=LEVELS[place],  # type: ignore[arg-type]
-        passed=place < limit,
-        rule=rule,
-        statement=found,
-        row=at,
-    )
+    return verdict_on(value, rules, policy.fail_at, rule=rule, statement=found, row=at)

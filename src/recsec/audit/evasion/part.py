@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,19 +13,21 @@ from safetensors.torch import load_file
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.audit.evasion.cells import NOISE
-from recsec.audit.evasion.checks import sanity_checks
-from recsec.audit.evasion.evidence import (
+from recsec.audit.evasion.evidence.checks import sanity_checks
+from recsec.audit.evasion.evidence.findings import evasion_findings, evasion_threat
+from recsec.audit.evasion.evidence.rows import (
     Measured,
     base_rates,
     evasion_row,
     quantiles,
     worst_cases,
 )
-from recsec.audit.evasion.findings import evasion_findings, evasion_threat
 from recsec.audit.evasion.gate import judge_evasion, judged_model
 from recsec.audit.evasion.plan import ModelPlan, VisualPlan
 from recsec.audit.evasion.scene import Catalog, features_file
+from recsec.audit.evasion.tasks import AboutModel, Drawn
 from recsec.audit.evasion.work import quality_file
+from recsec.audit.threat import Found
 from recsec.evaluation import Retrieval
 from recsec.models import ExactIndex
 from recsec.reports import (
@@ -34,9 +35,8 @@ from recsec.reports import (
     CatalogMap,
     Distances,
     Evasion,
+    EvasionGate,
     EvasionProtocol,
-    Finding,
-    GatePolicy,
     Journey,
     Metric,
     Metrics,
@@ -55,10 +55,10 @@ PRICED = ("precision@1", "precision@5", "precision@10", "map@r", "accuracy")
 
 @dataclass(frozen=True)
 class Looks:
-    """What was made to be looked at, as JSON; empty where it could not be made."""
+    """What was made to be looked at; empty where it could not be made."""
 
-    journeys: tuple[dict[str, Any], ...] = ()
-    map: dict[str, Any] | None = None
+    journeys: tuple[Journey, ...] = ()
+    map: CatalogMap | None = None
 
 
 def evasion_part(
@@ -66,12 +66,12 @@ def evasion_part(
     catalog: Catalog,
     run: Path,
     ids: Mapping[str, str],
-    facts: Mapping[str, dict[str, Any]],
-    pairs: dict[str, Any],
+    facts: Mapping[str, AboutModel],
+    pairs: Drawn,
     measured: Sequence[Measured],
     looks: Looks,
-    policy: GatePolicy,
-) -> tuple[Evasion, tuple[Finding, ...]]:
+    policy: EvasionGate,
+) -> Found:
     """Everything that was found about evasion.
 
     Args:
@@ -97,13 +97,13 @@ def evasion_part(
     verdict = judge_evasion(
         worst, policy, judged, missing=mine, clean=_clean(base, judged, policy.evasion.metric)
     )
-    size = facts[names[0]]["size"]
+    size = facts[names[0]].size
     eps = max((row.eps for row in worst if row.eps <= policy.evasion.eps), default=0.0)
     part = Evasion(
         data=_data(catalog),
         protocol=EvasionProtocol(
-            statement=_statement(plan, facts[names[0]]["protocol"]),
-            pairs=len(pairs["attackers"]),
+            statement=_statement(plan, facts[names[0]].protocol),
+            pairs=len(pairs.attackers),
             size=size,
         ),
         threat_model=evasion_threat(rows, _policy(plan), size),
@@ -114,15 +114,15 @@ def evasion_part(
         checks=checks,
         quantiles=quantiles(measured, names, eps),
         distances=tuple(_distances(catalog, run, ids[name], name, pairs, plan) for name in names),
-        journeys=tuple(Journey.model_validate(journey) for journey in looks.journeys),
-        map=None if looks.map is None else CatalogMap.model_validate(looks.map),
+        journeys=looks.journeys,
+        map=looks.map,
         published=() if catalog.photos.synthetic else published_evasion(),
         verdict=verdict,
     )
     found = evasion_findings(
         verdict, policy.evasion, judged, models, rows, worst, checks, missing=missing
     )
-    return part, found
+    return Found(part, found)
 
 
 def _policy(plan: VisualPlan) -> str:
@@ -146,7 +146,7 @@ def _statement(plan: VisualPlan, quality: str) -> str:
 
 
 def _models(
-    plan: VisualPlan, run: Path, ids: Mapping[str, str], facts: Mapping[str, dict[str, Any]]
+    plan: VisualPlan, run: Path, ids: Mapping[str, str], facts: Mapping[str, AboutModel]
 ) -> tuple[VisualModel, ...]:
     tables = {name: pl.read_parquet(quality_file(run, ids[name])) for name in ids}
     first = tables[plan.models[0].name]
@@ -155,9 +155,9 @@ def _models(
         fact, table = facts[model.name], tables[model.name]
         estimates = Retrieval(
             {name: table[name].to_numpy() for name in table.columns},
-            fact["hubness"],
-            fact["catalog"],
-            fact["protocol"],
+            fact.hubness,
+            fact.catalog,
+            fact.protocol,
         ).estimates(Streams(plan.seed).numpy("quality"))
         found.append(
             VisualModel(
@@ -165,10 +165,10 @@ def _models(
                 spec=_spec(plan, model),
                 hardening=model.harden or _hardened(model),
                 description=(
-                    f"{fact['backbone']} network, {fact['weights']:,} weights, {fact['size']} px, "
-                    f"embeddings of {fact['width']} numbers"
+                    f"{fact.backbone} network, {fact.weights:,} weights, {fact.size} px, "
+                    f"embeddings of {fact.width} numbers"
                 ),
-                fingerprint=fact["fingerprint"],
+                fingerprint=fact.fingerprint,
                 quality={name: Metric.of(value) for name, value in estimates.items()},
                 price={} if table is first else _price(table, first, plan.seed),
             )
@@ -240,13 +240,13 @@ def _data(catalog: Catalog) -> PhotoSummary:
 
 
 def _distances(
-    catalog: Catalog, run: Path, name: str, model: str, pairs: dict[str, Any], plan: VisualPlan
+    catalog: Catalog, run: Path, name: str, model: str, pairs: Drawn, plan: VisualPlan
 ) -> Distances:
     """Histograms of 1 - cosine: to the nearest neighbor, and to the target of the pair."""
     vectors = F.normalize(load_file(features_file(run, name))["features"], dim=1)
     held = torch.from_numpy(catalog.held_out(plan.split))
     _, cosines = ExactIndex(vectors).neighbors(vectors[held], 1, exclude=held)
-    attackers, targets = torch.tensor(pairs["attackers"]), torch.tensor(pairs["targets"])
+    attackers, targets = torch.tensor(pairs.attackers), torch.tensor(pairs.targets)
     goal = 1 - (vectors[attackers] * vectors[targets]).sum(dim=1)
     near = 1 - cosines[:, 0]
     top = max(float(goal.max()), float(near.max()), 0.1)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from recsec.attacks.evasion import POLICIES
-from recsec.audit.sections import Positive, Section, Seed, Several
+from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
 from recsec.registry import registry
 
-__all__ = ["AttackPlan", "EvasionGatePlan", "EvasionPlan", "ModelPlan", "VisualPlan"]
+__all__ = [
+    "AttackPlan",
+    "EvasionGate",
+    "EvasionGatePlan",
+    "EvasionPlan",
+    "EvasionTables",
+    "ModelPlan",
+    "VisualPlan",
+]
 
 Budget: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 
@@ -167,3 +175,49 @@ class EvasionGatePlan(Section):
         if self.moderate > self.high:
             raise ValueError(f"moderate = {self.moderate} is above high = {self.high}")
         return self
+
+
+class EvasionGate(GatePlan):
+    """``[gate]`` with its table ``[gate.evasion]``."""
+
+    evasion: EvasionGatePlan = Field(
+        default_factory=EvasionGatePlan, description="the same for evasion"
+    )
+
+
+class EvasionTables(Plan):
+    """A plan with the tables of evasion."""
+
+    visual: VisualPlan | None = None
+    evasion: Several[EvasionPlan] = ()
+
+    @model_validator(mode="after")
+    def _photos_fit(self) -> Self:
+        if (self.visual is None) == bool(self.evasion):
+            raise ValueError("[visual] and [[evasion]] belong together, and one of them is missing")
+        if self.visual is not None:
+            self._check_names(self.visual)
+        return self
+
+    def _check_names(self, visual: VisualPlan) -> None:
+        """Models and attacks that are named exist, where they are named.
+
+        Raises:
+            ValueError: with the name.
+        """
+        models = [model.name for model in visual.models]
+        named = [name for grid in self.evasion for name in grid.models or ()]
+        judged = self.gate.of(EvasionGate).evasion.model
+        named += [judged] if judged is not None else []
+        for name in named:
+            if name not in models:
+                raise ValueError(f"no model {name!r}; there are: {', '.join(models)}")
+        above = ["all"]
+        for grid in self.evasion:
+            for label in grid.survivors_of or ():
+                if label not in above:
+                    raise ValueError(
+                        f"survivors_of: no attack {label!r} in the tables above; there are: "
+                        f"{', '.join(above)}"
+                    )
+            above += [attack.label for attack in grid.attacks]

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from recsec.attacks.evasion import Pairs, Scene, popular_rows, read_pairs, sample_pairs
+from recsec.attacks.evasion import PairPolicy, Pairs, Scene, popular_rows, read_pairs, sample_pairs
+from recsec.audit.evasion.tasks import Drawing, OnPairs
 from recsec.data import Photos, PhotoSplit, load_photos, split_photos
 from recsec.errors import DataError
 from recsec.models import Encoder, ExactIndex, load_encoder
@@ -95,18 +96,18 @@ def open_encoder(folder: str, device: str) -> Encoder:
     return load_encoder(Path(folder).expanduser()).to(place).eval()
 
 
-def the_pairs(catalog: Catalog, payload: dict[str, Any], index: ExactIndex | None) -> Pairs:
+def the_pairs(catalog: Catalog, told: Drawing, index: ExactIndex | None) -> Pairs:
     """The pairs of a plan, the same for every model and attack.
 
     Args:
         catalog: whose held-out photos are drawn.
-        payload: ``policy``, ``split``, ``seed`` and ``count`` (how many).
+        told: how many, by which policy, of which photos.
         index: of the first model, for popular targets.
 
     Raises:
         DataError: there are not so many pairs.
     """
-    policy, count = payload["policy"], payload["count"]
+    policy, count = told.policy, told.count
     if policy.endswith(".csv"):
 
         def rows_of(ids: list[str]) -> IntArray:
@@ -120,31 +121,29 @@ def the_pairs(catalog: Catalog, payload: dict[str, Any], index: ExactIndex | Non
                 hint="ask for fewer pairs",
             )
         return pairs.first(count)
-    rows = catalog.held_out(payload["split"])
+    rows = catalog.held_out(told.split)
     popular = popular_rows(index, rows) if policy == POPULAR and index is not None else None
-    return sample_pairs(
-        policy, rows, catalog.labels, count, rng=Streams(payload["seed"]), popular=popular
-    )
+    known = cast("PairPolicy", policy)  # the plan refused what is neither this nor a file
+    return sample_pairs(known, rows, catalog.labels, count, rng=Streams(told.seed), popular=popular)
 
 
-def open_scene(payload: dict[str, Any], pairs: IntArray) -> Scene:
+def open_scene(told: OnPairs, pairs: IntArray) -> Scene:
     """A model with its index and some of the pairs.
 
     Args:
-        payload: of the task: ``data``, ``folder``, ``features``, ``device``, ``pairs`` and, where
-            photos are not attacked at the encoder's own side, ``size``.
+        told: of the task.
         pairs: ``(B,)`` pair numbers.
     """
-    catalog = open_catalog(payload["data"])
-    encoder, index = _open_model(payload["folder"], payload["features"], payload["device"])
-    whole = payload["pairs"]
-    attackers = np.array(whole["attackers"], dtype=np.int64)[pairs]
-    targets = np.array(whole["targets"], dtype=np.int64)[pairs]
-    size = payload.get("size") or encoder.size
+    catalog = open_catalog(told.data)
+    encoder, index = _open_model(told.folder, told.features, told.device)
+    whole = told.pairs
+    attackers = np.array(whole.attackers, dtype=np.int64)[pairs]
+    targets = np.array(whole.targets, dtype=np.int64)[pairs]
+    size = told.size or encoder.size
     return Scene(
         encoder,
         index,
-        Pairs(attackers, targets, whole["policy"]),
+        Pairs(attackers, targets, whole.policy),
         pixels(catalog, attackers, size),
         pixels(catalog, targets, size),
     )

@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any
 
 from recsec.attacks.extraction import Adaptive, ExtractionConfig, Policy
+from recsec.audit.extraction.plan import ExtractionPlan, ExtractionTables
 from recsec.audit.names import Names
-from recsec.audit.plan import ExtractionPlan, Plan
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 
@@ -156,7 +156,7 @@ def _query(config: ExtractionConfig) -> list[Any]:
     return [whole]
 
 
-def expand(plan: Plan) -> Grid:
+def expand(plan: ExtractionTables) -> Grid:
     """Cells = defense x policy x k x calls x seed of each grid; the same cell twice counts once.
 
     Cells that ask the same defense the same way share one collection at the largest of their

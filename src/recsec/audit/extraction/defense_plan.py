@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from recsec.audit.extraction.opening import checkpoint_fingerprint, is_checkpoint
+from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import Section, Several
 from recsec.errors import ConfigError
+from recsec.models import weights_digest
 from recsec.reports import UNDEFENDED
 from recsec.settings import parse_guards
 from recsec.targets.guards import configured, fingerprint, read_key
@@ -44,7 +45,7 @@ class DefensePlan(Section):
         """
         found: dict[str, str | None] = {}
         if self.model is not None:
-            weights = checkpoint_fingerprint(Path(self.model).expanduser())
+            weights = weights_digest(Path(self.model).expanduser())
             found[f"model of the defense {self.name}"] = weights
         for table in self.tables:
             if "key" in table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +23,6 @@ from recsec.targets import (
 
 __all__ = [
     "OpenTarget",
-    "checkpoint_fingerprint",
     "is_checkpoint",
     "open_data",
     "open_defended",
@@ -77,15 +75,6 @@ def open_data(name: str, columns: Mapping[str, str]) -> tuple[Dataset, Split]:
         found = path.stat()
         state = (str(path.resolve()), found.st_mtime_ns, found.st_size)
     return _open_data(name, tuple(sorted(columns.items())), state)
-
-
-def checkpoint_fingerprint(folder: Path) -> str:
-    """SHA-256 of the weights.
-
-    Raises:
-        OSError: there are none.
-    """
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsec.audit.extraction.answers import SERVED
 from recsec.audit.extraction.cells import CellSpec, Grid
-from recsec.audit.extraction.defenses import defense_findings, defenses_part
-from recsec.audit.extraction.desk import Desk, Gathered
-from recsec.audit.extraction.findings import findings, threat_model
-from recsec.audit.gate import judge
-from recsec.audit.plan import Plan, TargetPlan
+from recsec.audit.extraction.evidence.answers import SERVED
+from recsec.audit.extraction.evidence.defenses import defense_findings, defenses_part
+from recsec.audit.extraction.evidence.desk import Desk, Gathered
+from recsec.audit.extraction.evidence.findings import findings, threat_model
+from recsec.audit.extraction.gate import judge
+from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
+from recsec.audit.threat import Found
 from recsec.data import Dataset
 from recsec.reports import (
     UNDEFENDED,
@@ -22,9 +23,8 @@ from recsec.reports import (
     Example,
     ExampleItem,
     Extraction,
-    Finding,
+    ExtractionGate,
     Floor,
-    GatePolicy,
     Protocol,
     Row,
     TargetSummary,
@@ -42,14 +42,14 @@ SHOWN_LIST = 10
 
 
 def extraction_part(
-    plan: Plan,
+    plan: ExtractionTables,
     target: TargetPlan,
     grid: Grid,
     run: RunDirectory,
     dataset: Dataset,
     found: Gathered,
-    policy: GatePolicy,
-) -> tuple[Extraction, tuple[Finding, ...]]:
+    policy: ExtractionGate,
+) -> Found:
     """What a run found out about extraction, once its tasks have all ended, well or badly."""
     desk = Desk(plan, grid, run, dataset, found)
     cells = tuple(_cell(desk, spec) for spec in grid.cells)
@@ -81,8 +81,8 @@ def extraction_part(
             spec=where,
             access=target.access,
             k_values=tuple(sorted({spec.k for spec in grid.cells})),
-            description=found.target["description"],
-            fingerprint=found.target["fingerprint"],
+            description=found.target.description,
+            fingerprint=found.target.fingerprint,
         ),
         data=_data(dataset),
         protocol=_protocol(desk, cells),
@@ -105,7 +105,7 @@ def extraction_part(
         verdict=verdict,
     )
     found_bare = findings(bare, verdict, floor, twin, missing=missing)
-    return part, (*found_bare, *defense_findings(defenses, rows))
+    return Found(part, (*found_bare, *defense_findings(defenses, rows)))
 
 
 def _leak_floors(desk: Desk) -> str:
@@ -220,7 +220,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
         statement=(
             f"Fidelity: lists of {desk.plan.evaluation.depth} items for the train and validation "
             "histories of users whom the thief does not know; full catalog, history items "
-            f"excluded. Quality: {desk.found.target['protocol']}. Intervals: percentile bootstrap "
+            f"excluded. Quality: {desk.found.target.protocol}. Intervals: percentile bootstrap "
             f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
             + against
         ),
@@ -272,7 +272,7 @@ def _examples(desk: Desk, row: Row | None) -> tuple[Example, ...]:
     return tuple(examples)
 
 
-def _cost(plan: Plan, grid: Grid) -> tuple[Cost, ...]:
+def _cost(plan: ExtractionTables, grid: Grid) -> tuple[Cost, ...]:
     rate = plan.cost.calls_per_second
     return tuple(
         Cost(calls=calls, rate=rate, hours=calls / (rate * 3600))

@@ -4,56 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from recsec.attacks.extraction import make_policy, surrogate_config
 from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Failure, LocalEngine, Task
-from recsec.audit.extraction import work
+from recsec.audit.extraction import tasks, work
 from recsec.audit.extraction.cells import CellSpec, Grid
-from recsec.audit.extraction.desk import Gathered, defense_id
-from recsec.audit.extraction.leaks import audience
-from recsec.audit.extraction.opening import checkpoint_fingerprint, is_checkpoint
-from recsec.audit.extraction.twins import twin_recipes
-from recsec.audit.plan import Plan, TargetPlan
+from recsec.audit.extraction.evidence.audience import audience
+from recsec.audit.extraction.evidence.desk import Gathered, defense_id
+from recsec.audit.extraction.opening import is_checkpoint
+from recsec.audit.extraction.part import extraction_part
+from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
+from recsec.audit.extraction.scope import ExtractionScope, scope_of
+from recsec.audit.extraction.twins import TwinOf, twin_recipes
+from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.data import Dataset, Split
-from recsec.errors import ConfigError
-from recsec.registry import registry
+from recsec.models import weights_digest
+from recsec.reports import ExtractionGate, GatePolicy
 
-__all__ = ["ExtractionRun", "check_attacks"]
+__all__ = ["ExtractionRun"]
 
-
-def check_attacks(grid: Grid, plan: Plan) -> None:
-    """Find settings that do not fit before anything is trained or asked.
-
-    Raises:
-        ConfigError: with the cell and what does not fit.
-    """
-    for spec in grid.cells:
-        try:
-            make_policy(spec.config, items=1)
-            surrogate_config(spec.config, calls=spec.calls)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"]))
-            raise ConfigError(
-                f"the cell {spec.id}: {where}: {fault['msg']}",
-                hint="recsec list policies and recsec list models print the settings there are",
-            ) from error
-    if plan.target is not None and plan.target.train is not None:
-        registry("models").get(plan.target.train)
+Told = TypeVar("Told", bound=tasks.Scene)
 
 
 @dataclass
-class ExtractionRun:
+class ExtractionRun(ThreatRun):
     """The work of one process on extraction."""
 
-    plan: Plan
+    plan: ExtractionTables
     target: TargetPlan
     grid: Grid
     dataset: Dataset
+    split: Split
     authorised: bool
     conductor: Conductor
 
@@ -63,96 +45,110 @@ class ExtractionRun:
         return self.target.model or str(self.conductor.run.path / "target")
 
     def same_inputs(self) -> None:
-        """Refuse to go on with other data or other weights than the finished work saw.
-
-        Raises:
-            RunError: they changed since the run was begun.
-        """
+        """See ``ThreatRun.same_inputs``: the data, the weights, and what defenses name."""
         now: dict[str, str | None] = {"data": self.dataset.fingerprint, "target": None}
         model = self.target.model
         if model is not None and is_checkpoint(model):
-            now["target"] = checkpoint_fingerprint(Path(model).expanduser())
+            now["target"] = weights_digest(Path(model).expanduser())
         for defense in self.plan.defense:
             now |= defense.content()
         self.conductor.same("inputs", now)
 
-    def payload(self, **more: Any) -> dict[str, Any]:
-        """What every task is told."""
-        return {
+    def scope(self) -> ExtractionScope:
+        """See ``ThreatRun.scope``."""
+        done = self.conductor.run.done
+        finished = sum(done(cell.id) is not None for cell in self.grid.cells)
+        return scope_of(self.plan, self.grid, finished=finished)
+
+    def measure(self, policy: GatePolicy, *, interim: Interim) -> Found:
+        """See ``ThreatRun.measure``; there is no interim evidence."""
+        del interim
+        public = self.plan.public()
+        return extraction_part(
+            public,
+            public.target or self.target,
+            self.grid,
+            self.conductor.run,
+            self.dataset,
+            self.gather(),
+            policy.of(ExtractionGate),
+        )
+
+    def told(self, kind: type[Told], **more: Any) -> Told:
+        """What a task is told: the scene, and what only it needs."""
+        scene: dict[str, Any] = {
             "run": str(self.conductor.run.path),
             "data": self.target.data,
             "columns": self.target.columns,
             "model": self.model,
-            "guards": None,
             "authorised": self.authorised,
-            "evaluation": self.plan.evaluation.model_dump(mode="json"),
+            "evaluation": self.plan.evaluation,
             "leak": self.grid.leak,
             "device": self.plan.engine.device,
-            **more,
         }
+        return kind(**(scene | more))
 
-    def gather(self, split: Split) -> Gathered:
+    def gather(self) -> Gathered:
         """Do everything that is not done yet."""
         recipes, no_twin = twin_recipes(self.target, self.dataset.fingerprint)
-        twins = [self._twin(recipe) for recipe in recipes]
+        twins = {f"twin-{recipe.seed}": recipe for recipe in recipes}
         if self.target.train is not None:
-            training = Task("train-target", work.train, self._own_training())
+            training = Task("train-target", work.train, self._own_training(self.target.train))
             self.conductor.do([training], what="target")
-            self.conductor.need("train-target")
+            self.conductor.need("train-target", tasks.Trained)
         elif not is_checkpoint(self.model):
             longest = max(spec.k for spec in self.grid.cells)
-            check = Task("check-target", work.check_target, self.payload(k=longest))
+            check = Task("check-target", work.check_target, self.told(tasks.Checking, k=longest))
             self.conductor.do([check], what="check")
-            self.conductor.need("check-target")
-        self.conductor.do(
-            [Task("measure-target", work.measure_target, self.payload())], what="measurement"
-        )
-        target = self.conductor.need("measure-target")
+            self.conductor.need("check-target", tasks.Checked)
+        measuring = Task("measure-target", work.measure_target, self.told(tasks.Scene))
+        self.conductor.do([measuring], what="measurement")
+        target = self.conductor.need("measure-target", tasks.AboutTarget)
         self.conductor.do(self._defenses(), what="defenses")
         alone = LocalEngine(workers=1, threads=self.plan.engine.threads)
         polite = None if is_checkpoint(self.model) else alone
         self.conductor.do(self._collections(), what="collections", engine=polite)
-        self.conductor.do([*twins, *self._floors(), *self._copies()], what="cells and twins")
-        measured = {
-            task.id: task.payload["seed"]
-            for task in twins
-            if task.id not in self.conductor.failures
-        }
+        last = [*(self._twin(*one) for one in twins.items()), *self._floors(), *self._copies()]
+        self.conductor.do(last, what="cells and twins")
+        failures = self.conductor.failures
+        measured = {name: recipe.seed for name, recipe in twins.items() if name not in failures}
         if twins and not measured:
-            no_twin = f"its training failed: {self.conductor.failures[twins[0].id].message}"
+            no_twin = f"its training failed: {failures[next(iter(twins))].message}"
         chosen = self.plan.evaluation
         return Gathered(
             target=target,
             defenses={
-                defense.name: self.conductor.failures.get(defense_id(defense.name))
-                or self.conductor.need(defense_id(defense.name))
+                defense.name: failures.get(defense_id(defense.name))
+                or self.conductor.need(defense_id(defense.name), tasks.MeasuredDefense)
                 for defense in self.plan.defense
             },
-            users=audience(split, users=chosen.users, seed=chosen.seed, leak=self.grid.leak),
+            users=audience(self.split, users=chosen.users, seed=chosen.seed, leak=self.grid.leak),
             twins=measured,
             no_twin=no_twin,
             failures=self._failed_cells(),
         )
 
-    def _own_training(self) -> dict[str, Any]:
-        target = self.target
-        return self.payload(
+    def _own_training(self, architecture: str) -> tasks.Training:
+        return self.told(
+            tasks.Training,
             name="train the target",
-            train=target.train,
-            settings=target.settings,
-            seed=target.seed,
+            train=architecture,
+            settings=self.target.settings,
+            seed=self.target.seed,
             out=self.model,
         )
 
-    def _twin(self, recipe: dict[str, Any]) -> Task:
-        name = f"twin-{recipe['seed']}"
-        payload = self.payload(
-            **recipe,
+    def _twin(self, name: str, recipe: TwinOf) -> Task:
+        told = self.told(
+            tasks.MeasuringTwin,
             id=name,
             name=f"train {name}",
+            train=recipe.train,
+            settings=recipe.settings,
+            seed=recipe.seed,
             out=str(self.conductor.run.path / "twins" / name),
         )
-        return Task(name, work.measure_twin, payload)
+        return Task(name, work.measure_twin, told)
 
     def _before(self, name: str) -> dict[str, Any]:
         """What a defense puts between the thief and the target: nothing for the bare one."""
@@ -166,13 +162,13 @@ class ExtractionRun:
         """The lists that users get from every defense."""
         return [
             Task(
-                defense_id(defense.name),
+                defense_id(name),
                 work.measure_defense,
-                self.payload(
-                    id=defense_id(defense.name), name=defense.name, **self._before(defense.name)
+                self.told(
+                    tasks.MeasuringDefense, id=defense_id(name), name=name, **self._before(name)
                 ),
             )
-            for defense in self.plan.defense
+            for name in (defense.name for defense in self.plan.defense)
         ]
 
     def _collections(self) -> list[Task]:
@@ -181,10 +177,11 @@ class ExtractionRun:
             Task(
                 f"ask-{collection.id}",
                 work.collect_calls,
-                self.payload(
+                self.told(
+                    tasks.Collecting,
                     **self._before(collection.defense),
                     id=collection.id,
-                    attack=collection.config.model_dump(mode="json"),
+                    attack=collection.config,
                     k=collection.k,
                     calls=collection.calls,
                     seed=collection.seed,
@@ -197,11 +194,7 @@ class ExtractionRun:
     def _floors(self) -> list[Task]:
         """What thieves with leaked histories know without a call."""
         return [
-            Task(
-                name,
-                work.measure_leak,
-                self.payload(id=name, attack=config.model_dump(mode="json")),
-            )
+            Task(name, work.measure_leak, self.told(tasks.Learning, id=name, attack=config))
             for name, config in self.grid.floors.items()
         ]
 
@@ -216,14 +209,15 @@ class ExtractionRun:
         return [self._copy(spec) for spec in sorted(ready, key=lambda spec: -spec.calls)]
 
     def _copy(self, spec: CellSpec) -> Task:
-        payload = self.payload(
+        told = self.told(
+            tasks.Copying,
             id=spec.id,
             collection=spec.collection,
-            attack=spec.config.model_dump(mode="json"),
+            attack=spec.config,
             calls=spec.calls,
             seed=spec.seed,
         )
-        return Task(spec.id, work.fit_copy, payload)
+        return Task(spec.id, work.fit_copy, told)
 
     def _failed_cells(self) -> dict[str, Failure]:
         """By cell: its own failure, or that of the queries, floor or defense it depends on."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from recsec.audit.extraction.opening import is_checkpoint
-from recsec.audit.plan import TargetPlan
+from recsec.audit.extraction.plan import TargetPlan
 from recsec.errors import CheckpointError
 from recsec.models import read_config
 
-__all__ = ["twin_recipes"]
+__all__ = ["TwinOf", "twin_recipes"]
 
 
-def twin_recipes(target: TargetPlan, data: str) -> tuple[list[dict[str, Any]], str]:
+@dataclass(frozen=True)
+class TwinOf:
+    """How to train one twin: an architecture, its settings, a seed."""
+
+    train: str
+    settings: Mapping[str, Any]
+    seed: int
+
+
+def twin_recipes(target: TargetPlan, data: str) -> tuple[list[TwinOf], str]:
     """How to train the twins of a target, or why there are none.
 
     A twin has the target's architecture, settings and data, and another seed: the recipe is read
@@ -25,7 +36,7 @@ def twin_recipes(target: TargetPlan, data: str) -> tuple[list[dict[str, Any]], s
         data: fingerprint of the data of the audit.
 
     Returns:
-        One ``{"train", "settings", "seed"}`` per twin, and the reason if the list is empty.
+        One for each twin, and the reason if the list is empty.
 
     Raises:
         CheckpointError: the checkpoint's description is broken.
@@ -34,20 +45,18 @@ def twin_recipes(target: TargetPlan, data: str) -> tuple[list[dict[str, Any]], s
     if wanted.count == 0:
         return [], "the plan asks for none"
     if wanted.model is not None:
-        base, seed = {"train": wanted.model, "settings": wanted.settings}, target.seed
+        base = TwinOf(wanted.model, wanted.settings, target.seed)
     elif target.train is not None:
-        base = {"train": target.train, "settings": target.settings | wanted.settings}
-        seed = target.seed
+        base = TwinOf(target.train, target.settings | wanted.settings, target.seed)
     else:
         found, reason = _from_checkpoint(str(target.model), data)
         if found is None:
             return [], reason
-        seed = found.pop("seed")
-        base = found | {"settings": found["settings"] | wanted.settings}
-    return [base | {"seed": seed + number} for number in range(1, wanted.count + 1)], ""
+        base = replace(found, settings={**found.settings, **wanted.settings})
+    return [replace(base, seed=base.seed + n) for n in range(1, wanted.count + 1)], ""
 
 
-def _from_checkpoint(spec: str, data: str) -> tuple[dict[str, Any] | None, str]:
+def _from_checkpoint(spec: str, data: str) -> tuple[TwinOf | None, str]:
     if not is_checkpoint(spec):
         return None, (
             "the target only answers: how it was trained is not known here "
@@ -66,4 +75,4 @@ def _from_checkpoint(spec: str, data: str) -> tuple[dict[str, Any] | None, str]:
             "the checkpoint was trained on other data than the audit's, so a model trained on "
             "these would not be its twin"
         )
-    return {"train": config["model"], "settings": config["config"], "seed": seed}, ""
+    return TwinOf(config["model"], config["config"], seed), ""

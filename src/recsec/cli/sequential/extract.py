@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.audit import announce, count_json, extraction_of, metrics_json, show_rows
+from recsec.cli.sequential.view import count_json, metrics_json, show_rows
 from recsec.cli.shared.common import (
     ColumnsOption,
     ConfigOption,
@@ -28,6 +28,7 @@ from recsec.cli.shared.common import (
     read_toml,
 )
 from recsec.cli.shared.output import emit, parse_settings, progress, resumable
+from recsec.cli.shared.views import announce
 from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def run(
     asks no answered query again.
     """
     from recsec.audit import parse_plan, run_audit
+    from recsec.reports import ExtractionReport
 
     settings = {**(read_toml(config) if config is not None else {}), **parse_settings(set_ or [])}
     unknown = sorted(set(settings) - set(SETTINGS))
@@ -140,7 +142,9 @@ def run(
             announce=announce,
             progress=report,
         )
-    part = extraction_of(found)
+    part = found.of(ExtractionReport).extraction
+    if part is None:
+        raise EvidenceIncomplete("the report has no extraction part")
     _complain(part)
     emit(_result(part, out), lambda console: _show(console, part, out), json=json)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from recsec.reports.document import Document
 from recsec.reports.evasion.part import Evasion
 from recsec.reports.figures.evasion import (
     cosine_quantiles,
@@ -14,7 +15,6 @@ from recsec.reports.figures.evasion import (
     success_curve,
     trade_off,
 )
-from recsec.reports.formats.document import Document
 from recsec.reports.parts import Metric
 
 __all__ = ["evasion_fragments"]

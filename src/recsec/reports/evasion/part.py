@@ -8,13 +8,15 @@ from pydantic import Field
 
 from recsec.reports.parts import (
     Count,
+    DataPart,
     ExampleItem,
     Metrics,
     Number,
     Part,
+    ProtocolPart,
+    PublishedPart,
     Text,
-    ThreatModel,
-    Verdict,
+    ThreatPart,
 )
 
 __all__ = [
@@ -37,27 +39,19 @@ __all__ = [
 ]
 
 
-class PhotoSummary(Part):
+class PhotoSummary(DataPart):
     """The catalog of photos."""
 
-    name: Text = Field(description="Name of the data set.")
     photos: Count = Field(description="Photos in the catalog, all of which are ranked.")
     categories: Count = Field(description="Categories that are recognized.")
     held_out: Count = Field(description="Photos that no model was trained on.")
-    fingerprint: Text = Field(description="SHA-256 of the catalog.")
-    synthetic: bool = Field(description="Whether the photos were generated.")
-    notes: tuple[str, ...] = Field(
-        default=(), description="What the reader must know: duplicates, licence, how photos fit."
-    )
 
 
-class EvasionProtocol(Part):
-    """How success was measured."""
+class EvasionProtocol(ProtocolPart):
+    """How success was measured; intervals of rates are Wilson's."""
 
-    statement: Text = Field(description="The protocol in a few sentences.")
     pairs: Count = Field(description="Pairs of photo and target item, the same for all attacks.")
     size: Count = Field(description="Side of the attacked image in pixels.")
-    interval: Number = Field(default=0.95, description="Coverage of every interval (Wilson).")
 
 
 class VisualModel(Part):
@@ -220,20 +214,16 @@ class CatalogMap(Part):
     target: Place = Field(description="The target item.")
 
 
-class PublishedEvasion(Part):
+class PublishedEvasion(PublishedPart):
     """Numbers that others published; never measured here."""
 
-    attack: Text = Field(description="Attack, as its authors call it.")
     model: Text = Field(description="Model under attack.")
-    data: Text = Field(description="Data set.")
     eps: tuple[Number, ...] = Field(description="Budgets.")
     n: Count = Field(description="Pairs.")
     success: dict[str, tuple[Number, ...]] = Field(description="By success@r, one per budget.")
-    source: Text = Field(description="Where the numbers stand.")
-    protocol: Text = Field(description="How they were measured, and what is not known.")
 
 
-class Evasion(Part):
+class Evasion(ThreatPart):
     """Can a seller change one photo invisibly and enter the list of a chosen item?
 
     Metrics by flat key: ``success@r`` (rank at most r), ``precision@k``, ``map@r``, ``accuracy``,
@@ -242,7 +232,6 @@ class Evasion(Part):
 
     data: PhotoSummary = Field(description="The photos that are ranked.")
     protocol: EvasionProtocol = Field(description="How it was measured.")
-    threat_model: ThreatModel = Field(description="Who attacks, with what.")
     models: tuple[VisualModel, ...] = Field(description="The models under test.")
     rows: tuple[EvasionRow, ...] = Field(description="Every attack on every model, by budget.")
     worst: tuple[WorstCase, ...] = Field(description="Per-pair worst case over all attacks.")
@@ -253,8 +242,3 @@ class Evasion(Part):
     journeys: tuple[Journey, ...] = Field(default=(), description="One pair, seen.")
     map: CatalogMap | None = Field(default=None, description="The catalog in two dimensions.")
     published: tuple[PublishedEvasion, ...] = Field(default=(), description="Others' numbers.")
-    verdict: Verdict = Field(description="What follows for this threat.")
-    scale: tuple[Number, ...] = Field(
-        default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
-        description="Ticks of the axes of rates and cosines, the same in every report.",
-    )

@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from recsec.reports.document import LABELS, Document
 from recsec.reports.extraction.part import UNDEFENDED, Extraction
 from recsec.reports.figures.defenses import frontier, shown
 from recsec.reports.figures.extraction import fidelity_curve, series_of
-from recsec.reports.formats.document import LABELS, Document
 from recsec.reports.parts import Metrics
 
 __all__ = ["extraction_fragments"]

@@ -8,13 +8,15 @@ from pydantic import Field
 
 from recsec.reports.parts import (
     Count,
+    DataPart,
     ExampleItem,
     Metrics,
     Number,
     Part,
+    ProtocolPart,
+    PublishedPart,
     Text,
-    ThreatModel,
-    Verdict,
+    ThreatPart,
 )
 
 __all__ = [
@@ -52,27 +54,19 @@ class TargetSummary(Part):
     )
 
 
-class DataSummary(Part):
+class DataSummary(DataPart):
     """The data behind the target and the users on whom fidelity is measured."""
 
-    name: Text = Field(description="Name of the data set.")
     users: Count = Field(description="Users after filtering.")
     items: Count = Field(description="Items after filtering.")
     interactions: Count = Field(description="Interactions after filtering.")
-    fingerprint: Text = Field(description="SHA-256 of the filtered content.")
-    synthetic: bool = Field(description="Whether the data was generated.")
-    notes: tuple[str, ...] = Field(
-        default=(), description="What the reader must know: filters, licence, unreal times."
-    )
 
 
-class Protocol(Part):
+class Protocol(ProtocolPart):
     """How fidelity and quality were measured."""
 
-    statement: Text = Field(description="The protocol in one or two sentences.")
     users: Count = Field(description="Users whose histories were used.")
     candidates: Count = Field(description="Items that are ranked for each user.")
-    interval: Number = Field(default=0.95, description="Coverage of every interval.")
 
 
 class Floor(Part):
@@ -184,20 +178,16 @@ class Cost(Part):
     hours: Number = Field(ge=0, description="calls / (rate x accounts x 3600).")
 
 
-class Published(Part):
+class Published(PublishedPart):
     """A number that others published; never measured here."""
 
-    attack: Text = Field(description="Attack, as its authors call it.")
     target: Text = Field(description="Architecture of the target.")
-    data: Text = Field(description="Data set.")
     k: Count = Field(description="List length asked for.")
     calls: Count = Field(description="API calls, one per request, whatever the source counts.")
     metrics: dict[str, Number] = Field(description="Values by flat key, as printed.")
-    source: Text = Field(description="Where the number stands.")
-    protocol: Text = Field(description="How it was measured, and what is not known.")
 
 
-class Extraction(Part):
+class Extraction(ThreatPart):
     """Can somebody who only asks the API rebuild the recommender?
 
     Metrics by flat key: ``agr@1``, ``agr@5``, ``agr@10``, ``agr@20``, ``rbo``, ``tau`` (fidelity),
@@ -212,7 +202,6 @@ class Extraction(Part):
     target: TargetSummary = Field(description="The recommender under attack.")
     data: DataSummary = Field(description="The data behind it.")
     protocol: Protocol = Field(description="How it was measured.")
-    threat_model: ThreatModel = Field(description="Who attacks, with what.")
     target_quality: Metrics = Field(description="How well the target itself recommends.")
     floor: Floor = Field(description="Fidelity with zero calls.")
     twin: Twin = Field(description="Fidelity of an independent model.")
@@ -224,8 +213,3 @@ class Extraction(Part):
     examples: tuple[Example, ...] = Field(default=(), description="Lists side by side.")
     cost: tuple[Cost, ...] = Field(default=(), description="What the calls cost the thief.")
     published: tuple[Published, ...] = Field(default=(), description="Others' numbers, apart.")
-    verdict: Verdict = Field(description="What follows for this threat.")
-    scale: tuple[Number, ...] = Field(
-        default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
-        description="Ticks of the agreement axis, the same in every report so that two compare.",
-    )

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from recsec.reports.evasion.page import evasion_fragments
-from recsec.reports.extraction.page import extraction_fragments
-from recsec.reports.formats.document import Document
+from recsec.reports.document import Document
 from recsec.reports.schema import Report
+from recsec.reports.threat import parts_of
 
 __all__ = ["html"]
 
@@ -28,11 +27,9 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
     """
     document = Document(report.model_dump(mode="json"), pictures=pictures or {})
     parts = []
-    if report.extraction is not None:
-        scoped = replace(document, root=("extraction",))
-        parts.append({"name": "extraction", **extraction_fragments(report.extraction, scoped)})
-    if report.evasion is not None:
-        scoped = replace(document, root=("evasion",))
-        parts.append({"name": "evasion", **evasion_fragments(report.evasion, scoped)})
-    safe = [{name: Markup(text) for name, text in part.items()} for part in parts]  # noqa: S704
-    return document.page("audit.html", parts=safe)
+    for threat, part in parts_of(report):
+        scoped = replace(document, root=(threat.name,), package=threat.package)
+        fragments = threat.fragments(part, scoped)
+        safe = {name: Markup(text) for name, text in fragments.items()}  # noqa: S704
+        parts.append({"name": threat.name, **safe})
+    return document.page("audit.html", parts=parts)

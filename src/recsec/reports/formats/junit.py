@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from recsec.reports.evasion.part import EvasionRow
-from recsec.reports.extraction.part import Cell
 from recsec.reports.parts import Verdict
 from recsec.reports.schema import Report
+from recsec.reports.threat import Case, parts_of
 
 __all__ = ["junit"]
 
@@ -23,12 +22,9 @@ def junit(report: Report) -> str:
     so the same report gives the same text.
     """
     cases = []
-    if report.extraction is not None:
-        cases.append(_gate("extraction", report.extraction.verdict))
-        cases += [_cell(cell) for cell in report.extraction.cells]
-    if report.evasion is not None:
-        cases.append(_gate("evasion", report.evasion.verdict))
-        cases += [_row(row) for row in report.evasion.rows]
+    for threat, part in parts_of(report):
+        cases.append(_gate(threat.name, part.verdict))
+        cases += [_case(threat.name, case) for case in threat.cases(part)]
     suite = ET.Element(
         "testsuite",
         name=_clean(report.title),
@@ -62,24 +58,13 @@ def _gate(threat: str, verdict: Verdict) -> ET.Element:
     return case
 
 
-def _cell(cell: Cell) -> ET.Element:
-    """A cell as a test case: passed when it was measured, whatever it found."""
-    case = ET.Element("testcase", classname="recsec.extraction.cells", name=_clean(cell.id))
-    if cell.status != "ok":
-        _outcome(case, "error", cell.status, cell.error or "no reason was recorded")
+def _case(threat: str, tried: Case) -> ET.Element:
+    """What was tried as a test case: passed when it was measured, whatever it found."""
+    case = ET.Element("testcase", classname=f"recsec.{threat}.cells", name=_clean(tried.id))
+    if tried.status != "ok":
+        _outcome(case, "error", tried.status, tried.error or "no reason was recorded")
         return case
-    lines = [f"{name} {metric.value}" for name, metric in cell.metrics.items()]
-    ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
-    return case
-
-
-def _row(row: EvasionRow) -> ET.Element:
-    """An attack with one budget: passed when every pair was measured, whatever it found."""
-    case = ET.Element("testcase", classname="recsec.evasion.cells", name=_clean(row.id))
-    if row.status != "ok":
-        _outcome(case, "error", row.status, row.error or "no reason was recorded")
-        return case
-    lines = [f"{name} {metric.value}" for name, metric in row.success.items()]
+    lines = [f"{name} {metric.value}" for name, metric in tried.metrics.items()]
     ET.SubElement(case, "system-out").text = _clean("\n".join(lines))
     return case
 

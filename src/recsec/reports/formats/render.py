@@ -13,7 +13,7 @@ from recsec.reports.formats.html import html
 from recsec.reports.formats.junit import junit
 from recsec.reports.formats.pictures import read_pictures
 from recsec.reports.formats.sarif import sarif
-from recsec.reports.schema import Report
+from recsec.reports.schema import Report, report_class
 from recsec.reports.training import read_training, training_html
 from recsec.runs import atomic_write_text
 
@@ -72,7 +72,7 @@ def read_report(folder: Path) -> Report:
     """
     path = folder / "report.json"
     try:
-        return Report.model_validate_json(path.read_bytes())
+        return report_class().model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise RunError(
             f"{folder} has no report.json: the run is not finished",

@@ -9,10 +9,9 @@ import json
 from typing import Any, Final
 
 from recsec import __version__
-from recsec.reports.evasion.part import EvasionRow
-from recsec.reports.extraction.part import Cell
 from recsec.reports.parts import Finding
 from recsec.reports.schema import Report
+from recsec.reports.threat import parts_of
 
 __all__ = ["sarif"]
 
@@ -66,10 +65,11 @@ def sarif(report: Report) -> str:
                 "toolExecutionNotifications": [
                     {
                         "level": "error",
-                        "message": {"text": f"{cell.id}: {cell.status}. {cell.error or ''}"},
+                        "message": {"text": f"{case.id}: {case.status}. {case.error or ''}"},
                     }
-                    for cell in _cells(report)
-                    if cell.status != "ok"
+                    for threat, part in parts_of(report)
+                    for case in threat.cases(part)
+                    if case.status != "ok"
                 ],
             }
         ],
@@ -90,26 +90,12 @@ def sarif(report: Report) -> str:
     return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
 
 
-def _cells(report: Report) -> list[Cell | EvasionRow]:
-    """Everything that was tried against either recommender."""
-    cells: list[Cell | EvasionRow] = []
-    cells += report.extraction.cells if report.extraction is not None else ()
-    cells += report.evasion.rows if report.evasion is not None else ()
-    return cells
-
-
-def _target(report: Report, finding: Finding) -> tuple[str, str]:
-    """Name and address of what a finding is about."""
-    if report.evasion is not None and (
-        report.extraction is None or finding.id.startswith("evasion")
-    ):
-        names = [model.name for model in report.evasion.models]
-        about = finding.about or names[0]
-        specs = {model.name: model.spec for model in report.evasion.models}
-        return about, specs.get(about, about)
-    if report.extraction is None:
-        raise ValueError("a report without a threat has no findings")
-    return report.extraction.target.name, report.extraction.target.spec
+def _subject(report: Report, finding: Finding) -> tuple[str, str]:
+    """Name and whereabouts of what a finding is about; one without an owner is the first's."""
+    parts = parts_of(report)
+    owners = [(threat, part) for threat, part in parts if threat.owns(finding)]
+    threat, part = (owners or parts)[0]
+    return threat.subject(part, finding)
 
 
 def _techniques(finding: Finding) -> list[tuple[str, str]]:
@@ -137,7 +123,7 @@ def _rule(finding: Finding) -> dict[str, Any]:
 def _result(report: Report, finding: Finding, index: int, rule: int) -> dict[str, Any]:
     """One finding about the target, placed in ``report.json``."""
     note = " (synthetic data)" if report.synthetic else ""
-    name, spec = _target(report, finding)
+    name, spec = _subject(report, finding)
     return {
         "ruleId": finding.id,
         "ruleIndex": rule,

@@ -12,7 +12,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 __all__ = ["FORMATS", "LABELS", "Document", "pointer"]
@@ -35,6 +35,9 @@ LABELS = {
     "served_agr@10": "Agr@10, served",
 }
 """Keys of metrics as the reader knows them; another key is its own label."""
+SIGNS = {"high": "▲", "moderate": "◆", "low": "●", "incomplete": "?", "info": "i"}
+"""Levels and severities by shape, for who does not tell colors apart."""
+OURS = "recsec.reports"
 
 
 def _hours(value: float) -> str:
@@ -75,11 +78,13 @@ class Document:
         data: the whole document.
         root: the part that a template sees; its paths start there, its pointers at the top.
         pictures: file name -> data URI of the pictures that the document names.
+        package: whose folder ``templates`` is looked through first; ours comes second.
     """
 
     data: Any
     root: tuple[str, ...] = ()
     pictures: Mapping[str, str] = field(default_factory=dict)
+    package: str = OURS
 
     def at(self, *parts: str | int) -> Any:
         """The value at a path."""
@@ -123,14 +128,15 @@ class Document:
 
     @cached_property
     def _environment(self) -> Environment:
+        packages = dict.fromkeys([self.package, OURS])
         environment = Environment(
-            loader=PackageLoader("recsec.reports", "templates"),
+            loader=ChoiceLoader([PackageLoader(one, "templates") for one in packages]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        style = files("recsec.reports").joinpath("templates/report.css").read_text("utf-8")
+        style = files(OURS).joinpath("templates/report.css").read_text("utf-8")
         environment.globals.update(
             doc=self.at(),
             num=self.number,
@@ -138,6 +144,7 @@ class Document:
             key=self.key,
             picture=self.picture,
             labels=LABELS,
+            signs=SIGNS,
             style=Markup(style),  # noqa: S704 - our own file
         )
         return environment

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from recsec.attacks.evasion import Scene, evade, open_attack, png_bytes
-from recsec.audit.evasion.evidence import Measured, best_ranks, ranks_of
+from recsec.attacks.evasion import Evaded, Scene, evade, open_attack, png_bytes
+from recsec.audit.evasion.evidence.rows import Measured, best_ranks, ranks_of
 from recsec.audit.evasion.plan import AttackPlan
 from recsec.audit.evasion.scene import Catalog, open_catalog, open_scene, pixels
+from recsec.audit.evasion.tasks import Mapping, Showing
+from recsec.reports import CatalogMap, ExampleItem, Frame, Journey, Neighbor, Place
 from recsec.rng import Streams
 from recsec.runs import atomic_write_bytes
 from recsec.types import FloatArray, IntArray, Progress
@@ -99,7 +100,7 @@ def chosen_show(measured: Sequence[Measured], models: Sequence[str], eps: float)
     return Show(shown, best.cell.attack, tuple(run_at[label]), at, pair)
 
 
-def _lost(ranks: Mapping[int, int]) -> float:
+def _lost(ranks: dict[int, int]) -> float:
     return sum(rank <= R for rank in ranks.values()) / max(1, len(ranks))
 
 
@@ -118,73 +119,71 @@ def _photo(run: Path, catalog: Catalog, place: int, size: int) -> str:
     return _keep(run, f"item-{place}.png", png_bytes(photo))
 
 
-def _item(catalog: Catalog, place: int) -> dict[str, Any]:
+def _item(catalog: Catalog, place: int) -> ExampleItem:
     name, title = catalog.item(place)
-    return {"id": name, "title": title}
+    return ExampleItem(id=name, title=title)
 
 
-def _attacked(payload: dict[str, Any], scene: Scene, eps: float) -> Any:
+def _attacked(told: Showing, scene: Scene, eps: float) -> Evaded:
     """The same attack as in the table, image by image the same."""
-    attack = open_attack(payload["attack"], payload["settings"])
+    attack = open_attack(told.attack, told.settings)
     return evade(
         attack,
         scene,
         eps=eps,
-        rng=Streams(payload["seed"]).child(payload["attack"]),
-        keys=[payload["number"]],
+        rng=Streams(told.seed).child(told.attack),
+        keys=[told.number],
     )
 
 
-def show_pair(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def show_pair(told: Showing, progress: Progress) -> Journey:
     """One pair at every budget: photos, ranks, and the target's list before and after."""
-    run, catalog = Path(payload["run"]), open_catalog(payload["data"])
-    scene = open_scene(payload, np.array([payload["number"]]))
+    run, catalog = Path(told.run), open_catalog(told.data)
+    scene = open_scene(told, np.array([told.number]))
     attacker, target = int(scene.pairs.attackers[0]), int(scene.pairs.targets[0])
     clean = scene.attackers[0]
     size = clean.shape[-1]
-    stem = f"{payload['id']}-p{payload['number']}"
-    frames: list[dict[str, Any]] = []
+    stem = f"{told.id}-p{told.number}"
+    frames: list[Frame] = []
     changed = clean
-    for eps in payload["budgets"]:
-        found = _attacked(payload, scene, eps)
+    for eps in told.budgets:
+        found = _attacked(told, scene, eps)
         row = found.table.row(0, named=True)
         image = torch.from_numpy(found.images[0])
         if not frames:
             frames.append(
-                {
-                    "eps": 0.0,
-                    "rank": row["rank_before"],
-                    "cosine": row["cosine_before"],
-                    "picture": _photo(run, catalog, attacker, size),
-                    "difference": None,
-                }
+                Frame(
+                    eps=0.0,
+                    rank=row["rank_before"],
+                    cosine=row["cosine_before"],
+                    picture=_photo(run, catalog, attacker, size),
+                )
             )
+        difference = png_bytes(_change(clean, image))
         frames.append(
-            {
-                "eps": eps,
-                "rank": row["rank_after"],
-                "cosine": row["cosine_after"],
-                "picture": _keep(run, f"{stem}-e{eps:g}.png", png_bytes(image)),
-                "difference": _keep(
-                    run, f"{stem}-e{eps:g}-d.png", png_bytes(_change(clean, image))
-                ),
-            }
+            Frame(
+                eps=eps,
+                rank=row["rank_after"],
+                cosine=row["cosine_after"],
+                picture=_keep(run, f"{stem}-e{eps:g}.png", png_bytes(image)),
+                difference=_keep(run, f"{stem}-e{eps:g}-d.png", difference),
+            )
         )
-        if eps == payload["eps"]:
+        if eps == told.eps:
             changed = image
     after = scene.embedder(changed[None].to(scene.device).float().div(255)).detach()
-    picture = next(f["picture"] for f in frames if f["eps"] == payload["eps"])
-    return {
-        "model": payload["shown"],
-        "attack": payload["label"],
-        "item": _item(catalog, attacker),
-        "target": _item(catalog, target),
-        "target_picture": _photo(run, catalog, target, size),
-        "eps": payload["eps"],
-        "frames": frames,
-        "before": _list(run, catalog, scene, None, None),
-        "after": _list(run, catalog, scene, after, picture),
-    }
+    picture = next(frame.picture for frame in frames if frame.eps == told.eps)
+    return Journey(
+        model=told.shown,
+        attack=told.label,
+        item=_item(catalog, attacker),
+        target=_item(catalog, target),
+        target_picture=_photo(run, catalog, target, size),
+        eps=told.eps,
+        frames=tuple(frames),
+        before=_list(run, catalog, scene, None, None),
+        after=_list(run, catalog, scene, after, picture),
+    )
 
 
 def _change(before: Tensor, after: Tensor) -> Tensor:
@@ -195,7 +194,7 @@ def _change(before: Tensor, after: Tensor) -> Tensor:
 
 def _list(
     run: Path, catalog: Catalog, scene: Scene, changed: Tensor | None, picture: str | None
-) -> list[dict[str, Any]]:
+) -> tuple[Neighbor, ...]:
     """The first neighbors of the target, with the changed photo in place of the clean one."""
     attacker, target = int(scene.pairs.attackers[0]), int(scene.pairs.targets[0])
     vector = scene.index.vectors[target][None]
@@ -208,50 +207,49 @@ def _list(
         found.append((float((changed[0] * vector[0]).sum()), attacker))
     found.sort(key=lambda pair: (-pair[0], pair[1] == attacker))
     size = scene.attackers.shape[-1]
-    return [
-        {
-            "item": _item(catalog, row),
-            "cosine": cosine,
-            "attacker": row == attacker,
-            "picture": picture
+    return tuple(
+        Neighbor(
+            item=_item(catalog, row),
+            cosine=cosine,
+            attacker=row == attacker,
+            picture=picture
             if row == attacker and picture is not None
             else _photo(run, catalog, row, size),
-        }
+        )
         for cosine, row in found[:LISTED]
-    ]
+    )
 
 
-def show_map(payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def show_map(told: Mapping, progress: Progress) -> CatalogMap:
     """Held-out photos in two dimensions (t-SNE), and the way of the attacked photo among them.
 
     Source: van der Maaten & Hinton, JMLR 9 (2008). Distances between far groups mean little.
     """
-    run, catalog = Path(payload["run"]), open_catalog(payload["data"])
-    scene = open_scene(payload, np.array([payload["number"]]))
+    run, catalog = Path(told.run), open_catalog(told.data)
+    scene = open_scene(told, np.array([told.number]))
     attacker, target = int(scene.pairs.attackers[0]), int(scene.pairs.targets[0])
     ways = [scene.index.vectors[attacker].cpu()]
-    for eps in payload["budgets"]:
-        image = torch.from_numpy(_attacked(payload, scene, eps).images)
+    for eps in told.budgets:
+        image = torch.from_numpy(_attacked(told, scene, eps).images)
         with torch.no_grad():
             ways.append(scene.embedder(image.to(scene.device).float().div(255))[0].cpu())
-    held = catalog.held_out(payload["split"])
-    rng = Streams(payload["seed"]).numpy("map")
+    held = catalog.held_out(told.split)
+    rng = Streams(told.seed).numpy("map")
     shown = np.unique(np.append(rng.permutation(held)[:TILES], [target]))
     shown = shown[shown != attacker]
-    features = load_file(payload["features"])["features"]
+    features = load_file(told.features)["features"]
     vectors = torch.cat([F.normalize(features[torch.from_numpy(shown)], dim=1), torch.stack(ways)])
     places = _layout(vectors.numpy(), int(rng.integers(2**31)))
     picture = _tiles(catalog, shown, places[: len(shown)])
-    at = {"x": 0, "y": 1}
-    path = [{name: float(place[i]) for name, i in at.items()} for place in places[len(shown) :]]
-    goal = places[int(np.flatnonzero(shown == target)[0])]
-    return {
-        "model": payload["shown"],
-        "photos": len(shown),
-        "picture": _keep(run, "map.jpg", picture),
-        "path": path,
-        "target": {name: float(goal[i]) for name, i in at.items()},
-    }
+    path = tuple(Place(x=float(x), y=float(y)) for x, y in places[len(shown) :])
+    x, y = places[int(np.flatnonzero(shown == target)[0])]
+    return CatalogMap(
+        model=told.shown,
+        photos=len(shown),
+        picture=_keep(run, "map.jpg", picture),
+        path=path,
+        target=Place(x=float(x), y=float(y)),
+    )
 
 
 def _layout(vectors: FloatArray, seed: int) -> FloatArray:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from recsec.audit.evasion.cells import NOISE
-from recsec.audit.evasion.evidence import Measured, best_ranks, ranks_of
+from recsec.audit.evasion.evidence.rows import Measured, best_ranks, ranks_of
 from recsec.reports import SanityCheck
 
 __all__ = ["sanity_checks"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from recsec.audit.engines import Failure
-from recsec.audit.extraction.answers import SERVED, Answers, read_answers
 from recsec.audit.extraction.cells import CellSpec, Grid
-from recsec.audit.extraction.evidence import lift_taken, pooled
-from recsec.audit.plan import Plan
+from recsec.audit.extraction.evidence.answers import SERVED, Answers, read_answers
+from recsec.audit.extraction.evidence.pooling import lift_taken, pooled
+from recsec.audit.extraction.plan import ExtractionTables
+from recsec.audit.extraction.tasks import AboutTarget, MeasuredDefense
 from recsec.data import Dataset
 from recsec.evaluation import fidelity_of_lists
 from recsec.metrics import list_ranks
@@ -44,8 +44,8 @@ class Gathered:
         failures: by cell id.
     """
 
-    target: Mapping[str, Any]
-    defenses: Mapping[str, Mapping[str, Any] | Failure]
+    target: AboutTarget
+    defenses: Mapping[str, MeasuredDefense | Failure]
     users: IntArray
     twins: Mapping[str, int]
     no_twin: str
@@ -56,7 +56,7 @@ class Gathered:
 class Desk:
     """Everything at hand while the report is written."""
 
-    plan: Plan
+    plan: ExtractionTables
     grid: Grid
     run: RunDirectory
     dataset: Dataset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recsec.attacks.extraction import leaked_users
-from recsec.audit.extraction.answers import drawn_users
+from recsec.audit.extraction.evidence.answers import drawn_users
 from recsec.data import Split
 from recsec.rng import Streams
 from recsec.types import IntArray

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from recsec.audit.engines import Failure
-from recsec.audit.extraction.desk import Desk
-from recsec.audit.extraction.findings import number
+from recsec.audit.extraction.evidence.desk import Desk
+from recsec.audit.extraction.evidence.findings import number
 from recsec.metrics import agreement
 from recsec.reports import UNDEFENDED, Defense, Finding, Metrics, Row
 
@@ -31,7 +31,7 @@ def defenses_part(desk: Desk, rows: Sequence[Row]) -> tuple[Defense, ...]:
     found = [
         Defense(
             name=UNDEFENDED,
-            fingerprint=desk.found.target["fingerprint"],
+            fingerprint=desk.found.target.fingerprint,
             quality=_quality(desk, UNDEFENDED),
             **_thieves(rows, UNDEFENDED),
         )
@@ -43,7 +43,7 @@ def defenses_part(desk: Desk, rows: Sequence[Row]) -> tuple[Defense, ...]:
             told |= {"quality": {}, "error": f"{measured.kind}: {measured.message}"}
         else:
             quality = _quality(desk, defense.name)
-            told |= {"quality": quality, "fingerprint": measured["fingerprint"]}
+            told |= {"quality": quality, "fingerprint": measured.fingerprint}
         found.append(Defense(name=defense.name, guards=defense.guards, model=defense.model, **told))
     places = [_place(one, rows) if _met_all(one, found[0]) else None for one in found]
     return tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsec.reports.formats.document import FORMATS, Document, pointer
+from recsec.reports.document import FORMATS, Document, pointer
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""What the evasion part of a plan is going to cost, said before the first attack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recsec.attacks.evasion import open_attack
+from recsec.audit.evasion.cells import EvasionCell
+from recsec.audit.threat import ThreatScope
+
+__all__ = ["EvasionScope", "evasion_scope"]
+
+PAIR_STEPS_PER_SECOND = 500.0
+"""Gradients of one pair at 64 px that one core computes, in order of magnitude."""
+FORWARDS_PER_GRADIENT = 2.5
+SIDE = 64
+
+
+@dataclass(frozen=True)
+class EvasionScope(ThreatScope):
+    """What will happen to a visual recommender; making the models comes on top of ``seconds``.
+
+    Pairs that an attack solves early take less, survivors of other attacks are counted as all.
+
+    Attributes:
+        tasks: chunks of pairs; ``finished`` counts these.
+        attacks: pairs over all cells that are left.
+    """
+
+    tasks: int
+    attacks: int
+
+    def words(self, duration: Callable[[float], str]) -> list[str]:
+        """See ``ThreatScope.words``."""
+        what = (
+            f"{self.cells} evasion cells, {self.attacks:,} attacks on pairs in {self.tasks} tasks"
+        )
+        lines = [f"{what}; at most about {duration(self.seconds)}, besides training the models"]
+        if self.finished:
+            lines.append(
+                f"{self.finished} tasks are finished already: no pair of them is attacked again"
+            )
+        return lines
+
+
+def evasion_scope(
+    units: Sequence[tuple[EvasionCell, int, bool]], *, size: int, processes: int
+) -> EvasionScope:
+    """Count, and guess the time from the settings of the attacks.
+
+    Args:
+        units: cell, pairs and whether it is finished, of every chunk.
+        size: side of the images in pixels.
+        processes: that work side by side.
+    """
+    left = [(cell, pairs) for cell, pairs, finished in units if not finished]
+    work = sum(pairs * gradients(cell) for cell, pairs in left) * (size / SIDE) ** 2
+    return EvasionScope(
+        cells=len({cell.id for cell, _, _ in units}),
+        finished=len(units) - len(left),
+        seconds=work / PAIR_STEPS_PER_SECOND / processes,
+        tasks=len(units),
+        attacks=sum(pairs for _, pairs in left),
+    )
+
+
+def gradients(cell: EvasionCell) -> float:
+    """Cost of one pair at most, in gradients."""
+    config: Any = open_attack(cell.attack.key, cell.attack.settings).config
+    steps = getattr(config, "steps", 0) * getattr(config, "restarts", 1)
+    return float(2 + steps + getattr(config, "queries", 0) / FORWARDS_PER_GRADIENT)

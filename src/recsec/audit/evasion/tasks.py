@@ -1,0 +1,157 @@
+"""What the tasks of an evasion audit are told, and what they tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsec.audit.engines import Payload
+
+__all__ = [
+    "AboutModel",
+    "Attacking",
+    "Drawing",
+    "Drawn",
+    "Made",
+    "Making",
+    "Mapping",
+    "Measuring",
+    "OnModel",
+    "OnPairs",
+    "Photos",
+    "Showing",
+    "Tried",
+]
+
+
+class Photos(Payload):
+    """What every task is told.
+
+    Attributes:
+        run: the run directory.
+        data: the photos.
+        device: where models run.
+    """
+
+    run: str
+    data: str
+    device: str
+
+
+class OnModel(Photos):
+    """A task about one model: its checkpoint ``folder`` and the file of its ``features``."""
+
+    folder: str
+    features: str
+
+
+class Making(OnModel):
+    """Train ``train``, or harden the checkpoint ``base`` by ``harden``, into ``folder``."""
+
+    name: str
+    train: str | None
+    harden: str | None
+    base: str
+    settings: dict[str, Any]
+    seed: int
+
+
+class Made(Payload):
+    """SHA-256 of settings and weights."""
+
+    fingerprint: str
+
+
+class Measuring(OnModel):
+    """Embed the catalog by the model ``name``, and keep features and quality as ``id``."""
+
+    id: str
+    name: str
+
+
+class AboutModel(Payload):
+    """What is known about a model once it was measured.
+
+    Attributes:
+        fingerprint: SHA-256 of settings and weights.
+        size: side of its photos in pixels.
+        width: D of its embeddings.
+        weights: how many.
+        backbone: its network.
+        hubness: skewness of how often photos are listed.
+        catalog: photos that are ranked.
+        protocol: how its quality was measured.
+    """
+
+    fingerprint: str
+    size: int
+    width: int
+    weights: int
+    backbone: str
+    hubness: float
+    catalog: int
+    protocol: str
+
+
+class Drawing(Photos):
+    """Draw ``count`` pairs by ``policy``; ``first`` is the first model's name in files."""
+
+    first: str
+    policy: str
+    split: str
+    seed: int
+    count: int
+
+
+class Drawn(Payload):
+    """P pairs: places of attackers and targets in the catalog."""
+
+    attackers: tuple[int, ...]
+    targets: tuple[int, ...]
+    policy: str
+
+
+class OnPairs(OnModel):
+    """A task on pairs: the attack with its settings, and the ``size`` of the photos if not the
+    encoder's own.
+    """
+
+    id: str
+    attack: str
+    settings: dict[str, Any]
+    eps: float
+    seed: int
+    pairs: Drawn
+    size: int | None = None
+
+
+class Attacking(OnPairs):
+    """Attack the pairs with these ``numbers``."""
+
+    project: bool
+    numbers: tuple[int, ...]
+
+
+class Tried(Payload):
+    """How many pairs were attacked and judged."""
+
+    pairs: int
+
+
+class Showing(OnPairs):
+    """Attack the pair ``number`` at all ``budgets`` and show it.
+
+    Attributes:
+        shown: what the report calls the model.
+        label: what it calls the attack.
+    """
+
+    shown: str
+    label: str
+    budgets: tuple[float, ...]
+    number: int
+
+
+class Mapping(Showing):
+    """Put the held-out photos of ``split`` on a map, with the way of the attacked photo."""
+
+    split: str

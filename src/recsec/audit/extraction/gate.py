@@ -1,0 +1,103 @@
+"""From the rows of extraction to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recsec.audit.verdict import ENDS, fails, no_verdict, verdict_on
+from recsec.reports import ExtractionGate, Metric, Row, Verdict
+
+__all__ = ["judge"]
+
+WORDS = {
+    "lift": "lift of Agr@10 over the floor",
+    "agr@1": "Agr@1",
+    "agr@10": "Agr@10",
+    "rbo": "RBO",
+    "hr_ratio": "HR@10 of the copy divided by the target's",
+}
+
+
+def rule(policy: ExtractionGate) -> str:
+    """The policy in words."""
+    what = f"{ENDS[policy.statistic]} {WORDS.get(policy.metric, policy.metric)}"
+    limit = "" if policy.max_calls is None else f" of at most {policy.max_calls:,} calls"
+    return (
+        f"The level is high if in any row{limit} the {what} is at least {policy.high:g}, moderate "
+        f"from {policy.moderate:g}, else low; {fails(policy.fail_at)}. Cells that could not be "
+        "measured make the evidence incomplete."
+    )
+
+
+def _decider(metric: Metric | None, policy: ExtractionGate) -> float | None:
+    return None if metric is None else getattr(metric, policy.statistic)
+
+
+def deciding_row(rows: Sequence[Row], policy: ExtractionGate) -> int | None:
+    """The row with the highest deciding number among those that count; None if none has one."""
+    values = [
+        (_decider(row.metrics.get(policy.metric), policy), -row.calls, -at)
+        for at, row in enumerate(rows)
+        if policy.max_calls is None or row.calls <= policy.max_calls
+    ]
+    known = [(value, calls, at) for value, calls, at in values if value is not None]
+    return -max(known)[2] if known else None
+
+
+def _shown(metric: Metric | None) -> str:
+    if metric is None or metric.value is None:
+        return "not defined"
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.2f}"
+    return f"{metric.value:.2f} [{metric.low:.2f}, {metric.high:.2f}]"
+
+
+def _found(row: Row, floor: Metric | None, twin: Metric | None) -> str:
+    text = (
+        f"With {row.calls:,} calls at k = {row.k} the policy {row.policy} copies the target to "
+        f"Agr@10 {_shown(row.metrics.get('agr@10'))}, lift {_shown(row.metrics.get('lift'))}"
+    )
+    if floor is not None:
+        text += f"; popularity alone reaches {_shown(floor)}"
+    if twin is not None:
+        text += f", an independent model of the same kind {_shown(twin)}"
+    return text + "."
+
+
+def judge(
+    rows: Sequence[Row],
+    policy: ExtractionGate,
+    *,
+    missing: int = 0,
+    floor: Metric | None = None,
+    twin: Metric | None = None,
+) -> Verdict:
+    """The verdict.
+
+    Args:
+        rows: the evidence table.
+        policy: thresholds.
+        missing: cells that failed or were refused; any makes the evidence incomplete.
+        floor: Agr@10 of the zero-call attacker, for the statement.
+        twin: Agr@10 of an independent model, for the statement.
+    """
+    at = deciding_row(rows, policy)
+    found = "" if at is None else _found(rows[at], floor, twin)
+    if missing or (at is None and not _nothing_to_steal(floor)):
+        what = (
+            f"{missing} of the cells could not be measured"
+            if missing
+            else f"no row that counts has the metric {policy.metric}"
+        )
+        return no_verdict(what, found, rule=rule(policy), row=at)
+    if at is None:
+        statement = (
+            "The target answers as popularity does, which needs no call: there is nothing to steal."
+        )
+        return Verdict(level="low", passed=True, rule=rule(policy), statement=statement)
+    value = _decider(rows[at].metrics[policy.metric], policy) or 0.0
+    return verdict_on(value, policy, policy.fail_at, rule=rule(policy), statement=found, row=at)
+
+
+def _nothing_to_steal(floor: Metric | None) -> bool:
+    return floor is not None and floor.value is not None and floor.value >= 1

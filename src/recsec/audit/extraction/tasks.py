@@ -1,0 +1,171 @@
+"""What the tasks of an extraction audit are told, and what they tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsec.attacks.extraction import ExtractionConfig
+from recsec.audit.engines import Payload
+from recsec.audit.extraction.plan import EvaluationPlan
+
+__all__ = [
+    "AboutTarget",
+    "Checked",
+    "Checking",
+    "Collected",
+    "Collecting",
+    "Copied",
+    "Copying",
+    "Learned",
+    "Learning",
+    "MeasuredDefense",
+    "MeasuredTwin",
+    "MeasuringDefense",
+    "MeasuringTwin",
+    "Scene",
+    "Trained",
+    "Training",
+]
+
+
+class Scene(Payload):
+    """What every task is told.
+
+    Attributes:
+        run: the run directory.
+        data: the data set.
+        columns: of an own file.
+        model: where the target is, or what stands in its place.
+        guards: of a defense, as tables; ``None`` for the target as it is.
+        authorised: the owner of a target beyond this machine agreed.
+        evaluation: on whom and how finely fidelity is measured.
+        leak: the largest share of users that leaks to any attack.
+        device: where models are trained.
+    """
+
+    run: str
+    data: str
+    columns: dict[str, str]
+    model: str
+    guards: list[dict[str, Any]] | None = None
+    authorised: bool
+    evaluation: EvaluationPlan
+    leak: float
+    device: str
+
+
+class Training(Scene):
+    """Train ``train`` into ``out``; ``name`` says what it is in progress."""
+
+    name: str
+    train: str
+    settings: dict[str, Any]
+    seed: int
+    out: str
+
+
+class Trained(Payload):
+    """SHA-256 of the weights."""
+
+    fingerprint: str
+
+
+class MeasuringTwin(Training):
+    """Train a twin and keep its answers as ``id``."""
+
+    id: str
+
+
+class MeasuredTwin(Payload):
+    """Its seed."""
+
+    seed: int
+
+
+class Checking(Scene):
+    """Ask a target a few questions with lists of ``k``."""
+
+    k: int
+
+
+class Checked(Payload):
+    """What ``recsec.targets.preflight`` found."""
+
+    calls: int
+    shortest: int
+    own_history: float
+
+
+class AboutTarget(Payload):
+    """What is known about the target once it was measured.
+
+    Attributes:
+        description: architecture and whereabouts, in words.
+        fingerprint: SHA-256 of the weights, where they can be read.
+        protocol: how its quality was measured.
+        data: fingerprint of the data.
+    """
+
+    description: str
+    fingerprint: str | None
+    protocol: str
+    data: str
+
+
+class MeasuringDefense(Scene):
+    """Keep the lists that users get from the defense ``name`` as ``id``."""
+
+    id: str
+    name: str
+
+
+class MeasuredDefense(Payload):
+    """SHA-256 of the weights behind it."""
+
+    fingerprint: str
+
+
+class Learning(Scene):
+    """Keep the answers of a model trained on the leak of ``attack`` alone as ``id``."""
+
+    id: str
+    attack: ExtractionConfig
+
+
+class Learned(Payload):
+    """How many users leaked."""
+
+    users: int
+
+
+class Collecting(Scene):
+    """Spend a budget of ``calls`` with lists of ``k`` into ``transcript/ID/``."""
+
+    id: str
+    attack: ExtractionConfig
+    k: int
+    calls: int
+    seed: int
+
+
+class Collected(Payload):
+    """Calls that were made, and accounts that made them."""
+
+    calls: int
+    accounts: int
+
+
+class Copying(Scene):
+    """Train the surrogate of the cell ``id`` on the first ``calls`` of a collection."""
+
+    id: str
+    collection: str
+    attack: ExtractionConfig
+    calls: int
+    seed: int
+
+
+class Copied(Payload):
+    """Calls that it learned from."""
+
+    calls: int

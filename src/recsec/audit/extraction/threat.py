@@ -1,0 +1,99 @@
+"""Extraction as a threat in audits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from recsec.attacks.extraction import make_policy, surrogate_config
+from recsec.audit.conductor import Conductor
+from recsec.audit.extraction.cells import Grid, expand
+from recsec.audit.extraction.opening import open_data, open_model
+from recsec.audit.extraction.plan import ExtractionGatePlan, ExtractionTables, TargetPlan
+from recsec.audit.extraction.run import ExtractionRun
+from recsec.audit.sections import Plan
+from recsec.audit.threat import Opened, ThreatAudit
+from recsec.data import Dataset, Split
+from recsec.errors import ConfigError
+from recsec.registry import registry
+
+__all__ = ["ExtractionAudit"]
+
+
+@dataclass(frozen=True, eq=False)
+class OpenExtraction(Opened):
+    """What the tables name, found to exist."""
+
+    plan: ExtractionTables
+    target: TargetPlan
+    grid: Grid
+    dataset: Dataset
+    split: Split
+    authorised: bool
+
+    @property
+    def seeds(self) -> frozenset[int]:  # type: ignore[override]
+        """Of all grids."""
+        return frozenset(seed for grid in self.plan.extraction for seed in grid.seeds)
+
+    def start(self, conductor: Conductor) -> ExtractionRun:
+        """See ``Opened.start``."""
+        return ExtractionRun(
+            self.plan,
+            self.target,
+            self.grid,
+            self.dataset,
+            self.split,
+            self.authorised,
+            conductor,
+        )
+
+
+class ExtractionAudit(ThreatAudit):
+    """Copy a recommender through its top-k API, and measure how good the copies are."""
+
+    subject = "[target]"
+    tables = ExtractionTables
+    gate = ExtractionGatePlan
+
+    def asked(self, plan: Plan) -> bool:
+        """See ``ThreatAudit.asked``."""
+        return plan.of(ExtractionTables).target is not None
+
+    def open(self, plan: Plan, *, authorised: bool) -> OpenExtraction:
+        """See ``ThreatAudit.open``."""
+        mine = plan.of(ExtractionTables)
+        if mine.target is None:
+            raise ConfigError("the plan has no [target]")
+        grid = expand(mine)
+        check_attacks(grid, mine.target)
+        dataset, split = open_data(mine.target.data, mine.target.columns)
+        if mine.target.model is not None:
+            open_model(mine.target.model, dataset, authorised=authorised)
+        for defense in mine.defense:
+            if defense.model is not None:
+                open_model(defense.model, dataset, authorised=authorised)
+            defense.content()
+        return OpenExtraction(mine, mine.target, grid, dataset, split, authorised)
+
+
+def check_attacks(grid: Grid, target: TargetPlan) -> None:
+    """Find settings that do not fit before anything is trained or asked.
+
+    Raises:
+        ConfigError: with the cell and what does not fit.
+    """
+    for spec in grid.cells:
+        try:
+            make_policy(spec.config, items=1)
+            surrogate_config(spec.config, calls=spec.calls)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"]))
+            raise ConfigError(
+                f"the cell {spec.id}: {where}: {fault['msg']}",
+                hint="recsec list policies and recsec list models print the settings there are",
+            ) from error
+    if target.train is not None:
+        registry("models").get(target.train)
