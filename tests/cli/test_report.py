@@ -40,7 +40,7 @@ def test_an_audit_as_json(audit: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_an_audit_for_people(audit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(audit)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "high, gate failed (synthetic data)"
+    assert "high, gate failed (synthetic data)" in lines
     assert lines[-3:] == [str(audit / name) for name in ("report.html", "junit.xml", "sarif.json")]
 
 

@@ -17,7 +17,7 @@ from recsec.audit.sections import GatePlan, Plan
 from recsec.audit.threat import audits
 from recsec.errors import ConfigError
 
-__all__ = ["gate_class", "idle_tables", "load_plan", "parse_plan", "plan_class"]
+__all__ = ["gate_class", "load_plan", "parse_plan", "plan_class", "without_idle"]
 
 
 @cache
@@ -38,21 +38,26 @@ class _WholePlan(Plan):
         return self
 
     def evidence(self) -> dict[str, Any]:
-        """See ``Plan.evidence``: without the tables of plugins that are not asked for."""
-        whole = super().evidence()
-        for name in idle_tables(self):
-            whole.pop(name, None)
-        return whole
+        """See ``Plan.evidence``: without what plugins add that are not asked for."""
+        return without_idle(self, super().evidence())
 
 
-def idle_tables(plan: Plan) -> set[str]:
-    """Tables of plugins that a plan does not ask for: who installs one changes no other run."""
-    return {
-        name
-        for threat, audit in audits().items()
-        if not threat.always and not audit.asked(plan)
-        for name in set(audit.tables.model_fields) - set(Plan.model_fields)
-    }
+def without_idle(plan: Plan, values: dict[str, Any]) -> dict[str, Any]:
+    """A plan as JSON without the tables and thresholds of plugins that it does not ask for.
+
+    Who installs a plugin changes no other run.
+    """
+    kept = dict(values)
+    for threat, audit in audits().items():
+        if threat.always or audit.asked(plan):
+            continue
+        for name in set(audit.tables.model_fields) - set(Plan.model_fields):
+            kept.pop(name, None)
+        thresholds = set(audit.gate.model_fields) - set(GatePlan.model_fields)
+        if "gate" in kept:
+            gate = kept["gate"].items()
+            kept["gate"] = {name: value for name, value in gate if name not in thresholds}
+    return kept
 
 
 @cache

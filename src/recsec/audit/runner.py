@@ -9,7 +9,7 @@ from typing import Any
 from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Engine, LocalEngine
 from recsec.audit.gate import gate_policy, worse
-from recsec.audit.plan import idle_tables
+from recsec.audit.plan import without_idle
 from recsec.audit.sections import Plan
 from recsec.audit.threat import Found, Opened, ThreatScope, audits
 from recsec.reports import GatePolicy, Report, Reproduce, Threat, render, report_class
@@ -104,9 +104,7 @@ def _report(
     parts: dict[str, Any] = {threat.name: one.part for threat, one in found.items()}
     titles = [threat.title(one.part) for threat, one in found.items()]
     findings = [finding for one in found.values() for finding in one.findings]
-    shown = plan.public().model_dump(
-        mode="json", exclude={"engine": {"workers"}, **dict.fromkeys(idle_tables(plan), True)}
-    )
+    shown = plan.public().model_dump(mode="json", exclude={"engine": {"workers"}})
     return report_class()(
         title=plan.title or ", ".join(titles),
         synthetic=any(part.data.synthetic for part in parts.values()),
@@ -119,7 +117,7 @@ def _report(
             threads=run.threads,
             versions=run.versions,
             plan_digest=run.plan_digest,
-            plan=shown,
+            plan=without_idle(plan, shown),
         ),
         **parts,
     )

@@ -57,4 +57,4 @@ def test_other_data_or_no_recipe_is_a_reason(tmp_path: Path) -> None:
 def test_the_plan_may_name_an_independent_model_of_an_api() -> None:
     twins = {"count": 1, "model": "meanpool", "settings": {"epochs": 2}}
     recipes, _ = twin_recipes(target(model="callable:a:b", twins=twins), "abc")
-    assert recipes == [{"train": "meanpool", "settings": {"epochs": 2}, "seed": 1}]
+    assert recipes == [TwinOf("meanpool", {"epochs": 2}, 1)]
