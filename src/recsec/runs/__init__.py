@@ -4,8 +4,11 @@ from recsec.runs.atomic import atomic_write_bytes, atomic_write_json, atomic_wri
 from recsec.runs.canonical import canonical_json, digest
 from recsec.runs.directory import RunDirectory
 from recsec.runs.environment import environment
+from recsec.runs.seal import PLACEHOLDER, intact, sealed
+from recsec.runs.tables import read_table, write_table
 
 __all__ = [
+    "PLACEHOLDER",
     "RunDirectory",
     "atomic_write_bytes",
     "atomic_write_json",
@@ -13,4 +16,8 @@ __all__ = [
     "canonical_json",
     "digest",
     "environment",
+    "intact",
+    "read_table",
+    "sealed",
+    "write_table",
 ]

@@ -45,11 +45,12 @@ class CallableTarget:
             than ``k``.
         catalog: the items.
         name: how errors call it.
-        chunk: histories per call of the function; answers are recorded after each.
+        chunk: histories per call of the function; answers are recorded after each. Smaller ones
+            are asked again less after a kill, larger ones suit a model that answers in batches.
     """
 
     def __init__(
-        self, function: RecommendFunction, catalog: Catalog, *, name: str = "", chunk: int = 64
+        self, function: RecommendFunction, catalog: Catalog, *, name: str = "", chunk: int = 32
     ) -> None:
         self.function = function
         self.catalog = catalog
