@@ -29,6 +29,7 @@ from recsec.cli.shared.common import (
 from recsec.cli.shared.output import emit, note, progress, resumable
 from recsec.cli.visual.train import train_photos
 from recsec.errors import DataError, UsageError
+from recsec.runs import strangers
 
 if TYPE_CHECKING:
     from recsec.data import Split
@@ -150,9 +151,13 @@ def check_folder(out: Path) -> None:
     """Refuse a folder that holds something else before any work is done."""
     if out.exists() and not out.is_dir():
         raise DataError(f"--out {out} is a file, expected a folder", hint="choose another --out")
-    if out.is_dir() and any(out.iterdir()) and not (out / "config.json").exists():
+    if (out / "config.json").exists():
+        return
+    found = strangers(out)
+    if found:
         raise DataError(
-            f"--out {out} holds files but no checkpoint", hint="choose a new folder for --out"
+            f"--out {out} holds files ({', '.join(found[:3])}) but no checkpoint",
+            hint="choose a new folder for --out",
         )
 
 

@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from recsec import __version__
 from recsec.data.catalog import Catalog
 from recsec.errors import CheckpointError, ConfigError
 from recsec.models.base import Recommender
+from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.registry import registry
 from recsec.runs import atomic_write_bytes, atomic_write_text
 
 __all__ = ["load", "read_config", "read_tensors", "save_checkpoint", "weights_digest"]
 
 FORMAT = 1
+RETRAIN = "delete that file and run the command that made it again, or bring a whole copy"
 
 
 def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> N
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(model.catalog)))
     tensors = {name: tensor.contiguous() for name, tensor in model.state().items()}
-    atomic_write_bytes(folder / "model.safetensors", save(tensors))
+    atomic_write_bytes(folder / "model.safetensors", tensor_bytes(tensors))
 
 
 def card(config: dict[str, Any], items: int) -> str:
@@ -96,14 +96,12 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     """
     path = folder / "model.safetensors"
     try:
-        return load_file(path)
+        return load_tensors(path, hint=RETRAIN)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{folder} has no model.safetensors: its training has not finished",
             hint="run the training command again, it continues",
         ) from error
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
 
 
 def load(folder: Path | str) -> Recommender:

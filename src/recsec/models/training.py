@@ -19,7 +19,7 @@ from recsec.models.base import ModelConfig, Recommender, Training
 from recsec.models.checkpoint import load, read_config, save_checkpoint
 from recsec.models.trainer import uses_cpu
 from recsec.registry import registry
-from recsec.runs import atomic_write_json
+from recsec.runs import atomic_write_json, discard_unfinished
 
 __all__ = ["is_first_process", "train", "train_into"]
 
@@ -93,6 +93,8 @@ def train_into(
         with FileLock(out / ".lock", timeout=0) if first else nullcontext():
             with PartialState(cpu=uses_cpu(training.device)).main_process_first():
                 to_do = _claim(out, recipe)
+            if first:
+                discard_unfinished(out)
             if not to_do:
                 return load(out)
             model = fit()

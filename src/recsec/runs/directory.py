@@ -26,7 +26,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from recsec.errors import RunError
-from recsec.runs.atomic import UNFINISHED, atomic_write_json
+from recsec.runs.atomic import LOCK, UNFINISHED, atomic_write_json, strangers
 from recsec.runs.canonical import digest, plain
 from recsec.runs.environment import environment
 
@@ -275,20 +275,16 @@ def _refuse_strangers(path: Path) -> None:
     """A folder with files but no run in it is somebody's: leave it alone."""
     if (path / "run.json").exists():
         return
-    strangers = [
-        entry.name
-        for entry in path.iterdir()
-        if entry.name != ".lock" and not entry.name.endswith(UNFINISHED)
-    ]
-    if strangers:
+    found = strangers(path)
+    if found:
         raise RunError(
-            f"{path} already holds files ({', '.join(sorted(strangers)[:3])}) but no run",
+            f"{path} already holds files ({', '.join(found[:3])}) but no run",
             hint="give --out a new or an empty folder",
         )
 
 
 def _take(path: Path) -> FileLock:
-    lock = FileLock(path / ".lock")
+    lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
+from recsec.runs import discard_unfinished
 from recsec.targets import Budget, MeteredTarget, Transcript
 from recsec.targets.meter import segments
-from recsec.targets.meter.segments import Calls, compact, discard_unfinished, write_segment
+from recsec.targets.meter.segments import Calls, compact, write_segment
 
 
 def calls(rows, *, first=0, k=3):

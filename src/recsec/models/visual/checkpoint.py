@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from safetensors.torch import save
 
 from recsec import __version__
 from recsec.errors import CheckpointError, ConfigError
 from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors
+from recsec.models.tensors import tensor_bytes
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
 from recsec.models.visual.encoder import Encoder, EncoderConfig
 from recsec.runs import atomic_write_bytes, atomic_write_text
@@ -54,7 +54,7 @@ def save_encoder(
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(items)))
     tensors = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    atomic_write_bytes(folder / "model.safetensors", save(tensors))
+    atomic_write_bytes(folder / "model.safetensors", tensor_bytes(tensors))
 
 
 def load_encoder(folder: Path | str) -> Encoder:

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from recsec.errors import BudgetExhausted, RunError, TargetError
+from recsec.runs import discard_unfinished
 from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_answer
 from recsec.targets.meter.journal import Journal
 from recsec.targets.meter.segments import (
     Calls,
     compact,
-    discard_unfinished,
     write_columns,
     write_segment,
 )

@@ -30,7 +30,6 @@ import polars as pl
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
 from recsec.runs import read_table, write_table
-from recsec.runs.atomic import UNFINISHED
 from recsec.types import IntArray
 
 __all__ = [
@@ -38,7 +37,6 @@ __all__ = [
     "ROOM",
     "Calls",
     "compact",
-    "discard_unfinished",
     "narrow",
     "read_segments",
     "write_columns",
@@ -207,12 +205,6 @@ def read_segments(folder: Path, catalog: Catalog) -> Iterator[Calls]:
                 f"{len(catalog)} items: {str(error).splitlines()[0]}",
                 hint="use the data set with which the transcript was collected",
             ) from error
-
-
-def discard_unfinished(folder: Path) -> None:
-    """Remove what a killed writer left behind."""
-    for path in folder.glob(f"*{UNFINISHED}"):
-        path.unlink(missing_ok=True)
 
 
 def _span(path: Path) -> int:
