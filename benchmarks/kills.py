@@ -36,6 +36,7 @@ from recsec.attacks.extraction import ExtractionConfig, collect
 from recsec.data.catalog import Catalog
 from recsec.rng import Streams
 from recsec.targets import Budget, CallableTarget, HttpConfig, HttpTarget, MeteredTarget
+from recsec.targets.meter import journal
 
 ITEMS = 60
 K = 5
@@ -72,7 +73,11 @@ def serve(counter: Counter) -> str:
         wbufsize = -1  # one packet for each answer
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            try:
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            except ValueError:
+                self.close_connection = True  # half a request: whoever asked is dead
+                return
             counter.add(1)
             body = json.dumps({"items": answer(asked["history"], asked["k"])}).encode()
             try:
@@ -178,6 +183,7 @@ def thief(where: str, counter: Counter, folder: Path, calls: int, events: Events
         else CallableTarget(function, catalog, chunk=4)
     )
     config = ExtractionConfig(policy="mixed", length=10, sessions=6)
+    journal.SYNC = 0.0  # an fsync after every answer: the clock shall not choose the events
     events.watch()
     with MeteredTarget(target, budget=Budget(calls=calls, k=K), folder=folder) as meter:
         collect(meter, config, calls=calls, k=K, streams=Streams(0).child("collect"))

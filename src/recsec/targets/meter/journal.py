@@ -7,7 +7,7 @@
 
 Each line begins with the CRC-32 of the rest. A line reaches the system before the next request
 goes out, so a kill loses at most the answers under way, and their number is known: they were
-announced. It reaches the disk within a second, which is what a power cut may lose.
+announced. Answers reach the disk at least every second: a power cut may lose the last second's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Journal"]
 
 NAME = "journal.jsonl"
 SYNC = 1.0
-"""Seconds after which a line must have reached the disk."""
+"""Seconds after which an answer must have reached the disk."""
 
 
 def _line(value: dict[str, Any]) -> str:
@@ -143,7 +143,7 @@ class Journal:
             content = memoryview(_line(value).encode())
             while content:
                 content = content[os.write(self._file, content) :]
-            if time.monotonic() - self._synced > SYNC:
+            if "ask" not in value and time.monotonic() - self._synced >= SYNC:
                 os.fsync(self._file)
                 self._synced = time.monotonic()
         except OSError as error:
