@@ -78,6 +78,33 @@ def test_a_broken_description_is_named(tmp_path, content):
         RunDirectory.open(tmp_path)
 
 
+def test_a_changed_result_is_named_and_the_hint_helps(tmp_path):
+    with RunDirectory.create_or_resume(tmp_path, "audit", {"a": 1}) as run:
+        run.finish("cell", {"calls": 14})
+        path = tmp_path / "cells" / "cell.json"
+        path.write_text(path.read_text().replace("14", "15"))
+        with pytest.raises(RunError, match=r"cell\.json is damaged") as caught:
+            run.done("cell")
+        assert str(caught.value.hint).startswith("delete that file")
+        path.unlink()
+        assert run.done("cell") is None
+
+
+def test_a_changed_plan_is_named(tmp_path):
+    RunDirectory.create_or_resume(tmp_path, "audit", {"seed": 14}).close()
+    path = tmp_path / "run.json"
+    path.write_text(path.read_text().replace("14", "15"))
+    with pytest.raises(RunError, match=r"run\.json is damaged"):
+        RunDirectory.open(tmp_path)
+
+
+def test_damaged_timings_stop_nobody(tmp_path):
+    with RunDirectory.create_or_resume(tmp_path, "audit", {"a": 1}) as run:
+        (tmp_path / "timings.json").write_text('{"seconds": [1')
+        run.add_seconds("asking", 2.0)
+    assert '"asking": 2.0' in (tmp_path / "timings.json").read_text()
+
+
 def test_what_is_not_there_is_said(tmp_path):
     with pytest.raises(RunError, match="no folder"):
         RunDirectory.open(tmp_path / "nowhere")
