@@ -101,6 +101,15 @@ def test_another_recipe_is_refused(chain, trained):
         train("sasrec", chain, config, seed=1, training=Training(out=folder, device="cpu"))
 
 
+def test_a_recipe_of_which_no_epoch_was_finished_leaves_the_folder(chain, tmp_path):
+    with pytest.raises(ConfigError, match="became"):
+        wild = SasRecConfig(**{**FAST, "epochs": 1, "lr": 1e30, "warmup": 0.0})
+        train("sasrec", chain, wild, training=Training(out=tmp_path, device="cpu"))
+    config = SasRecConfig(**{**FAST, "epochs": 1})
+    train("sasrec", chain, config, training=Training(out=tmp_path, device="cpu"))
+    assert load(tmp_path).config.lr == FAST["lr"]
+
+
 def test_only_the_version_that_began_a_training_continues_it(chain, trained):
     folder, config = trained
     path = folder / "config.json"

@@ -32,7 +32,8 @@ def test_the_same_plan_continues_where_it_was(tmp_path):
 
 
 def test_another_plan_is_refused_and_the_difference_named(tmp_path):
-    take(tmp_path).close()
+    with take(tmp_path) as run:
+        run.finish("cell", {})
     changed = {**PLAN, "extraction": {"k": [10], "policy": "mixed"}}
     with pytest.raises(RunError, match=r"differ in extraction\.k") as caught:
         take(tmp_path, changed)
@@ -40,6 +41,16 @@ def test_another_plan_is_refused_and_the_difference_named(tmp_path):
     with pytest.raises(RunError, match="kind 'audit', not 'train'"):
         take(tmp_path, kind="train")
     take(tmp_path).close()  # a refusal lets go of the lock
+
+
+def test_a_folder_in_which_nothing_was_done_is_free_for_another_plan(tmp_path):
+    """A plan that failed at once is corrected, and the same --out takes the correction."""
+    take(tmp_path).close()
+    with take(tmp_path, {"seed": 2}, kind="train") as run:
+        assert run.plan == {"seed": 2}
+        run.finish("cell", {})
+    with pytest.raises(RunError, match="of kind 'train'"):
+        take(tmp_path)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):

@@ -37,6 +37,9 @@ FORMAT = 1
 SUM = "sha256"
 """Under this key, a result has the check sum of the rest."""
 
+BLANK = ("run.json", "events.jsonl", "timings.json")
+"""What a folder holds in which nothing was done yet: it may become another plan's."""
+
 DAMAGED = "give --out another folder: without its description, what is in there cannot be used"
 REDO = "delete that file and run the same command again: only this is done again"
 CELL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
@@ -170,7 +173,8 @@ class RunDirectory:
         wanted = digest(plan)
         header = {"format": FORMAT, "kind": kind, "plan": plan, "plan_digest": wanted}
         now = environment(threads=threads)
-        if (path / "run.json").exists():
+        begun = strangers(path, known=BLANK)
+        if (path / "run.json").exists() and (begun or _same(path, kind, wanted)):
             run = cls.open(path)
             run._check_same(kind, plan, wanted)
             for left in path.rglob(f"*{UNFINISHED}"):
@@ -309,6 +313,15 @@ class RunDirectory:
             yield
         finally:
             self.add_seconds(name, time.monotonic() - start)
+
+
+def _same(path: Path, kind: str, plan: str) -> bool:
+    """Whether a folder in which nothing was done yet is this plan's; if not, it is free."""
+    try:
+        run = RunDirectory.open(path)
+    except RunError:
+        return False
+    return (run.kind, run.plan_digest) == (kind, plan)
 
 
 def _refuse_strangers(path: Path) -> None:
