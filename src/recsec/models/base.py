@@ -35,7 +35,7 @@ Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 class ModelConfig(BaseModel):
     """Settings of a model; each model has its own subclass. Unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ScheduleConfig(ModelConfig):

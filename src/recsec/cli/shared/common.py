@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recsec.targets.base import Target
 
 __all__ = [
+    "AnswersOfOption",
     "ColumnsOption",
     "ConfigOption",
     "DataOption",
@@ -31,6 +32,7 @@ __all__ = [
     "OutOption",
     "PrecisionOption",
     "QuietOption",
+    "SameAnswersOption",
     "SeedOption",
     "SetOption",
     "build_config",
@@ -107,6 +109,22 @@ GuardOption = Annotated[
         metavar="NAME:KEY=VALUE",
         help="Answer through a guard: recsec list guards. Settings with commas between; "
         "repeatable, the first is nearest to the recommender.",
+    ),
+]
+AnswersOfOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--answers-of",
+        metavar="RUN",
+        help="Take along what another run was answered to the same questions.",
+    ),
+]
+SameAnswersOption = Annotated[
+    bool,
+    typer.Option(
+        "--same-answers",
+        help="The target's code or file changed since the run was begun, its answers did not: "
+        "recorded calls are asked again.",
     ),
 ]
 JsonOption = Annotated[

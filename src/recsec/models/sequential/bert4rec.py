@@ -30,20 +30,20 @@ __all__ = ["Bert4Rec", "Bert4RecConfig"]
 class Bert4RecConfig(NeuralConfig):
     """Settings of ``Bert4Rec``; the defaults are those of the ML-1M benchmark."""
 
-    embedding_dim: int = 64
-    blocks: int = 2
-    heads: int = 2
+    embedding_dim: int = Field(64, gt=0)
+    blocks: int = Field(2, gt=0)
+    heads: int = Field(2, gt=0)
     max_length: int = Field(200, gt=1, description="positions, the mask at the end included")
-    dropout: float = 0.1
+    dropout: float = Field(0.1, ge=0, lt=1)
     mask_share: float = Field(0.2, gt=0, le=1, description="share of items that are masked")
     only_last: float = Field(
         0.1, ge=0, le=1, description="share of windows in which only the newest item is masked"
     )
-    batch_size: int = 32
-    epochs: int = 50
-    lr: float = 2e-3
-    weight_decay: float = 0.01
-    patience: int = 10
+    batch_size: int = Field(32, gt=0)
+    epochs: int = Field(50, ge=0)
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    patience: int = Field(10, gt=0)
 
 
 class Bert4Rec(NeuralRecommender):

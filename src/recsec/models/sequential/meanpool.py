@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 
 from recsec.data.catalog import Catalog
@@ -16,9 +17,9 @@ __all__ = ["MeanPool", "MeanPoolConfig"]
 class MeanPoolConfig(NeuralConfig):
     """Settings of ``MeanPool``."""
 
-    embedding_dim: int = 256
-    dropout: float = 0.1
-    epochs: int = 10
+    embedding_dim: int = Field(256, gt=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    epochs: int = Field(10, ge=0)
 
 
 class MeanPool(CausalRecommender):

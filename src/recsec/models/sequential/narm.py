@@ -29,13 +29,13 @@ CACHED = 2**20
 class NarmConfig(NeuralConfig):
     """Settings of ``Narm``; the defaults are those of the ML-1M benchmark."""
 
-    embedding_dim: int = 64
+    embedding_dim: int = Field(64, gt=0)
     hidden_dim: int = Field(128, gt=0, description="width of the recurrent state")
-    max_length: int = 200
-    dropout: float = 0.1
-    epochs: int = 20
-    lr: float = 3e-3
-    weight_decay: float = 0.01
+    max_length: int = Field(200, gt=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    epochs: int = Field(20, ge=0)
+    lr: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
 
 
 def _summed(query: Tensor, key: Tensor, first: int, size: int) -> Tensor:

@@ -31,17 +31,17 @@ __all__ = ["SasRec", "SasRecConfig", "SasRecState"]
 class SasRecConfig(NeuralConfig):
     """Settings of ``SasRec``; the defaults are those of the ML-1M benchmark."""
 
-    embedding_dim: int = 64
-    blocks: int = 2
-    heads: int = 2
-    max_length: int = 200
-    dropout: float = 0.2
+    embedding_dim: int = Field(64, gt=0)
+    blocks: int = Field(2, gt=0)
+    heads: int = Field(2, gt=0)
+    max_length: int = Field(200, gt=0)
+    dropout: float = Field(0.2, ge=0, lt=1)
     item_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of history items replaced by padding while training"
     )
-    epochs: int = 26
-    lr: float = 3e-3
-    weight_decay: float = 0.1
+    epochs: int = Field(26, ge=0)
+    lr: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
 
 
 @dataclass
