@@ -11,7 +11,7 @@ from rich.console import Console
 
 from recsec.cli.shared.answering import interval, plain_table
 from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.visual.evade import NATIVE, place_encoder
+from recsec.cli.visual.evade.shared import NATIVE, place_encoder
 from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.visual.evade import NATIVE, judged, open_surrogates, place_encoder
+from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, place_encoder
 from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,
