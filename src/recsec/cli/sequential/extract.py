@@ -103,7 +103,7 @@ def run(
         settings["policy_settings"] = {policy: settings["policy_settings"]}
     target = {"model": model, "data": data, "columns": parse_columns(columns), "twins": twins}
     if guard:
-        from recsec.cli.sequential.guarding import guarded_plan
+        from recsec.cli.sequential.answering import guarded_plan
 
         target |= guarded_plan(
             model,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recsec.targets.base import Target
 
 __all__ = [
+    "AuthorisedOption",
     "ColumnsOption",
     "ConfigOption",
     "DataOption",
@@ -29,10 +30,12 @@ __all__ = [
     "JsonOption",
     "ModelOption",
     "OutOption",
+    "PhotosOption",
     "PrecisionOption",
     "QuietOption",
     "SeedOption",
     "SetOption",
+    "UsersOption",
     "build_config",
     "fit_config",
     "open_data",
@@ -73,6 +76,9 @@ DataOption = Annotated[
         help="A known data set (recsec data list), synthetic:users=500,items=200, or a file.",
     ),
 ]
+PhotosOption = Annotated[
+    str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
+]
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
@@ -107,6 +113,22 @@ GuardOption = Annotated[
         metavar="NAME:KEY=VALUE",
         help="Answer through a guard: recsec list guards. Settings with commas between; "
         "repeatable, the first is nearest to the recommender.",
+    ),
+]
+AuthorisedOption = Annotated[
+    bool,
+    typer.Option(
+        "--i-am-authorised",
+        help="The owner of an HTTP target that is not on this machine allows these queries.",
+    ),
+]
+UsersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--users",
+        min=1,
+        metavar="N",
+        help="Measure on N users drawn with the seed, not on all: for a target that costs.",
     ),
 ]
 JsonOption = Annotated[

@@ -14,6 +14,7 @@ from recsec.cli.shared.common import (
     JsonOption,
     ModelOption,
     OutOption,
+    PhotosOption,
     QuietOption,
     SeedOption,
     SetOption,
@@ -28,9 +29,7 @@ __all__ = ["run"]
 
 def run(
     model: ModelOption,
-    data: Annotated[
-        str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
-    ],
+    data: PhotosOption,
     out: OutOption,
     item: Annotated[
         str | None, typer.Option("--item", metavar="ID", help="Whose photo is changed.")

@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from recsec.cli.shared.answering import interval, plain_table
-from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, place_encoder
-from recsec.cli.visual.opening import (
-    checkpoint_folder,
-    open_encoder,
-    open_split,
-    warn_of_other_data,
-)
+from recsec.cli.visual.opening import open_embedded, open_encoder
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,18 +42,16 @@ def evade_pairs(
     from torch.nn import functional as F  # noqa: N812
 
     from recsec.attacks.evasion import catalog_scene, run_pairs
-    from recsec.models import ExactIndex, catalog_features, encoder_fingerprint
+    from recsec.models import ExactIndex, encoder_fingerprint
     from recsec.rng import Streams
     from recsec.runs import RunDirectory
 
-    encoder, folder = open_encoder(plan["model"]), checkpoint_folder(plan["model"])
+    encoder = open_encoder(plan["model"])
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
-        split = open_split(plan["data"], report)
+        split, features = open_embedded(plan["model"], encoder, plan["data"], report)
         photos, catalog = split.photos, split.catalog
-        warn_of_other_data(folder, photos)
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
-        features = catalog_features(encoder, photos, folder, progress=report)
         index = ExactIndex(F.normalize(features[np.asarray(catalog)], dim=1))
         chosen = _pairs(plan, split, index, streams)
         place_encoder(encoder, device)
@@ -81,8 +74,7 @@ def evade_pairs(
             result = _result(table, plan, out, len(catalog), split)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result), json=json)
-    if photos.synthetic:
-        note("the photos are synthetic: these numbers say nothing about real ones")
+    note_synthetic(photos.synthetic, photos=True)
 
 
 def _pairs(plan: dict[str, Any], split: PhotoSplit, index: ExactIndex, streams: Any) -> Pairs:
