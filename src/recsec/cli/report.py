@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from recsec.cli.sequential.showing import show_defenses
 from recsec.cli.shared.common import JsonOption, QuietOption
 from recsec.cli.shared.output import emit
 from recsec.errors import UsageError
@@ -66,8 +67,6 @@ def _print_json(console: Console, value: Any) -> None:
 def _show(console: Console, found: dict[str, Any], extraction: Extraction | None) -> None:
     """Defenses where there are some, then verdict and files, one line each."""
     if extraction is not None:
-        from recsec.cli.audit import show_defenses
-
         show_defenses(console, extraction)
     if "verdict" in found:
         verdict = found["verdict"]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.audit import announce, count_json, extraction_of, metrics_json, show_rows
+from recsec.cli.sequential.showing import count_json, extraction_of, metrics_json, show_rows
+from recsec.cli.shared.announcing import announce
 from recsec.cli.shared.common import (
+    AuthorisedOption,
     ColumnsOption,
     ConfigOption,
     DataOption,
@@ -72,12 +74,7 @@ def run(
     set_: SetOption = None,
     config: ConfigOption = None,
     device: DeviceOption = "auto",
-    authorised: Annotated[
-        bool,
-        typer.Option(
-            "--i-am-authorised", help="The owner of a target beyond this machine agreed to this."
-        ),
-    ] = False,
+    authorised: AuthorisedOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

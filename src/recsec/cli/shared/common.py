@@ -119,7 +119,7 @@ AuthorisedOption = Annotated[
     bool,
     typer.Option(
         "--i-am-authorised",
-        help="The owner of an HTTP target that is not on this machine allows these queries.",
+        help="The owner of a target beyond this machine agreed to this.",
     ),
 ]
 UsersOption = Annotated[

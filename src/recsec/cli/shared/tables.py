@@ -14,13 +14,16 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from recsec.evaluation import GroupRow
+    from recsec.reports import Metric
     from recsec.stats import Estimate
 
 __all__ = [
     "Description",
+    "bound_text",
     "counted",
     "group_table",
     "interval",
+    "metric_text",
     "name_table",
     "percent",
     "plain_table",
@@ -108,3 +111,17 @@ def group_table(
     for row in rows:
         table.add_row(row.group, str(row.users), *(cell(name, row.metrics[name]) for name in known))
     return table
+
+
+def bound_text(value: float) -> str:
+    """Two digits without a leading zero: three intervals have to fit 80 columns."""
+    return f"{value:.2f}".replace("0.", ".", 1)
+
+
+def metric_text(metric: Metric | None) -> str:
+    """A metric of a report with its interval in brackets; a dash where there is none."""
+    if metric is None or metric.value is None:
+        return "-"
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.2f}"
+    return f"{metric.value:.2f} ({bound_text(metric.low)}-{bound_text(metric.high)})"

@@ -1,0 +1,155 @@
+"""The extraction part of a report, as JSON rows and as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recsec.cli.shared.tables import bound_text, metric_text
+from recsec.errors import EvidenceIncomplete
+
+if TYPE_CHECKING:
+    from recsec.reports import Extraction, Metrics, Report
+
+__all__ = [
+    "count_json",
+    "extraction_json",
+    "extraction_of",
+    "metrics_json",
+    "show_defenses",
+    "show_extraction",
+    "show_rows",
+]
+
+COLUMNS = ("agr@1", "agr@10", "lift")
+
+
+def extraction_of(found: Report) -> Extraction:
+    """The extraction part.
+
+    Raises:
+        EvidenceIncomplete: the report has none.
+    """
+    if found.extraction is None:
+        raise EvidenceIncomplete("the report has no extraction part")
+    return found.extraction
+
+
+def metrics_json(found: Extraction, metrics: Metrics) -> dict[str, Any]:
+    """The metrics of a row or cell as flat keys, with floor and twin beside them."""
+    flat: dict[str, Any] = {key: value.model_dump() for key, value in metrics.items()}
+    flat.setdefault("floor", found.floor.metrics["agr@10"].model_dump())
+    twin = (found.twin.metrics or {}).get("agr@10")
+    flat["twin"] = None if twin is None else twin.model_dump()
+    if found.twin.reason:
+        flat["twin_reason"] = found.twin.reason
+    return flat
+
+
+def count_json(value: int) -> dict[str, Any]:
+    """A number that was set, not measured, in the form of a metric."""
+    return {"value": value, "low": None, "high": None, "n": 1}
+
+
+def extraction_json(found: Extraction) -> dict[str, Any]:
+    """The rows, flat."""
+    return {
+        "rows": [_row_json(found, at) for at in range(len(found.rows))],
+        "defenses": [one.model_dump(mode="json") for one in found.defenses],
+        "protocol": found.protocol.statement,
+    }
+
+
+def _row_json(found: Extraction, at: int) -> dict[str, Any]:
+    row = found.rows[at]
+    return {
+        "defense": row.defense,
+        "policy": row.policy,
+        "k": row.k,
+        "calls": count_json(row.calls),
+        "accounts": row.accounts,
+        "surrogate": row.surrogate,
+        "loss": row.loss,
+        "seeds": list(row.seeds),
+        "missing": row.missing,
+        **metrics_json(found, row.metrics),
+    }
+
+
+def show_rows(console: Console, found: Extraction) -> None:
+    """The bare target with the floor and the twin under it, 95 % intervals in brackets."""
+    from recsec.reports import UNDEFENDED
+
+    table = Table("policy", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("k", "calls", *COLUMNS):
+        table.add_column(name, justify="right")
+    for row in found.rows:
+        if row.defense == UNDEFENDED:
+            cells = [metric_text(row.metrics.get(name)) for name in COLUMNS]
+            table.add_row(row.policy, str(row.k), f"{row.calls:,}", *cells)
+    table.add_section()
+    baselines = {"floor": found.floor.metrics, "twin": found.twin.metrics or {}}
+    for label, metrics in baselines.items():
+        table.add_row(label, "", "0", *(metric_text(metrics.get(name)) for name in COLUMNS))
+    console.print(table)
+    console.print(
+        f"floor: {found.floor.name}, without a call; twin: "
+        f"{found.twin.reason or 'same recipe and data, other seed, without a call'}",
+        markup=False,
+    )
+
+
+def _short(metrics: Metrics, name: str, *, bounds: bool = False, digits: int = 2) -> str:
+    """Without a leading zero, and with its interval where asked: eight columns have to fit."""
+    metric = metrics.get(name)
+    if metric is None or metric.value is None:
+        return "-"
+    value = f"{metric.value:.{digits}f}".replace("0.", ".", 1)
+    if not bounds or metric.low is None or metric.high is None or metric.low == metric.high:
+        return value
+    return f"{value} ({bound_text(metric.low)}-{bound_text(metric.high)})"
+
+
+def show_defenses(console: Console, found: Extraction) -> None:
+    """What each defense costs and leaves, 95 % intervals in brackets; nothing for a bare target."""
+    if not found.defenses:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("defense", overflow="fold")
+    for name in ("HR@10", "NDCG", "same", "utility", "plain", "adapt", "taken"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for defense in found.defenses:
+        quality = defense.quality
+        thieves: list[Metrics] = [
+            {} if at is None else found.rows[at].metrics
+            for at in (defense.plain, defense.adaptive, defense.best)
+        ]
+        table.add_row(
+            Text(defense.name),
+            _short(quality, "hr@10", digits=3),
+            _short(quality, "ndcg@10", digits=3),
+            _short(quality, "overlap@10"),
+            _short(quality, "utility", bounds=True),
+            *(_short(metrics, "lift") for metrics in thieves[:2]),
+            _short(thieves[2], "lift_taken", bounds=True),
+        )
+    console.print(table)
+    console.print(
+        "same: overlap@10 with the bare lists; utility: HR@10 kept; plain, adapt: the\n"
+        "most lift of a thief who ignores defenses, and of one who adapts; taken: of\n"
+        "the lift of the better of the two",
+        markup=False,
+    )
+
+
+def show_extraction(console: Console, found: Extraction) -> None:
+    """Rows, defenses, and what could not be measured."""
+    show_rows(console, found)
+    show_defenses(console, found)
+    for cell in found.cells:
+        if cell.error is not None:
+            console.print(f"{cell.status}: {cell.id}: {cell.error}", markup=False)
