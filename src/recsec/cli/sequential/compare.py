@@ -23,11 +23,11 @@ from recsec.cli.shared.common import (
     SeedOption,
     UsersOption,
     open_data,
-    parse_guards,
 )
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import group_table, interval, plain_table
 from recsec.errors import UsageError
+from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
     from recsec.data import Catalog, Split

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from recsec.cli.sequential.answering import open_guarded, open_source, sample_users
-from recsec.cli.shared.common import open_data, parse_guards
+from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import group_table, interval, plain_table
+from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
     from recsec.evaluation import Evaluation, GroupRow

@@ -25,12 +25,12 @@ from recsec.cli.shared.common import (
     QuietOption,
     SeedOption,
     SetOption,
+    given_settings,
     parse_columns,
-    parse_guards,
-    read_toml,
 )
-from recsec.cli.shared.output import emit, parse_settings, progress, resumable
+from recsec.cli.shared.output import emit, progress, resumable
 from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
+from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
     from recsec.audit import Plan
@@ -90,7 +90,7 @@ def run(
     """
     from recsec.audit import parse_plan, run_audit
 
-    settings = {**(read_toml(config) if config is not None else {}), **parse_settings(set_ or [])}
+    settings = given_settings(config, set_)
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
         raise ConfigError(

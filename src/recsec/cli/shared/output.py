@@ -15,7 +15,6 @@ from rich.console import Console
 
 from recsec.cli.shared.bars import bars, lines
 from recsec.errors import RecsecError
-from recsec.settings import parse_settings
 from recsec.types import Progress
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "fail",
     "note",
     "note_synthetic",
-    "parse_settings",
     "progress",
     "resumable",
     "settings",

@@ -18,9 +18,9 @@ from recsec.cli.shared.common import (
     QuietOption,
     SeedOption,
     SetOption,
-    read_toml,
+    given_settings,
 )
-from recsec.cli.shared.output import parse_settings, resumable
+from recsec.cli.shared.output import resumable
 from recsec.cli.visual.evade.shared import NATIVE
 from recsec.errors import UsageError
 
@@ -137,7 +137,7 @@ def run(
     if stop_rank is None:
         stop_rank = 10 if hub else 1
     budgets = sorted(set(eps or [0.03]))
-    settings = {**(read_toml(config) if config is not None else {}), **parse_settings(set_ or [])}
+    settings = given_settings(config, set_)
     tool = open_attack(attack, settings)
     chosen = {"goal": goal, "project": project, "min_eps": min_eps, "ingest": ingest}
     options: dict[str, Any] = {"goal": goal, "project": project, "ingest": open_ingest(ingest)}
