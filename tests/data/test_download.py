@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def test_the_publishers_own_archive_is_recognized(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     md5 = hashlib.md5(small.read_bytes()).hexdigest()
-    monkeypatch.setitem(KNOWN, "ml-1m", replace(KNOWN["ml-1m"], md5=md5))
+    monkeypatch.setitem(KNOWN, "ml-1m", KNOWN["ml-1m"].model_copy(update={"md5": md5}))
     assert get("ml-1m", source=small).checked == "publisher"
 
 
@@ -222,7 +221,8 @@ def publisher(small: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Pub
         thread.start()
         md5 = hashlib.md5(handler.content).hexdigest()
         url = f"http://127.0.0.1:{server.server_port}/ml-1m.zip"
-        monkeypatch.setitem(KNOWN, "ml-1m", replace(KNOWN["ml-1m"], url=url, md5=md5))
+        served = KNOWN["ml-1m"].model_copy(update={"url": url, "md5": md5})
+        monkeypatch.setitem(KNOWN, "ml-1m", served)
         yield handler
         server.shutdown()
         thread.join()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.common import JsonOption, QuietOption
+from recsec.cli.shared.common import AuthorisedOption, JsonOption, QuietOption
 from recsec.cli.shared.output import emit, progress, resumable
 from recsec.cli.shared.views import announce, view_of
 from recsec.errors import UsageError
@@ -41,12 +41,7 @@ def run(
         Path | None,
         typer.Option("--gate", metavar="FILE", help="Thresholds that override those of the plan."),
     ] = None,
-    authorised: Annotated[
-        bool,
-        typer.Option(
-            "--i-am-authorised", help="The owner of a target beyond this machine agreed to this."
-        ),
-    ] = False,
+    authorised: AuthorisedOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

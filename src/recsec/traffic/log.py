@@ -14,28 +14,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from recsec.data.catalog import Catalog
 from recsec.errors import DataError
 from recsec.runs import atomic_write_bytes
-from recsec.targets.meter.segments import Calls
+from recsec.targets.meter.segments import COLUMNS, Calls, encode_calls, ranges
 from recsec.types import IntArray
 
-__all__ = ["COLUMNS", "QueryLog", "ranges", "read_log", "write_log"]
-
-COLUMNS = ("call", "account", "parent", "items", "k", "answer")
-
-
-def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
-    """Concatenated ``arange(start, start + length)``.
-
-    >>> ranges(np.array([5, 0]), np.array([2, 3]))
-    array([5, 6, 0, 1, 2])
-    """
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+__all__ = ["QueryLog", "read_log", "write_log"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,18 +108,6 @@ class QueryLog:
             yield np.arange(start, min(start + size, len(self)))
 
 
-def _list_column(
-    ids: pl.Series, flat: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]
-) -> pl.Series:
-    """A column of lists of external ids from flat catalog indices; lists may be empty."""
-    rows = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths)})
-    rows = rows.with_columns(ids.gather(np.asarray(flat, dtype=np.int64) - 1).alias("id"))
-    lists = rows.group_by("row", maintain_order=True).agg("id")
-    every = pl.DataFrame({"row": np.arange(len(lengths))})
-    joined = every.join(lists, on="row", how="left", maintain_order="left")["id"]
-    return joined.fill_null(pl.Series([[]], dtype=pl.List(ids.dtype)))
-
-
 def write_log(path: Path, log: QueryLog) -> Path:
     """Write a log as one Parquet file; it appears whole or not at all.
 
@@ -143,18 +118,7 @@ def write_log(path: Path, log: QueryLog) -> Path:
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    calls, ids = log.calls, log.catalog.table["id"]
-    filled = calls.answers > 0
-    frame = pl.DataFrame(
-        {
-            "call": calls.call,
-            "account": pl.Series(calls.account, dtype=pl.String),
-            "parent": pl.Series(calls.parent).replace(-1, None),
-            "items": _list_column(ids, calls.items, np.diff(calls.offsets)),
-            "k": calls.k,
-            "answer": _list_column(ids, calls.answers[filled], filled.sum(axis=1)),
-        }
-    )
+    frame = encode_calls(log.calls, log.catalog)
     if log.times is not None:
         frame = frame.with_columns(pl.Series("time", log.times))
     if path.suffix != ".parquet":

@@ -1,4 +1,4 @@
-"""Notes, progress, settings and JSON."""
+"""Notes, progress and JSON."""
 
 from __future__ import annotations
 
@@ -15,48 +15,15 @@ from recsec.cli.shared.output import (
     console,
     emit,
     note,
-    parse_settings,
     progress,
     to_json,
 )
-from recsec.errors import ConfigError
 from recsec.stats import Estimate
 
 
 @pytest.fixture(autouse=True)
 def plain() -> None:
     configure(json=False, quiet=False, debug=False, resume=None)
-
-
-@pytest.mark.parametrize("pair", ["epochs", "=3", "a b=3", "a..b=1"])
-def test_a_setting_without_a_value_is_refused(pair: str) -> None:
-    with pytest.raises(ConfigError, match="expected key=value"):
-        parse_settings([pair])
-
-
-def test_a_setting_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="given twice"):
-        parse_settings(["epochs=1", "epochs=2"])
-    with pytest.raises(ConfigError, match="already given a value"):
-        parse_settings(["a=1", "a.b=2"])
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        ("-0.5", -0.5),
-        ("false", False),
-        ('"3"', "3"),
-        ("", ""),
-        ("a=b", "a=b"),
-        ("1979-05-27", "1979-05-27"),
-        ("1\nother = 2", "1\nother = 2"),
-        ("[1, 2]", [1, 2]),
-    ],
-)
-def test_values_are_toml_or_text(text: str, value: object) -> None:
-    assert parse_settings([f"key={text}"]) == {"key": value}
 
 
 def test_json_has_no_numpy_and_no_nan() -> None:

@@ -35,7 +35,7 @@ from recsec.models import Encoder, ExactIndex, Training, encoder_fingerprint, tr
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.runs import atomic_write_bytes
-from recsec.settings import settings_of
+from recsec.settings import checked
 from recsec.types import Progress
 
 __all__ = [
@@ -59,7 +59,7 @@ def make_model(told: Making, progress: Progress) -> Made:
     data = {"name": catalog.photos.name, "fingerprint": catalog.photos.fingerprint}
     if told.train is not None:
         kind: type[Encoder] = registry("encoders").get(told.train)
-        config = settings_of(kind.config_class, told.settings, told.train)
+        config = checked(kind.config_class, told.settings, where=f"settings of {told.train}")
         model = train_encoder(
             catalog.split,
             config,
@@ -73,7 +73,7 @@ def make_model(told: Making, progress: Progress) -> Made:
             told.harden,
             open_encoder(told.base, "cpu"),
             catalog.split,
-            settings_of(method.config_class, told.settings, told.harden),
+            checked(method.config_class, told.settings, where=f"settings of {told.harden}"),
             seed=told.seed,
             training=training,
             data=data,

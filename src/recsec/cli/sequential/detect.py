@@ -26,8 +26,9 @@ from recsec.cli.shared.common import (
     fit_config,
     read_toml,
 )
-from recsec.cli.shared.output import emit, note, parse_settings, progress, resumable
+from recsec.cli.shared.output import emit, note, progress, resumable
 from recsec.errors import RunError
+from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
     import polars as pl

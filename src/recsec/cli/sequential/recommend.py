@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.answering import AuthorisedOption, items_table, open_source
-from recsec.cli.shared.common import ColumnsOption, JsonOption, ModelOption, QuietOption, open_data
+from recsec.cli.sequential.answering import items_table, open_source
+from recsec.cli.shared.common import (
+    AuthorisedOption,
+    ColumnsOption,
+    JsonOption,
+    ModelOption,
+    QuietOption,
+    open_data,
+)
 from recsec.cli.shared.output import console, note, to_json
 
 if TYPE_CHECKING:

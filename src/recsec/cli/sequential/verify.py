@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.answering import AuthorisedOption, interval, plain_table
-from recsec.cli.shared.common import ColumnsOption, JsonOption, QuietOption, open_data
-from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.common import (
+    AuthorisedOption,
+    ColumnsOption,
+    JsonOption,
+    QuietOption,
+    open_data,
+)
+from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.tables import interval, plain_table
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,8 +127,7 @@ def verify(
             )
         if each.shorter:
             note(f"{spec}: {each.shorter} lists hold fewer than {each.k} items of the catalog")
-    if dataset.synthetic:
-        note("the data is synthetic: these numbers say nothing about real users")
+    note_synthetic(dataset.synthetic)
 
 
 @app.command()

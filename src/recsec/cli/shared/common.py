@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from recsec.cli.shared.output import configure, parse_settings
+from recsec.cli.shared.output import configure
 from recsec.errors import ConfigError, UsageError
-from recsec.settings import parse_guards
+from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
     from recsec.data import Dataset
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recsec.targets.base import Target
 
 __all__ = [
+    "AuthorisedOption",
     "ColumnsOption",
     "ConfigOption",
     "DataOption",
@@ -29,17 +30,19 @@ __all__ = [
     "JsonOption",
     "ModelOption",
     "OutOption",
+    "PhotosOption",
     "PrecisionOption",
     "QuietOption",
     "SeedOption",
     "SetOption",
+    "UsersOption",
     "build_config",
     "fit_config",
+    "given_settings",
     "open_data",
     "open_model",
     "open_recommender",
     "parse_columns",
-    "parse_guards",
     "read_toml",
 ]
 
@@ -72,6 +75,9 @@ DataOption = Annotated[
         metavar="NAME",
         help="A known data set (recsec data list), synthetic:users=500,items=200, or a file.",
     ),
+]
+PhotosOption = Annotated[
+    str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
 ]
 ColumnsOption = Annotated[
     str | None,
@@ -107,6 +113,22 @@ GuardOption = Annotated[
         metavar="NAME:KEY=VALUE",
         help="Answer through a guard: recsec list guards. Settings with commas between; "
         "repeatable, the first is nearest to the recommender.",
+    ),
+]
+AuthorisedOption = Annotated[
+    bool,
+    typer.Option(
+        "--i-am-authorised",
+        help="The owner of a target beyond this machine agreed to this.",
+    ),
+]
+UsersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--users",
+        min=1,
+        metavar="N",
+        help="Measure on N users drawn with the seed, not on all: for a target that costs.",
     ),
 ]
 JsonOption = Annotated[
@@ -158,6 +180,16 @@ def fit_config(config_class: type[Config], values: dict[str, Any], *, where: str
         ) from error
 
 
+def given_settings(file: Path | None, pairs: Sequence[str] | None) -> dict[str, Any]:
+    """What ``--config`` and ``--set`` say; ``--set`` wins.
+
+    Raises:
+        ConfigError: the file or a pair cannot be read.
+    """
+    values = read_toml(file) if file is not None else {}
+    return {**values, **parse_settings(pairs or [])}
+
+
 def build_config(
     config_class: type[Config], *, file: Path | None, pairs: Sequence[str] | None, where: str
 ) -> Config:
@@ -166,8 +198,7 @@ def build_config(
     Raises:
         ConfigError: the file, a pair or a value does not fit.
     """
-    values = read_toml(file) if file is not None else {}
-    return fit_config(config_class, {**values, **parse_settings(pairs or [])}, where=where)
+    return fit_config(config_class, given_settings(file, pairs), where=where)
 
 
 def parse_columns(columns: str | None) -> dict[str, str]:

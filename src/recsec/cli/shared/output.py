@@ -15,7 +15,6 @@ from rich.console import Console
 
 from recsec.cli.shared.bars import bars, lines
 from recsec.errors import RecsecError
-from recsec.settings import parse_settings
 from recsec.types import Progress
 
 __all__ = [
@@ -25,7 +24,7 @@ __all__ = [
     "emit",
     "fail",
     "note",
-    "parse_settings",
+    "note_synthetic",
     "progress",
     "resumable",
     "settings",
@@ -91,6 +90,14 @@ def note(text: str) -> None:
     """Say something that is no result, on stderr; silent with ``--quiet``."""
     if not settings().quiet:
         _talk().print(text, markup=False, soft_wrap=True)
+
+
+def note_synthetic(synthetic: bool, *, photos: bool = False) -> None:
+    """Say what numbers are worth that come from made-up data, or made-up photos."""
+    if synthetic and photos:
+        note("the photos are synthetic: these numbers say nothing about real ones")
+    elif synthetic:
+        note("the data is synthetic: these numbers say nothing about real users")
 
 
 def to_json(value: Any) -> Any:

@@ -20,6 +20,7 @@ from recsec.data.sources.cache import locate
 from recsec.data.sources.known import KNOWN_PHOTOS, KnownData, is_path
 from recsec.errors import ConfigError, DataError
 from recsec.runs import digest
+from recsec.settings import parse_words
 from recsec.types import Progress
 
 __all__ = ["check_photos", "is_photos", "load_photos", "read_listing"]
@@ -60,7 +61,7 @@ def load_photos(
             fit.
     """
     head, text = _split(name)
-    settings = _settings(head, text)
+    settings = parse_words(text, where=head)
     if columns and not _is_store(Path(head)):
         raise ConfigError(f"{head} has columns of its own; columns are for own photos")
     if head == "photos":
@@ -167,21 +168,6 @@ def _choose(
     )
     files = PhotoFiles(store, tuple(kept["name"]), digest(kept["sha"].to_list()))
     return kept.drop("name", *(set(seen.columns) - {"name"})), files, report
-
-
-def _settings(head: str, text: str) -> dict[str, str]:
-    """``fit=squash,trim=true`` as a dictionary.
-
-    Raises:
-        ConfigError: a part without ``=``.
-    """
-    values: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise ConfigError(f"{head}: found {part!r}, expected key=value")
-        values[key.strip()] = value.strip()
-    return values
 
 
 def _rule(head: str, settings: Mapping[str, Any]) -> ResizeRule:

@@ -105,4 +105,12 @@ class Bert4Rec(NeuralRecommender):
 
     def objective(self, split: Split) -> Cloze:
         """Guess masked items of the training histories."""
-        return Cloze(self, split)
+        config = self.config
+        return Cloze(
+            self,
+            split,
+            max_length=self.reach,
+            batch_size=config.batch_size,
+            mask_share=config.mask_share,
+            only_last=config.only_last,
+        )

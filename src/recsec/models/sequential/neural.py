@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split
 from recsec.errors import CheckpointError
 from recsec.models.base import Recommender, ScheduleConfig, Training
+from recsec.models.sequential.objectives.next_item import NextItem
+from recsec.models.sequential.objectives.ranking import Ranking
+from recsec.models.trainer import fit
 from recsec.rng import Streams
 from recsec.types import IntArray
-
-if TYPE_CHECKING:
-    from recsec.models.sequential.objectives.next_item import Ranking
 
 __all__ = ["CausalRecommender", "NeuralConfig", "NeuralRecommender"]
 
@@ -115,8 +115,6 @@ class NeuralRecommender(Recommender, nn.Module):
     @classmethod
     def fit(cls, split: Split, config: Any, *, seed: int, training: Training) -> Self:
         """Train by ``objective``, weights from the seed."""
-        from recsec.models.trainer import fit
-
         streams = Streams(seed, (cls.name,))
         model = cls(split.catalog, config)
         model.initialize(streams.torch("initialization"))
@@ -183,6 +181,5 @@ class CausalRecommender(NeuralRecommender):
 
     def objective(self, split: Split) -> Ranking:
         """Predict the next item at every position of the training histories."""
-        from recsec.models.sequential.objectives.next_item import NextItem
-
-        return NextItem(self, split)
+        config = self.config
+        return NextItem(self, split, max_length=config.max_length, batch_size=config.batch_size)

@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from recsec.cli.shared.answering import interval, plain_table
-from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.visual.evade import NATIVE, place_encoder
-from recsec.cli.visual.opening import (
-    checkpoint_folder,
-    open_encoder,
-    open_split,
-    warn_of_other_data,
-)
+from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.shared.tables import interval, plain_table
+from recsec.cli.visual.evade.shared import NATIVE, place_encoder
+from recsec.cli.visual.opening import open_embedded, open_encoder
 from recsec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +42,7 @@ def evade_hub(
     from torch.nn import functional as F  # noqa: N812
 
     from recsec.attacks.evasion import HubScene, Lists, run_hubs, summarize_hubs
-    from recsec.models import ExactIndex, catalog_features, encoder_fingerprint
+    from recsec.models import ExactIndex, encoder_fingerprint
     from recsec.rng import Streams
     from recsec.runs import RunDirectory
 
@@ -56,14 +51,12 @@ def evade_hub(
             f"--goal hub needs an attack that sees scores or gradients, not {tool.name}",
             hint="--attack mi",
         )
-    encoder, folder = open_encoder(plan["model"]), checkpoint_folder(plan["model"])
+    encoder = open_encoder(plan["model"])
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
-        split = open_split(plan["data"], report)
+        split, features = open_embedded(plan["model"], encoder, plan["data"], report)
         photos, catalog = split.photos, split.catalog
-        warn_of_other_data(folder, photos)
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
-        features = catalog_features(encoder, photos, folder, progress=report)
         chosen, targets = _draw(plan, split, streams.child("hub").numpy("photos"))
         place_encoder(encoder, device)
         encoder.eval()
@@ -86,8 +79,7 @@ def evade_hub(
             result = _result(found, plan, out, len(catalog), (len(chosen), len(targets)), split)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result), json=json)
-    if photos.synthetic:
-        note("the photos are synthetic: these numbers say nothing about real ones")
+    note_synthetic(photos.synthetic, photos=True)
 
 
 def _draw(
