@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-__all__ = ["GRACE", "HEADER", "LARGEST", "failure", "packed", "safe"]
+__all__ = ["CLOSED", "GRACE", "HEADER", "LARGEST", "failure", "packed", "safe"]
 
 HEADER = struct.Struct(">Q")
 LARGEST = 1 << 28
@@ -31,6 +31,9 @@ LARGEST = 1 << 28
 
 FRAMES = 3
 TEXT = 2000
+CLOSED = 76
+"""Exit status where there is nobody to answer to."""
+
 GRACE = 2.0
 """Seconds between the end of the parent, or its last word, and the end of this process."""
 
@@ -209,8 +212,11 @@ def main() -> None:
             reply = _answer(function, message)
         if os.getpid() != born:  # the user's code forked, and this is the copy
             os._exit(0)
-        answers.write(reply)
-        answers.flush()
+        try:
+            answers.write(reply)
+            answers.flush()
+        except OSError:  # the parent is gone, or the user's code closed what it did not open
+            os._exit(CLOSED)
         if function is None:
             return
 

@@ -94,6 +94,8 @@ class _Child:
         try:
             status = self.process.wait(child.GRACE)
         except subprocess.TimeoutExpired:
+            status = child.CLOSED
+        if status == child.CLOSED:
             return "closed its connection to recsec, or wrote over it"
         if status >= 0:
             return f"ended its process with exit status {status}"
