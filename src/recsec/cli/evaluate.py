@@ -143,11 +143,14 @@ def run(
         "synthetic": dataset.synthetic,
         **estimates,
         "left_out": found.left_out,
+        "defects": list(found.defects),
         "groups": groups,
         "genre_confusion": {"genres": genres, "shares": confusion},
         "figures": [str(path) for path in written],
     }
     emit(result, lambda out: _render(out, found, estimates, groups), json=json)
+    for defect in found.defects:
+        note(f"warning: {defect}")
     if dataset.synthetic:
         note("the data is synthetic: these numbers say nothing about real users")
     for path in written:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split, pad
+from recsec.errors import TargetError
 from recsec.types import IntArray, ItemId, Progress
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Recommender",
     "ScheduleConfig",
     "Training",
+    "check_scores",
     "mask_history",
     "top_k",
 ]
@@ -56,13 +58,31 @@ def mask_history(scores: Float[Tensor, "B N1"], histories: Int[Tensor, "B L"]) -
     return scores
 
 
+def check_scores(scores: Float[Tensor, "B C"]) -> None:
+    """Scores are numbers, or -inf for what must not be listed.
+
+    Raises:
+        TargetError: one is NaN or plus infinity.
+    """
+    if bool((scores.isnan() | scores.isposinf()).any()):
+        raise TargetError(
+            "the recommender scores items with values that are not finite (NaN or infinity): "
+            "its lists mean nothing",
+            hint="train it again with a lower lr, or repair its scores",
+        )
+
+
 def top_k(scores: Float[Tensor, "B N1"], k: int) -> Int[Tensor, "B K"]:
     """The ``k`` best columns of each row, best first; ``k`` is cut at N.
 
     Where fewer than ``k`` items have a finite score (a history that holds nearly all items),
     the rest of the row is 0.
+
+    Raises:
+        TargetError: a score is NaN or plus infinity, which ``topk`` would put first.
     """
     values, indices = torch.topk(scores, min(k, scores.shape[1] - 1), dim=1)
+    check_scores(values)
     return indices.masked_fill_(values == float("-inf"), 0)
 
 

@@ -10,6 +10,7 @@ FOLDER/history.json, resume/, snapshots/    left by training
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from recsec.models.base import Recommender
 from recsec.registry import registry
 from recsec.runs import atomic_write_bytes, atomic_write_text
 
-__all__ = ["load", "read_config", "read_tensors", "save_checkpoint"]
+__all__ = ["load", "read_config", "read_tensors", "refuse_not_finite", "save_checkpoint"]
 
 FORMAT = 1
 
@@ -35,7 +36,12 @@ def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> N
 
     Args:
         info: JSON-able facts about the training (data, seed, metrics), kept in ``config.json``.
+
+    Raises:
+        CheckpointError: the weights are not finite.
     """
+    tensors = {name: tensor.contiguous() for name, tensor in model.state().items()}
+    refuse_not_finite(tensors, where=f"the {model.name} that was to be saved in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": FORMAT,
@@ -47,7 +53,6 @@ def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> N
     model.catalog.save(folder / "items.parquet")
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(model.catalog)))
-    tensors = {name: tensor.contiguous() for name, tensor in model.state().items()}
     atomic_write_bytes(folder / "model.safetensors", save(tensors))
 
 
@@ -105,11 +110,31 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"cannot read {path}: {error}") from error
 
 
+def refuse_not_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Weights that are no numbers make a model that is no recommender, and no verdict.
+
+    Args:
+        tensors: by name.
+        where: whose they are, for the message.
+
+    Raises:
+        CheckpointError: a value is NaN or infinite.
+    """
+    broken = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
+    if broken:
+        raise CheckpointError(
+            f"{where} holds values that are not finite (NaN or infinity), in {broken[0]}"
+            f"{f' and {len(broken) - 1} more tensors' if broken[1:] else ''}",
+            hint="train it again with a lower lr",
+        )
+
+
 def load(folder: Path | str) -> Recommender:
     """Read the checkpoint folder of a recommender of histories.
 
     Raises:
-        CheckpointError: it is missing, incomplete, broken, of another format, or an encoder.
+        CheckpointError: it is missing, incomplete, broken, of another format, an encoder, or holds
+            values that are not finite.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -124,4 +149,6 @@ def load(folder: Path | str) -> Recommender:
     except (ConfigError, ValidationError) as error:
         raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
     catalog = Catalog.load(folder / "items.parquet")
-    return kind.from_state(catalog, settings, read_tensors(folder))
+    tensors = read_tensors(folder)
+    refuse_not_finite(tensors, where=str(folder / "model.safetensors"))
+    return kind.from_state(catalog, settings, tensors)

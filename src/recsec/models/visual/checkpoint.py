@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from recsec import __version__
 from recsec.errors import CheckpointError, ConfigError
-from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors
+from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors, refuse_not_finite
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
 from recsec.models.visual.encoder import Encoder, EncoderConfig
 from recsec.runs import atomic_write_bytes, atomic_write_text
@@ -35,7 +35,12 @@ def save_encoder(
     Args:
         info: JSON-able facts about the training (data, seed, method), kept in ``config.json``.
         items: the catalog as ``Photos.table`` has it: id, title, category, attributes.
+
+    Raises:
+        CheckpointError: the weights are not finite.
     """
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    refuse_not_finite(tensors, where=f"the encoder that was to be saved in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": FORMAT,
@@ -53,7 +58,6 @@ def save_encoder(
     atomic_write_bytes(folder / "items.parquet", table.getvalue())
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(items)))
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     atomic_write_bytes(folder / "model.safetensors", save(tensors))
 
 

@@ -60,10 +60,12 @@ def _in_json(value: Any) -> Any:
     return {"shown": safe(repr(value), 80), "kind": type(value).__name__}
 
 
-def _libraries() -> tuple[str, ...]:
-    """Folders whose files the user did not write."""
+def _is_theirs(file: str) -> bool:
+    """Whether the user may have written a file: it is of no library, and not this one."""
     paths = sysconfig.get_paths()
-    return tuple({paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+    libraries = tuple(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    installed = any(part in file for part in ("site-packages", "dist-packages", "<frozen"))
+    return not installed and not file.startswith(libraries) and file != __file__
 
 
 def _frames(error: BaseException, home: str | None) -> list[str]:
@@ -73,8 +75,7 @@ def _frames(error: BaseException, home: str | None) -> list[str]:
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename not in (__file__, home) and not frame.filename.startswith("<frozen")
     ]
-    libraries = _libraries()
-    own = [frame for frame in found if not frame.filename.startswith(libraries)]
+    own = [frame for frame in found if _is_theirs(frame.filename)]
     shown = own[-FRAMES:] or found[-FRAMES:]
     if own and found[-1] is not own[-1]:
         shown.append(found[-1])
@@ -174,7 +175,13 @@ def _find(module: str, function: str) -> tuple[Callable[..., Any] | None, dict[s
         found = getattr(found, part)
     if not callable(found):
         return None, {"stage": "value", "shown": safe(repr(found), 80)}
-    return found, {"value": None}
+    return found, {"value": _sources()}
+
+
+def _sources() -> list[str]:
+    """The files of the user's that are loaded by now."""
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return sorted(os.path.abspath(file) for file in files if file and _is_theirs(file))
 
 
 def _arguments(message: dict[str, Any]) -> list[Any]:

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,6 +122,9 @@ class Walled:
         folder = os.getcwd()
         path = sys.path if folder in sys.path else [folder, *sys.path]
         self._hello = {"module": module, "function": function, "path": list(path)}
+        self.sources: tuple[Path, ...] = ()
+        """The user's own files that its module loaded."""
+        self._stamps: list[tuple[int, int]] = []
         self._child: _Child | None = None
         self._lock = threading.Lock()
 
@@ -127,12 +132,14 @@ class Walled:
         return f"Walled({self.name})"
 
     def open(self) -> None:
-        """Start the process and import the module, unless that was done.
+        """Start the process and import the module, unless that was done with the files of now.
 
         Raises:
             TargetError: there is no such function, or its module fails to import.
         """
         with self._lock:
+            if self._child is not None and _stamps(self.sources) != self._stamps:
+                self._forget()
             self._open()
 
     def __call__(self, *arguments: Any) -> Any:
@@ -154,7 +161,9 @@ class Walled:
         if self._child is None:
             self._child = _Child()
             self._end = weakref.finalize(self, _end, self._child.process)
-            self._ask(self._hello, "while it was imported")
+            files = self._ask(self._hello, "while it was imported")["value"]
+            self.sources = tuple(Path(file) for file in files)
+            self._stamps = _stamps(self.sources)
 
     def _ask(self, message: dict[str, Any], when: str) -> dict[str, Any]:
         found = self._child
@@ -187,9 +196,7 @@ class Walled:
 @lru_cache(maxsize=KEPT)
 def _shared(module: str, function: str, folder: str, path: tuple[str, ...]) -> Walled:
     del folder, path  # whoever asks elsewhere gets another process
-    found = Walled(module, function)
-    found.open()
-    return found
+    return Walled(module, function)
 
 
 def walled(module: str, function: str) -> Walled:
@@ -198,7 +205,22 @@ def walled(module: str, function: str) -> Walled:
     Raises:
         TargetError: there is no such function, or its module fails to import.
     """
-    return _shared(module, function, os.getcwd(), tuple(sys.path))
+    found = _shared(module, function, os.getcwd(), tuple(sys.path))
+    found.open()
+    return found
+
+
+def _stamps(files: Iterable[Path]) -> list[tuple[int, int]]:
+    """What changes when a file does."""
+    found = []
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError:
+            found.append((0, 0))
+        else:
+            found.append((state.st_mtime_ns, state.st_size))
+    return found
 
 
 def _is_open(number: int) -> bool:
