@@ -21,7 +21,7 @@ from torch import Tensor
 
 from recsec import __version__
 from recsec.data.catalog import Catalog
-from recsec.errors import CheckpointError, ConfigError
+from recsec.errors import CheckpointError, ConfigError, RecsecError
 from recsec.models.base import Recommender
 from recsec.registry import registry
 from recsec.runs import atomic_write_bytes, atomic_write_text
@@ -85,6 +85,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     if not isinstance(config, dict) or not {"model", "config"} <= set(config):
         raise CheckpointError(f"{path} lacks 'model' or 'config'")
+    if not isinstance(config["model"], str) or not isinstance(config["config"], dict):
+        raise CheckpointError(f"{path}: 'model' is no name, or 'config' no table of settings")
     if config.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has format {config.get('format')!r}; this version reads {FORMAT}"
@@ -151,4 +153,13 @@ def load(folder: Path | str) -> Recommender:
     catalog = Catalog.load(folder / "items.parquet")
     tensors = read_tensors(folder)
     refuse_not_finite(tensors, where=str(folder / "model.safetensors"))
-    return kind.from_state(catalog, settings, tensors)
+    try:
+        return kind.from_state(catalog, settings, tensors)
+    except RecsecError:
+        raise
+    except Exception as error:  # whatever is wrong with them, it is the same news to the user
+        raise CheckpointError(
+            f"settings, items and tensors of {folder} do not fit each other "
+            f"({type(error).__name__}: {error})",
+            hint="one of the three files is of another checkpoint, or broken",
+        ) from error

@@ -163,8 +163,10 @@ class Encoder(nn.Module):
         Raises:
             CheckpointError: names or shapes do not fit, or a value is not finite.
         """
+        kinds = {name: tensor.dtype for name, tensor in self.state_dict().items()}
+        found = {name: tensor.to(kinds.get(name, tensor.dtype)) for name, tensor in tensors.items()}
         try:
-            self.load_state_dict(dict(tensors))
+            self.load_state_dict(found, assign=True)
         except RuntimeError as error:
             raise CheckpointError(
                 f"the tensors of {where} do not fit an encoder with its settings: {error}",
