@@ -17,7 +17,7 @@ from recsec.errors import CheckpointError, TargetError
 from recsec.models import SasRecConfig, Training, load, save_checkpoint, train
 from recsec.targets import guarded_target
 
-DATA = "synthetic:users=60,items=30,length=8,seed=4"
+DATA = "synthetic:users=60,items=60,length=8,seed=4"
 SMALL = {"embedding_dim": 8, "blocks": 1, "max_length": 8, "epochs": 0}
 
 

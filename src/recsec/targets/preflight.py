@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsec.errors import TargetError, UsageError
-from recsec.evaluation.defects import FEW, defects, one_ranking, own_share
+from recsec.evaluation.defects import ALIKE, FEW, defects, one_ranking, own_share
 from recsec.targets.base import Target, check_answer
 from recsec.types import IntArray
 
@@ -89,7 +89,7 @@ def preflight(
             hint="leave the items of the history out of the answer",
         )
     different = len(np.unique(histories, axis=0))
-    if different >= FEW and one_ranking(first, histories):
+    if different >= FEW and one_ranking(first, histories, items=len(target.catalog)) >= ALIKE:
         raise TargetError(
             f"the target answered {different} different histories from one and the same ranking: "
             "it looks at the history only to leave its items out",
