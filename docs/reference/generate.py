@@ -108,6 +108,7 @@ HAPPENS = {
     "callable": "the right answer, or an error with the line and the deed (exit 3)",
     "checkpoints": "loaded, or what is broken is named (exit 3)",
     "models": "refused (exit 3), or a warning beside the number",
+    "plugins": "named and skipped",
     "settings": "refused when read (exit 2)",
     "streams": "the exit code of the table",
 }

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeAlias
 
-__all__ = ["Containment", "ProcessEnded"]
+__all__ = ["Containment", "ProcessEnded", "prints_to_stderr"]
 
 Setting: TypeAlias = tuple[Callable[[], Any], Callable[[Any], Any]]
 """How to read a setting of the process, and how to set it."""
@@ -137,7 +137,7 @@ def _signals_kept() -> Iterator[list[bool]]:
 
 
 @contextmanager
-def _stdout_closed_to_them() -> Iterator[None]:
+def prints_to_stderr() -> Iterator[None]:
     """Whatever is printed goes to stderr, by whatever way; both are what they were afterwards."""
     streams = sys.stdin, sys.stdout, sys.stderr
     with suppress(AttributeError, OSError, ValueError):
@@ -180,7 +180,7 @@ class Containment:
         """
         with ExitStack() as stack:
             stack.enter_context(self._own_generators())
-            stack.enter_context(_stdout_closed_to_them())
+            stack.enter_context(prints_to_stderr())
             stack.enter_context(warnings.catch_warnings())
             stack.enter_context(_settings_kept())
             pressed = stack.enter_context(_signals_kept())
