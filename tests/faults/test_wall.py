@@ -33,7 +33,7 @@ ENDS = {
     "raise BaseException('all')": "failed\nBaseException: all",
     "raise MemoryError": "failed\nMemoryError",
     "answer(histories, k)": "failed\nRecursionError",
-    "os._exit(0)": "ended its process with exit status 0 while it was asked",
+    "os._exit(0)": "ended its process with exit status 0 while it was asked about 2 histories",
     "os._exit(7)": "ended its process with exit status 7 while it was asked",
     "os.kill(os.getpid(), signal.SIGKILL)": "was ended by SIGKILL, as when memory runs out",
     "os.kill(os.getpid(), signal.SIGTERM)": "was ended by SIGTERM while it was asked",

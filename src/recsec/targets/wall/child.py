@@ -29,6 +29,9 @@ HEADER = struct.Struct(">Q")
 LARGEST = 1 << 28
 """Bytes of a message; more is no list of items."""
 
+LIBRARIES = tuple(
+    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 FRAMES = 3
 TEXT = 2000
 CLOSED = 76
@@ -62,10 +65,8 @@ def _in_json(value: Any) -> Any:
 
 def _is_theirs(file: str) -> bool:
     """Whether the user may have written a file: it is of no library, and not this one."""
-    paths = sysconfig.get_paths()
-    libraries = tuple(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     installed = any(part in file for part in ("site-packages", "dist-packages", "<frozen"))
-    return not installed and not file.startswith(libraries) and file != __file__
+    return not installed and not file.startswith(LIBRARIES) and file != __file__
 
 
 def _frames(error: BaseException, home: str | None) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -55,10 +55,10 @@ class _Child:
         Raises:
             _Lost: the process ended, closed the connection, or says something else.
         """
-        assert self.process.stdin is not None  # noqa: S101 - asked for above
+        requests = cast("IO[bytes]", self.process.stdin)
         try:
-            self.process.stdin.write(child.packed(message))
-            self.process.stdin.flush()
+            requests.write(child.packed(message))
+            requests.flush()
         except OSError as error:
             raise _Lost from error
         (length,) = child.HEADER.unpack(self._read(child.HEADER.size))
@@ -74,8 +74,7 @@ class _Child:
 
     def _read(self, count: int) -> bytes:
         """Exactly ``count`` bytes; whoever the user's code left behind may hold the pipe open."""
-        assert self.process.stdout is not None  # noqa: S101 - asked for above
-        pipe, parts = self.process.stdout.fileno(), []
+        pipe, parts = cast("IO[bytes]", self.process.stdout).fileno(), []
         waiting = select.poll()
         waiting.register(pipe, select.POLLIN)
         while count:
@@ -101,7 +100,7 @@ class _Child:
             return "closed its connection to recsec, or wrote over it"
         if status >= 0:
             return f"ended its process with exit status {status}"
-        name = signal.Signals(-status).name
+        name = {one.value: one.name for one in signal.Signals}.get(-status, f"signal {-status}")
         memory = ", as when memory runs out" if name == "SIGKILL" else ""
         return f"was ended by {name}{memory}"
 
@@ -153,21 +152,21 @@ class Walled:
         """
         arrays = [at for at, one in enumerate(arguments) if isinstance(one, np.ndarray)]
         message = {"arguments": arguments, "arrays": arrays}
+        rows = next((len(one) for one in arguments if isinstance(one, list | np.ndarray)), 0)
+        about = f"{rows} {'history' if rows == 1 else 'histories'}"
         with self._lock:
-            self._open()
-            return self._ask(message, "while it was asked")["value"]
+            return self._ask(self._open(), message, f"while it was asked about {about}")["value"]
 
-    def _open(self) -> None:
+    def _open(self) -> _Child:
         if self._child is None:
             self._child = _Child()
             self._end = weakref.finalize(self, _end, self._child.process)
-            files = self._ask(self._hello, "while it was imported")["value"]
+            files = self._ask(self._child, self._hello, "while it was imported")["value"]
             self.sources = tuple(Path(file) for file in files)
             self._stamps = _stamps(self.sources)
+        return self._child
 
-    def _ask(self, message: dict[str, Any], when: str) -> dict[str, Any]:
-        found = self._child
-        assert found is not None  # noqa: S101 - opened before
+    def _ask(self, found: _Child, message: dict[str, Any], when: str) -> dict[str, Any]:
         try:
             reply = found.ask(message)
         except _Lost:
