@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 import warnings
@@ -14,7 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from recsec import __version__
-from recsec.cli.shared.output import Settings, configure, fail, note, settings
+from recsec.cli.shared.output import Settings, configure, fail, note, settings, unwritten
+from recsec.cli.shared.streams import silence_stdout, standard_streams
 from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, UsageError
 
 __all__ = ["COMMANDS", "LazyGroup", "app", "main"]
@@ -136,7 +136,12 @@ def _usage(error: typer.TyperException, words: list[str]) -> UsageError:
     return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"{path} --help")
 
 
-def _unexpected(error: Exception) -> RecsecError:
+def _unexpected(error: BaseException) -> RecsecError:
+    if isinstance(error, SystemExit):
+        return RecsecError(
+            f"something ended recsec by sys.exit({error.code!r})",
+            hint="run the same command with --debug: it shows which code did",
+        )
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return RecsecError(f"{error.strerror.lower()}{place}", hint="run with --debug for details")
@@ -158,32 +163,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     configure(**vars(Settings(json="--json" in words, debug="--debug" in words)))
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    with warnings.catch_warnings():
+    with standard_streams(), warnings.catch_warnings():
         if not settings().debug and not sys.warnoptions:
             warnings.showwarning = _show_warning
+        code = EXIT_OK
         try:
-            return _run(words)
-        except KeyboardInterrupt:
-            sys.stderr.write("\ninterrupted\n")
-            if (resume := settings().resume) is not None:
-                sys.stderr.write(f"next: {resume}\n")
-            return EXIT_INTERRUPTED
+            code = _told(words)
+            sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_PIPE_CLOSED
-        except RecsecError as error:
-            failure = error
-            if settings().debug:
-                traceback.print_exc()
-        except typer.TyperException as error:
-            failure = _usage(error, words)
-        except typer.Abort:
-            return EXIT_INTERRUPTED
-        except Exception as error:  # the last line of defense: no traceback reaches a user
-            failure = _unexpected(error)
-            if settings().debug:
-                traceback.print_exc()
-        return fail(failure)
+            silence_stdout()
+            return code or EXIT_PIPE_CLOSED
+        except OSError as error:
+            silence_stdout()
+            return code or fail(unwritten(error))
+        return code
+
+
+def _told(words: list[str]) -> int:
+    """Run the words, and tell what went wrong."""
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        if (resume := settings().resume) is not None:
+            sys.stderr.write(f"next: {resume}\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except typer.TyperException as error:
+        return fail(_usage(error, words))
+    except BaseException as error:  # the last line of defense: no traceback reaches a user
+        if settings().debug:
+            traceback.print_exc()
+        return fail(error if isinstance(error, RecsecError) else _unexpected(error))

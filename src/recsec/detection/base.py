@@ -27,7 +27,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 class DetectorConfig(BaseModel):
     """Settings of a detector; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, eq=False)

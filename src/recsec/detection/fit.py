@@ -37,7 +37,7 @@ LEAST = 20
 class FitConfig(BaseModel):
     """How detectors are fitted: which, on how much traffic, under which assumed laws."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detectors: dict[str, dict[str, Any]] = Field(
         {"accepted-rank": {}, "transition": {}, "off-list": {}, "continuity": {}},

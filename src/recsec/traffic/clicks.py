@@ -24,7 +24,7 @@ BIASES = (0.5, 1.0, 1.5)
 class ClickLaw(BaseModel):
     """An assumed law of clicks: take from the list with probability c, at rank r by r ** -eta."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     acceptance: float = Field(
         0.25, ge=0, le=1, description="c: share of items taken from the list just served"

@@ -28,7 +28,7 @@ it also has ``features(images)``, the same before normalization, attacks may use
 class EvasionConfig(BaseModel):
     """Settings of an evasion attack; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class Adaptive(BaseModel):
     Every call that a switch needs is counted like any other.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     set_only: bool = Field(False, description="learn which items are in a list, not their order")
     list_flip: bool = Field(

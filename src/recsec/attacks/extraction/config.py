@@ -17,7 +17,7 @@ Loss: TypeAlias = Literal["cross-entropy", "listmle", "hinge"]
 class ExtractionConfig(BaseModel):
     """What the thief does, apart from budget and seed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     policy: str = Field("mixed", description="which queries; see recsec list policies")
     policy_settings: dict[str, Any] = Field(default_factory=dict)

@@ -87,11 +87,14 @@ def evaluate_sequences(
         "synthetic": dataset.synthetic,
         **estimates,
         "left_out": found.left_out,
+        "defects": list(found.defects),
         "groups": groups,
         "genre_confusion": {"genres": genres, "shares": confusion},
         "figures": [str(path) for path in written],
     }
     emit(result, lambda out: _render(out, found, estimates, groups), json=json)
+    for defect in found.defects:
+        note(f"warning: {defect}")
     note_synthetic(dataset.synthetic)
     for path in written:
         note(f"figure: {path}")

@@ -6,7 +6,7 @@ import json as json_format
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "resumable",
     "settings",
     "to_json",
+    "unwritten",
 ]
 
 
@@ -122,14 +123,32 @@ def to_json(value: Any) -> Any:
 
 
 def emit(obj: Mapping[str, Any], render: Callable[[Console], None], *, json: bool) -> None:
-    """Write the result of a command to stdout: ``obj`` as JSON, or ``render(console)``."""
-    if json:
-        indent = 2 if sys.stdout.isatty() else None
-        text = json_format.dumps(to_json(obj), indent=indent, allow_nan=False)
-        sys.stdout.write(text + "\n")
-    else:
-        render(console())
-    sys.stdout.flush()
+    """Write the result of a command to stdout: ``obj`` as JSON, or ``render(console)``.
+
+    Raises:
+        RecsecError: stdout takes nothing, such as a file on a full disk.
+        BrokenPipeError: whoever read it went away.
+    """
+    try:
+        if json:
+            indent = 2 if sys.stdout.isatty() else None
+            text = json_format.dumps(to_json(obj), indent=indent, allow_nan=False)
+            sys.stdout.write(text + "\n")
+        else:
+            render(console())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unwritten(error) from error
+
+
+def unwritten(error: OSError) -> RecsecError:
+    """What to say where stdout takes nothing."""
+    return RecsecError(
+        f"cannot write to stdout: {(error.strerror or str(error)).lower()}",
+        hint="send the output somewhere else",
+    )
 
 
 @contextmanager
@@ -172,5 +191,6 @@ def fail(error: RecsecError) -> int:
             "hint": error.hint,
             "exit_code": error.exit_code,
         }
-        emit({"error": found}, lambda _: None, json=True)
+        with suppress(OSError, RecsecError):  # the exit code says it all the same
+            emit({"error": found}, lambda _: None, json=True)
     return error.exit_code

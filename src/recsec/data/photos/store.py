@@ -170,7 +170,7 @@ def look_at(
     path = cache_folder() / "photos" / f"seen-{key}.parquet"
     try:
         return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError):
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         pass  # not looked at yet, or the file is damaged
     done = 0
     with store.open() as read:

@@ -18,10 +18,18 @@ from torch.nn import functional as F  # noqa: N812
 
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split
+from recsec.models.base import BatchSize, Epochs, LearningRate, Patience, WeightDecay
 from recsec.models.dropout import Dropout
 from recsec.models.sequential.layers.attention import padded_attention
 from recsec.models.sequential.layers.transformer import Block
-from recsec.models.sequential.neural import NeuralConfig, NeuralRecommender
+from recsec.models.sequential.neural import (
+    Blocks,
+    DropoutShare,
+    EmbeddingDim,
+    Heads,
+    NeuralConfig,
+    NeuralRecommender,
+)
 from recsec.models.sequential.objectives.cloze import Cloze
 
 __all__ = ["Bert4Rec", "Bert4RecConfig"]
@@ -30,20 +38,20 @@ __all__ = ["Bert4Rec", "Bert4RecConfig"]
 class Bert4RecConfig(NeuralConfig):
     """Settings of ``Bert4Rec``; the defaults are those of the ML-1M benchmark."""
 
-    embedding_dim: int = 64
-    blocks: int = 2
-    heads: int = 2
+    embedding_dim: EmbeddingDim = 64
+    blocks: Blocks = 2
+    heads: Heads = 2
     max_length: int = Field(200, gt=1, description="positions, the mask at the end included")
-    dropout: float = 0.1
+    dropout: DropoutShare = 0.1
     mask_share: float = Field(0.2, gt=0, le=1, description="share of items that are masked")
     only_last: float = Field(
         0.1, ge=0, le=1, description="share of windows in which only the newest item is masked"
     )
-    batch_size: int = 32
-    epochs: int = 50
-    lr: float = 2e-3
-    weight_decay: float = 0.01
-    patience: int = 10
+    batch_size: BatchSize = 32
+    epochs: Epochs = 50
+    lr: LearningRate = 2e-3
+    weight_decay: WeightDecay = 0.01
+    patience: Patience = 10
 
 
 class Bert4Rec(NeuralRecommender):

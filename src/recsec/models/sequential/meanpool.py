@@ -7,8 +7,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recsec.data.catalog import Catalog
+from recsec.models.base import Epochs
 from recsec.models.dropout import Dropout
-from recsec.models.sequential.neural import CausalRecommender, NeuralConfig
+from recsec.models.sequential.neural import (
+    CausalRecommender,
+    DropoutShare,
+    EmbeddingDim,
+    NeuralConfig,
+)
 
 __all__ = ["MeanPool", "MeanPoolConfig"]
 
@@ -16,9 +22,9 @@ __all__ = ["MeanPool", "MeanPoolConfig"]
 class MeanPoolConfig(NeuralConfig):
     """Settings of ``MeanPool``."""
 
-    embedding_dim: int = 256
-    dropout: float = 0.1
-    epochs: int = 10
+    embedding_dim: EmbeddingDim = 256
+    dropout: DropoutShare = 0.1
+    epochs: Epochs = 10
 
 
 class MeanPool(CausalRecommender):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -21,15 +21,33 @@ from recsec.models.trainer import fit
 from recsec.rng import Streams
 from recsec.types import IntArray
 
-__all__ = ["CausalRecommender", "NeuralConfig", "NeuralRecommender"]
+__all__ = [
+    "Blocks",
+    "CausalRecommender",
+    "DropoutShare",
+    "EmbeddingDim",
+    "Heads",
+    "MaxLength",
+    "NeuralConfig",
+    "NeuralRecommender",
+]
+
+
+EmbeddingDim = Annotated[int, Field(gt=0, le=65_536, description="width D of the representations")]
+MaxLength = Annotated[
+    int, Field(gt=0, le=1_000_000, description="newest items of a history that are used")
+]
+DropoutShare = Annotated[float, Field(ge=0, lt=1, description="share of values that are dropped")]
+Blocks = Annotated[int, Field(gt=0, le=1000, description="layers of the transformer")]
+Heads = Annotated[int, Field(gt=0, le=65_536, description="of attention; they divide D")]
 
 
 class NeuralConfig(ScheduleConfig):
     """Settings of every model of sequences that is trained by gradients."""
 
-    embedding_dim: int = Field(64, gt=0, description="width D of the representations")
-    max_length: int = Field(200, gt=0, description="newest items of a history that are used")
-    dropout: float = Field(0.2, ge=0, lt=1)
+    embedding_dim: EmbeddingDim = 64
+    max_length: MaxLength = 200
+    dropout: DropoutShare = 0.2
     batch_size: int = Field(64, gt=0, description="windows of max_length items per step")
     patience: int = Field(5, gt=0, description="epochs without a better NDCG@10 before stopping")
 
@@ -130,9 +148,12 @@ class NeuralRecommender(Recommender, nn.Module):
         """See ``Recommender.from_state``."""
         if not isinstance(config, NeuralConfig):
             raise CheckpointError(f"{cls.name} cannot be built from a {type(config).__name__}")
-        model = cls(catalog, config)
+        with torch.device("meta"):  # settings of others take no memory until tensors fit them
+            model = cls(catalog, config)
         try:
-            model.load_state_dict(state)
+            model.load_state_dict(
+                {name: tensor.to(torch.float32) for name, tensor in state.items()}, assign=True
+            )
         except RuntimeError as error:
             raise CheckpointError(
                 f"the tensors do not fit a {cls.name} with these settings: {error}"

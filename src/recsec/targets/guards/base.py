@@ -22,7 +22,7 @@ __all__ = ["Guard", "GuardConfig", "Rescoring", "Surroundings", "answer_in_turn"
 class GuardConfig(BaseModel):
     """Settings of a guard; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, eq=False)

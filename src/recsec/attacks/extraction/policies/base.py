@@ -32,7 +32,7 @@ __all__ = [
 class PolicyConfig(BaseModel):
     """Settings of a policy; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, eq=False)
