@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from recsec.data.sources.tables.faults import LEFT_OUT
 from recsec.types import FloatArray, IntArray
 
 __all__ = ["REPEATS", "Filters", "Report", "Step", "kept_rows"]
@@ -73,6 +74,11 @@ class Report:
     def dropped(self) -> int:
         """Rows removed by all filters together."""
         return sum(step.rows for step in self.steps)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The notes on rows that did not fit."""
+        return tuple(text for text in self.notes if text.startswith(LEFT_OUT))
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json`` and run directories."""
