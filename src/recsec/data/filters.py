@@ -10,11 +10,12 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from recsec.data.sources.tables.faults import LEFT_OUT
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["REPEATS", "Filters", "Report", "Step", "kept_rows"]
+__all__ = ["LEFT_OUT", "REPEATS", "Filters", "Report", "Step", "kept_rows"]
 
+LEFT_OUT = "rows left out because they do not fit: "
+"""How the note of a reader on them begins."""
 REPEATS = "repeated user-item pairs"
 """The rule that drops them, as steps call it."""
 

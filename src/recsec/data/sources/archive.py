@@ -103,8 +103,10 @@ _AGAIN = "fetch the archive again, or pass another copy with --from PATH"
 
 
 def _check_name(path: Path, info: zipfile.ZipInfo) -> None:
-    """Refuse names that would leave the folder into which somebody unpacks the archive."""
+    """Refuse names that lead out of the folder into which somebody unpacks them, and empty ones."""
     name = info.orig_filename.replace("\\", "/")
+    if not name or not info.filename:
+        raise DataError(f"{path} holds a member without a name; refused", hint=_AGAIN)
     escapes = name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
     if escapes or stat.S_ISLNK(info.external_attr >> 16):
         raise DataError(f"{path} holds {name!r}, a path that leads out of the archive; refused")

@@ -2,13 +2,11 @@
 
 from recsec.data.sources.tables.columns import Field, choose
 from recsec.data.sources.tables.dialect import Dialect
-from recsec.data.sources.tables.faults import LEFT_OUT
 from recsec.data.sources.tables.files import SUFFIXES, holds_table
 from recsec.data.sources.tables.read import OpenTable, Table, open_table, read_table
 from recsec.data.sources.tables.write import WRITTEN, check_suffix, write_table
 
 __all__ = [
-    "LEFT_OUT",
     "SUFFIXES",
     "WRITTEN",
     "Dialect",

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from recsec.data.filters import LEFT_OUT
 from recsec.errors import DataError
 
-__all__ = ["LEFT_OUT", "Bad"]
+__all__ = ["Bad"]
 
-LEFT_OUT = "rows left out because they do not fit: "
-"""How the note on them begins."""
 _HINT = "repair the file, or leave such rows out: --drop-bad"
 
 
