@@ -61,6 +61,18 @@ def test_the_mirror_needs_no_network_and_the_cache_no_mirror(
     assert get("ml-1m").interactions == 36
 
 
+def test_what_the_user_chose_wins_over_the_mirror(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other" / small.name
+    other.parent.mkdir()
+    other.write_bytes(small.read_bytes())
+    monkeypatch.setenv("RECSEC_MIRROR", str(small.parent))
+    receipt = get("ml-1m", source=other)
+    assert receipt.source == str(other)
+    assert locate(KNOWN["ml-1m"]) == receipt.path
+
+
 def test_nothing_at_hand_says_what_to_do(cache: Path) -> None:
     with pytest.raises(DataError) as caught:
         locate(KNOWN["beauty"])

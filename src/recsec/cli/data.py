@@ -11,7 +11,15 @@ from rich.text import Text
 
 from recsec.cli.sequential.data import describe_interactions, make_synthetic
 from recsec.cli.sequential.traffic import make_traffic
-from recsec.cli.shared.common import JsonOption, QuietOption, parse_columns
+from recsec.cli.shared.common import (
+    DropBadOption,
+    JsonOption,
+    QuietOption,
+    SepOption,
+    TimeFormatOption,
+    dialect_of_tables,
+    parse_columns,
+)
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import counted, name_table, plain_table
 from recsec.cli.visual.data import describe_photos
@@ -46,7 +54,7 @@ def list_sets(json: JsonOption = False, quiet: QuietOption = False) -> None:
 
     sets = []
     for known in (*KNOWN.values(), *KNOWN_PHOTOS.values()):
-        where = "mirror" if mirrored(known) else "cache" if read_receipt(known) else None
+        where = "cache" if read_receipt(known) else "mirror" if mirrored(known) else None
         users, items, rows = known.counts or (None, None, None)
         sets.append(
             {
@@ -145,6 +153,9 @@ def analyze_set(
             "image=..,title=..,attributes=color+season.",
         ),
     ] = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     min_rating: Annotated[float, typer.Option(min=0, help="Drop rows rated lower.")] = 0.0,
     min_item: Annotated[int, typer.Option(min=1, help="Drop items with fewer rows.")] = 5,
     min_user: Annotated[int, typer.Option(min=1, help="Then drop users with fewer rows.")] = 5,
@@ -172,7 +183,8 @@ def analyze_set(
         min_length=min_length,
     )
     describe = describe_photos if is_photos(name) else describe_interactions
-    found = describe(name, source, parse_columns(columns) or None, filters)
+    chosen, dialect = parse_columns(columns) or None, dialect_of_tables()
+    found = describe(name, source, chosen, dialect, filters)
     summary = dict(found.summary)
     if out is not None:
         paths = found.draw(out)

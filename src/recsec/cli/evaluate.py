@@ -13,11 +13,14 @@ from recsec.cli.shared.common import (
     AuthorisedOption,
     ColumnsOption,
     DataOption,
+    DropBadOption,
     GuardOption,
     JsonOption,
     ModelOption,
     QuietOption,
     SeedOption,
+    SepOption,
+    TimeFormatOption,
     UsersOption,
 )
 from recsec.cli.visual.evaluate import LabelAttack, evaluate_photos
@@ -45,6 +48,9 @@ def run(
     model: ModelOption,
     data: DataOption,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     stage: Annotated[
         Held, typer.Option("--stage", help="Hold out the last item (test) or the one before.")
     ] = Held.TEST,

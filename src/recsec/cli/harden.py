@@ -11,6 +11,7 @@ from recsec.cli.shared.common import (
     ColumnsOption,
     ConfigOption,
     DeviceOption,
+    DropBadOption,
     JsonOption,
     ModelOption,
     OutOption,
@@ -18,7 +19,9 @@ from recsec.cli.shared.common import (
     PrecisionOption,
     QuietOption,
     SeedOption,
+    SepOption,
     SetOption,
+    TimeFormatOption,
 )
 from recsec.cli.shared.training import TrainingOptions
 from recsec.cli.visual.harden import harden_photos
@@ -34,6 +37,9 @@ def run(
     data: PhotosOption,
     out: OutOption,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,

@@ -12,12 +12,15 @@ from recsec.cli.shared.common import (
     ConfigOption,
     DataOption,
     DeviceOption,
+    DropBadOption,
     JsonOption,
     OutOption,
     PrecisionOption,
     QuietOption,
     SeedOption,
+    SepOption,
     SetOption,
+    TimeFormatOption,
 )
 from recsec.cli.shared.training import TrainingOptions
 from recsec.cli.visual.train import train_photos
@@ -38,6 +41,9 @@ def run(
     data: DataOption,
     out: OutOption,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,

@@ -17,10 +17,13 @@ from recsec.cli.shared.common import (
     AuthorisedOption,
     ColumnsOption,
     DataOption,
+    DropBadOption,
     GuardOption,
     JsonOption,
     QuietOption,
     SeedOption,
+    SepOption,
+    TimeFormatOption,
     UsersOption,
     open_data,
 )
@@ -57,6 +60,9 @@ def run(
     ],
     data: DataOption,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     history: Annotated[
         list[str] | None,
         typer.Option(

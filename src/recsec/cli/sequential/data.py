@@ -15,7 +15,7 @@ from recsec.cli.shared.output import emit
 from recsec.cli.shared.tables import Description, counted, name_table, percent, plain_table
 
 if TYPE_CHECKING:
-    from recsec.data import Analysis, Filters
+    from recsec.data import Analysis, Dialect, Filters
 
 __all__ = ["describe_interactions", "make_synthetic"]
 
@@ -62,7 +62,11 @@ ROWS: Mapping[str, tuple[str, Form]] = {
 
 
 def describe_interactions(
-    name: str, source: str | None, columns: Mapping[str, str] | None, filters: Filters
+    name: str,
+    source: str | None,
+    columns: Mapping[str, str] | None,
+    dialect: Dialect | None,
+    filters: Filters,
 ) -> Description:
     """What ``recsec data analyze`` says of interactions.
 
@@ -70,6 +74,7 @@ def describe_interactions(
         name: of the data set.
         source: what ``--from`` says.
         columns: what ``--columns`` says.
+        dialect: what ``--sep`` and the like say.
         filters: rules.
 
     Raises:
@@ -77,7 +82,7 @@ def describe_interactions(
     """
     from recsec.data import analyze, load
 
-    analysis = analyze(load(name, source=source, columns=columns, filters=filters))
+    analysis = analyze(load(name, source=source, columns=columns, dialect=dialect, filters=filters))
 
     def draw(folder: Path) -> list[Path]:
         from recsec.reports.figures.data import draw

@@ -17,13 +17,18 @@ from recsec.cli.shared.common import (
     ColumnsOption,
     ConfigOption,
     DataOption,
+    DropBadOption,
     JsonOption,
     ModelOption,
     OutOption,
     QuietOption,
     SeedOption,
+    SepOption,
     SetOption,
+    TimeFormatOption,
+    dialect_of_tables,
     fit_config,
+    parse_columns,
     read_toml,
 )
 from recsec.cli.shared.output import emit, note, progress, resumable
@@ -90,6 +95,9 @@ def fit(
         int | None, typer.Option(min=20, help="At most so many users in each group.")
     ] = None,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,
@@ -202,7 +210,10 @@ def _show_fit(console: Console, result: dict[str, Any]) -> None:
 def find(
     log: Annotated[
         Path,
-        typer.Argument(metavar="LOG", help="A Parquet file, or a folder such as run/transcript/X."),
+        typer.Argument(
+            metavar="LOG",
+            help="A table (Parquet, JSON Lines, CSV), or a folder such as run/transcript/X.",
+        ),
     ],
     detectors: Annotated[
         Path, typer.Option("--detectors", metavar="DIR", help="What recsec detect fit wrote.")
@@ -218,8 +229,19 @@ def find(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the account table as Parquet."),
+        typer.Option("--out", metavar="FILE", help="Write the accounts: .csv, .jsonl, .parquet."),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="account=A,items=I,..",
+            help="Columns of the log, where they have other names.",
+        ),
+    ] = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -228,18 +250,22 @@ def find(
     One p-value per account; flagged by Benjamini and Hochberg's rule, so that about --level of the
     flagged are honest. Accounts with fewer queries than the first checkpoint get p-value 1.
     """
+    from recsec.data.sources.tables import check_suffix, write_table
     from recsec.detection import Fitted, judge
-    from recsec.runs import atomic_write_bytes
     from recsec.traffic import read_log
 
+    if out is not None:
+        check_suffix(out)
     fitted = Fitted.load(detectors)
-    found = read_log(log, fitted.catalog)
+    found = read_log(
+        log, fitted.catalog, columns=parse_columns(columns), dialect=dialect_of_tables()
+    )
     for fault in found.faults:
         note(f"log: {fault}")
     watch = _watch(fitted, found, state)
     table = judge(watch, found, level=level)
     if out is not None:
-        atomic_write_bytes(out, _parquet(table))
+        write_table(out, table)
     result = {
         "log": str(log),
         "queries": len(found),

@@ -14,9 +14,12 @@ from recsec.cli.sequential.answering import items_table, open_source
 from recsec.cli.shared.common import (
     AuthorisedOption,
     ColumnsOption,
+    DropBadOption,
     JsonOption,
     ModelOption,
     QuietOption,
+    SepOption,
+    TimeFormatOption,
     open_data,
 )
 from recsec.cli.shared.output import console, note, to_json
@@ -41,6 +44,9 @@ def run(
         ),
     ] = None,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 10,
     genre_bias: Annotated[
         float,

@@ -11,8 +11,11 @@ from rich.console import Console
 from recsec.cli.shared.common import (
     AuthorisedOption,
     ColumnsOption,
+    DropBadOption,
     JsonOption,
     QuietOption,
+    SepOption,
+    TimeFormatOption,
     open_data,
 )
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
@@ -47,6 +50,9 @@ def verify(
         typer.Option("--data", metavar="NAME", help="The owner's data set: recsec data list."),
     ] = None,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     control: Annotated[
         list[str] | None,
         typer.Option(

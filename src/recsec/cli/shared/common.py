@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from recsec.cli.shared.output import configure
+from recsec.cli.shared.output import configure, note, settings
 from recsec.errors import ConfigError, UsageError
 from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
-    from recsec.data import Dataset
+    from recsec.data import Dataset, Dialect
     from recsec.models.base import Recommender
     from recsec.targets.base import Target
 
@@ -26,6 +26,7 @@ __all__ = [
     "ConfigOption",
     "DataOption",
     "DeviceOption",
+    "DropBadOption",
     "GuardOption",
     "JsonOption",
     "ModelOption",
@@ -34,9 +35,12 @@ __all__ = [
     "PrecisionOption",
     "QuietOption",
     "SeedOption",
+    "SepOption",
     "SetOption",
+    "TimeFormatOption",
     "UsersOption",
     "build_config",
+    "dialect_of_tables",
     "fit_config",
     "given_settings",
     "open_data",
@@ -51,6 +55,12 @@ Config = TypeVar("Config", bound=BaseModel)
 
 def _json(value: bool) -> bool:
     configure(json=value)
+    return value
+
+
+def _about_table(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+    if value and option.name is not None:
+        configure(table={**settings().table, option.name: value})
     return value
 
 
@@ -73,7 +83,8 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="NAME",
-        help="A known data set (recsec data list), synthetic:users=500,items=200, or a file.",
+        help="A known data set (recsec data list), synthetic:users=500,items=200, or a table: "
+        "CSV, JSON Lines, Parquet, a folder of parts.",
     ),
 ]
 PhotosOption = Annotated[
@@ -84,7 +95,33 @@ ColumnsOption = Annotated[
     typer.Option(
         "--columns",
         metavar="user=U,item=I,time=T",
-        help="Columns of an own CSV or Parquet file, where they have other names.",
+        help="Columns of an own table, where they have other names.",
+    ),
+]
+SepOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sep",
+        metavar="CHAR",
+        callback=_about_table,
+        help="Between the fields of an own table: ; or tab; told from the file if not given.",
+    ),
+]
+TimeFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format",
+        metavar="FORMAT",
+        callback=_about_table,
+        help="Times of an own table: s, ms, us, ns, or a pattern such as %d/%m/%Y %H:%M.",
+    ),
+]
+DropBadOption = Annotated[
+    bool,
+    typer.Option(
+        "--drop-bad",
+        callback=_about_table,
+        help="Leave out rows of an own table that do not fit, and count them.",
     ),
 ]
 OutOption = Annotated[
@@ -219,16 +256,33 @@ def parse_columns(columns: str | None) -> dict[str, str]:
     return chosen
 
 
+def dialect_of_tables() -> Dialect | None:
+    """What ``--sep``, ``--time-format`` and ``--drop-bad`` say; None if nothing.
+
+    Raises:
+        ConfigError: a value does not fit.
+    """
+    from recsec.data import Dialect
+
+    said = settings().table
+    where = "--sep, --time-format, --drop-bad"
+    return fit_config(Dialect, dict(said), where=where) if said else None
+
+
 def open_data(name: str, columns: str | None = None) -> Dataset:
-    """The data set that ``--data`` and ``--columns`` name.
+    """The data set that ``--data`` and ``--columns`` name; says which rows were left out.
 
     Raises:
         UsageError: ``--columns`` is not ``ours=theirs,ours=theirs``.
+        ConfigError: ``--sep`` or ``--time-format`` does not fit.
         DataError: missing, broken or empty data.
     """
     from recsec.data import load
 
-    return load(name, columns=parse_columns(columns) or None)
+    found = load(name, columns=parse_columns(columns) or None, dialect=dialect_of_tables())
+    for text in found.report.left_out:
+        note(text)
+    return found
 
 
 def open_model(

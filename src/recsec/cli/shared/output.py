@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console
@@ -42,12 +42,14 @@ class Settings:
         quiet: no notes and no progress; errors only.
         debug: tracebacks.
         resume: the command that continues this one if it is interrupted.
+        table: what ``--sep``, ``--time-format`` and ``--drop-bad`` say about the user's tables.
     """
 
     json: bool = False
     quiet: bool = False
     debug: bool = False
     resume: str | None = None
+    table: Mapping[str, Any] = field(default_factory=dict)
 
 
 _DEFAULT = Settings()

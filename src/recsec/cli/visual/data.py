@@ -14,7 +14,7 @@ from recsec.cli.shared.tables import Description, counted, name_table, percent, 
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
-    from recsec.data import Filters, PhotoAnalysis
+    from recsec.data import Dialect, Filters, PhotoAnalysis
 
 __all__ = ["describe_photos"]
 
@@ -30,7 +30,11 @@ SKIPPED = {
 
 
 def describe_photos(
-    name: str, source: str | None, columns: Mapping[str, str] | None, filters: Filters
+    name: str,
+    source: str | None,
+    columns: Mapping[str, str] | None,
+    dialect: Dialect | None,
+    filters: Filters,
 ) -> Description:
     """What ``recsec data analyze`` says of photos.
 
@@ -38,6 +42,7 @@ def describe_photos(
         name: of the photos.
         source: what ``--from`` says.
         columns: what ``--columns`` says.
+        dialect: what ``--sep`` and the like say.
         filters: of interactions; they must be the defaults.
 
     Raises:
@@ -49,7 +54,7 @@ def describe_photos(
     if filters != type(filters)():
         raise UsageError(f"{name} holds photos; --min-rating and the like are for interactions")
     with progress() as report:
-        photos = load_photos(name, source=source, columns=columns, progress=report)
+        photos = load_photos(name, source=source, columns=columns, dialect=dialect, progress=report)
     analysis = analyze_photos(photos)
 
     def draw(folder: Path) -> list[Path]:
@@ -82,6 +87,8 @@ def _show(console: Console, analysis: PhotoAnalysis) -> None:
     console.print(skipped)
     for fault in summary["faults"]:
         console.print(Text(f"skipped {fault}"))
+    for text in summary["notes"]:
+        console.print(Text(text))
 
     tables = {"category": analysis.categories.rename({"category": "value"})} | analysis.attributes
     for name, counts in tables.items():

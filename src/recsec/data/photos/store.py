@@ -40,7 +40,7 @@ T = TypeVar("T")
 LARGEST_FILE = 2**28
 """Bytes; a photo file of more is not read."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-VERSION = 2
+VERSION = 3
 """Counts up when ``look_at`` notes other things."""
 
 Reader = Callable[[str], bytes]

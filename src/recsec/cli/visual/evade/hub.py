@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,21 +85,22 @@ def _draw(
     plan: dict[str, Any], split: PhotoSplit, generator: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
     """Rows of the photos that are changed, and of the items whose lists they are to enter."""
+    import polars as pl
+
+    from recsec.data.sources.tables import Field, read_table
+
     photos, words = split.photos, plan["targets"]
     held_out = split.test if plan["stage"] == "test" else split.validation
     mixed = generator.permutation(held_out)
     targets = mixed[:0]
     if not words.isdecimal():
         path = Path(words).expanduser()
-        if not path.is_file():
+        if not path.exists():
             raise UsageError(
-                f"--targets {words}: expected a number or a CSV file with the column target"
+                f"--targets {words}: expected a number or a table with the column target"
             )
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-        if not lines or "target" not in lines[0]:
-            raise DataError(f"{path} holds no column target with items")
-        targets = np.unique(photos.rows([photos.parse_id(line["target"]) for line in lines]))
+        found = read_table(path, {"target": Field("id")}).rows["target"].cast(pl.String)
+        targets = np.unique(photos.rows([photos.parse_id(item) for item in found.to_list()]))
         mixed = mixed[~np.isin(mixed, targets)]
     if plan["item"] is not None:
         chosen = photos.rows([photos.parse_id(plan["item"])])
