@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recsec.data.sources.tables.ids import ids
+from recsec.data.sources.tables.kinds.ids import ids
 from recsec.errors import DataError
 
 BIG = 2**53 + 1

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 import pytest
 
-from recsec.data.sources.tables.times import times
+from recsec.data.sources.tables.kinds.times import times
 from recsec.errors import DataError
 
 START = 1_700_000_000  # 2023-11-14T22:13:20

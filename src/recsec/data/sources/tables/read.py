@@ -13,10 +13,10 @@ from recsec.data.sources.tables.columns import Field, choose
 from recsec.data.sources.tables.dialect import Dialect
 from recsec.data.sources.tables.faults import Bad
 from recsec.data.sources.tables.files import Part, open_part, parts_of
-from recsec.data.sources.tables.ids import id_lists, ids
+from recsec.data.sources.tables.kinds.ids import id_lists, ids
+from recsec.data.sources.tables.kinds.times import times
+from recsec.data.sources.tables.kinds.values import Values, numbers, texts, whole_numbers
 from recsec.data.sources.tables.text import Text
-from recsec.data.sources.tables.times import times
-from recsec.data.sources.tables.values import Values, numbers, texts, whole_numbers
 from recsec.errors import DataError
 
 __all__ = ["OpenTable", "Table", "open_table", "read_table"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recsec.data.sources.tables.missing import without_missing
+from recsec.data.sources.tables.kinds.missing import without_missing
 from recsec.errors import DataError
 
 __all__ = ["Values", "as_text", "numbers", "texts", "whole_numbers", "wrong_type"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from recsec.data.sources.tables.missing import without_missing
-from recsec.data.sources.tables.values import Values, as_text, wrong_type
+from recsec.data.sources.tables.kinds.missing import without_missing
+from recsec.data.sources.tables.kinds.values import Values, as_text, wrong_type
 
 __all__ = ["EXACT", "id_lists", "ids"]
 
