@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -14,8 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from recsec import __version__
-from recsec.cli.shared.output import Settings, configure, fail, note, settings
-from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, UsageError
+from recsec.cli.shared.output import Settings, configure, fail, note, say, settings
+from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, RunError, UsageError
 
 __all__ = ["COMMANDS", "LazyGroup", "app", "main"]
 
@@ -46,6 +48,9 @@ HOMES = {
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),
 }
 """The folder of the commands that are about one kind of recommender."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where no byte more can be written."""
 
 EXIT_PIPE_CLOSED = 141
 """Whoever read stdout went away (``recsec ... | head``): what a shell reports for SIGPIPE."""
@@ -136,6 +141,25 @@ def _usage(error: typer.TyperException, words: list[str]) -> UsageError:
     return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"{path} --help")
 
 
+def _full_disk(error: BaseException) -> RunError | None:
+    """What an error says about a disk without space, it or one behind it.
+
+    polars and safetensors raise errors of their own, which tell it in words.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        told = re.search(r"\(os error (\d+)\)", str(behind))
+        if {getattr(behind, "errno", None), int(told[1]) if told else None} & FULL:
+            name = getattr(behind, "filename", None)
+            what = f"cannot write {name}: the disk is full" if name else "the disk is full"
+            return RunError(
+                f"{error.message} (the disk is full)" if isinstance(error, RecsecError) else what,
+                hint="make room, then run the same command again: what was finished is kept",
+            )
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
 def _unexpected(error: Exception) -> RecsecError:
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
@@ -146,8 +170,9 @@ def _unexpected(error: Exception) -> RecsecError:
     )
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    note(f"warning: {message}")
+def _show_warning(message: Warning | str, *where: Any, **_: Any) -> None:
+    debug = settings().debug
+    note(warnings.formatwarning(message, *where[:3]) if debug else f"warning: {message}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,28 +187,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     with warnings.catch_warnings():
-        if not settings().debug and not sys.warnoptions:
+        if not sys.warnoptions:
             warnings.showwarning = _show_warning
         try:
             return _run(words)
         except KeyboardInterrupt:
             sys.stderr.write("\ninterrupted\n")
             if (resume := settings().resume) is not None:
-                sys.stderr.write(f"next: {resume}\n")
+                say(resume, label="next")
             return EXIT_INTERRUPTED
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_PIPE_CLOSED
         except RecsecError as error:
-            failure = error
+            failure = _full_disk(error) or error
             if settings().debug:
-                traceback.print_exc()
+                say(traceback.format_exc())
         except typer.TyperException as error:
             failure = _usage(error, words)
         except typer.Abort:
             return EXIT_INTERRUPTED
         except Exception as error:  # the last line of defense: no traceback reaches a user
-            failure = _unexpected(error)
+            failure = _full_disk(error) or _unexpected(error)
             if settings().debug:
-                traceback.print_exc()
+                say(traceback.format_exc())
         return fail(failure)

@@ -52,7 +52,7 @@ class Catalog(ItemTable):
             DataError: the file is missing, broken or lacks a column.
         """
         try:
-            table = pl.read_parquet(path)
+            table = pl.read_parquet(path, glob=False)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"cannot read the item table {path}: {error}") from error
         missing = {"id", "title", "genres", "year"} - set(table.columns)
