@@ -37,7 +37,7 @@ from recsec.targets.wire import external_histories, read_list
 from recsec.text import visible
 from recsec.types import IntArray, ItemId
 
-__all__ = ["HttpTarget"]
+__all__ = ["HttpTarget", "retry_after"]
 
 TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST: Final = 600
