@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import re
 import sys
 import traceback
 import warnings
@@ -13,9 +15,17 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from recsec import __version__
-from recsec.cli.shared.output import Settings, configure, fail, note, settings, unwritten
+from recsec.cli.shared.output import (
+    Settings,
+    configure,
+    fail,
+    note,
+    say,
+    settings,
+    unwritten,
+)
 from recsec.cli.shared.streams import silence_stdout, standard_streams
-from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, UsageError
+from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, RunError, UsageError
 
 __all__ = ["COMMANDS", "LazyGroup", "app", "main"]
 
@@ -46,6 +56,9 @@ HOMES = {
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),
 }
 """The folder of the commands that are about one kind of recommender."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where no byte more can be written."""
 
 EXIT_PIPE_CLOSED = 141
 """Whoever read stdout went away (``recsec ... | head``): what a shell reports for SIGPIPE."""
@@ -136,6 +149,25 @@ def _usage(error: typer.TyperException, words: list[str]) -> UsageError:
     return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"{path} --help")
 
 
+def _full_disk(error: BaseException) -> RunError | None:
+    """What an error says about a disk without space, it or one behind it.
+
+    polars and safetensors raise errors of their own, which tell it in words.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        told = re.search(r"\(os error (\d+)\)", str(behind))
+        if {getattr(behind, "errno", None), int(told[1]) if told else None} & FULL:
+            name = getattr(behind, "filename", None)
+            what = f"cannot write {name}: the disk is full" if name else "the disk is full"
+            return RunError(
+                f"{error.message} (the disk is full)" if isinstance(error, RecsecError) else what,
+                hint="make room, then run the same command again: what was finished is kept",
+            )
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
 def _unexpected(error: BaseException) -> RecsecError:
     if isinstance(error, SystemExit):
         return RecsecError(
@@ -151,8 +183,9 @@ def _unexpected(error: BaseException) -> RecsecError:
     )
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    note(f"warning: {message}")
+def _show_warning(message: Warning | str, *where: Any, **_: Any) -> None:
+    debug = settings().debug
+    note(warnings.formatwarning(message, *where[:3]) if debug else f"warning: {message}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     configure(**vars(Settings(json="--json" in words, debug="--debug" in words)))
     with standard_streams(), warnings.catch_warnings():
-        if not settings().debug and not sys.warnoptions:
+        if not sys.warnoptions:
             warnings.showwarning = _show_warning
         code = EXIT_OK
         try:
@@ -186,7 +219,7 @@ def _told(words: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
         if (resume := settings().resume) is not None:
-            sys.stderr.write(f"next: {resume}\n")
+            say(resume, label="next")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         raise
@@ -196,5 +229,6 @@ def _told(words: list[str]) -> int:
         return fail(_usage(error, words))
     except BaseException as error:  # the last line of defense: no traceback reaches a user
         if settings().debug:
-            traceback.print_exc()
-        return fail(error if isinstance(error, RecsecError) else _unexpected(error))
+            say(traceback.format_exc())
+        known = error if isinstance(error, RecsecError) else _unexpected(error)
+        return fail(_full_disk(error) or known)

@@ -52,7 +52,7 @@ class Catalog(ItemTable):
             DataError: the file is missing, broken, or lacks a column that is one of a catalog.
         """
         try:
-            table = pl.read_parquet(path)
+            table = pl.read_parquet(path, glob=False)
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise DataError(f"cannot read the item table {path}: {error}") from error
         missing = {"id", "title", "genres", "year"} - set(table.columns)

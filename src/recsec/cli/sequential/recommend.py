@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +21,7 @@ from recsec.cli.shared.common import (
     TimeFormatOption,
     open_data,
 )
-from recsec.cli.shared.output import console, note, to_json
+from recsec.cli.shared.output import console, note, say, write_json
 
 if TYPE_CHECKING:
     from recsec.data import Catalog
@@ -89,8 +88,7 @@ def run(
         if reply is None:
             continue
         if json:
-            text = json_format.dumps(to_json(reply.to_json(catalog)), ensure_ascii=False)
-            sys.stdout.write(text + "\n")
+            write_json(reply.to_json(catalog), ensure_ascii=False)
         else:
             _render(out, reply, catalog)
         sys.stdout.flush()
@@ -135,9 +133,7 @@ def _typed() -> Iterator[str]:
 def _render(out: Console, reply: Reply, catalog: Catalog) -> None:
     """A table of items and a line; a wrong command as one line on stderr."""
     if not reply.ok:
-        talk = Console(stderr=True, highlight=False, emoji=False)
-        talk.print("[bold red]error:[/] ", end="", soft_wrap=True)
-        talk.print(reply.message, markup=False, soft_wrap=True)
+        say(reply.message, label="error")
         return
     if reply.items:
         out.print(items_table(catalog, reply.items))

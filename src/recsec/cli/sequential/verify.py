@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from recsec.cli.shared.common import (
     AuthorisedOption,
@@ -162,10 +163,11 @@ def keygen(
 def _render(out: Console, found: dict[str, Proof], suspect: str) -> None:
     """Verdict first, then what it rests on."""
     proof = found[suspect]
-    out.print(
-        f"[bold]{proof.verdict}[/]: p = {proof.p_value:.4g} (copied if at most {proof.alpha:g}), "
+    found_that = (
+        f": p = {proof.p_value:.4g} (copied if at most {proof.alpha:g}), "
         f"{proof.queries} queries, lists of {proof.k}, {proof.keys} other keys"
     )
+    out.print(Text.assemble((proof.verdict, "bold"), found_that))
     table = plain_table("What carries the mark", ["", "p", "effect", "green p", "replies p"])
     for spec, each in found.items():
         table.add_row(

@@ -169,7 +169,7 @@ def look_at(
     key = digest({"stamp": store.stamp, "names": list(names)})[:24]
     path = cache_folder() / "photos" / f"seen-{key}.parquet"
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         pass  # not looked at yet, or the file is damaged
     done = 0

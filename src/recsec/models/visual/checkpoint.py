@@ -101,7 +101,7 @@ def load_items(folder: Path | str) -> pl.DataFrame:
     """
     path = Path(folder) / "items.parquet"
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise CheckpointError(f"cannot read the item table {path}: {error}") from error
 
