@@ -23,7 +23,6 @@ ODD_SIZES = {
     "attacks": "two threats, and nothing that both share",
     "audit/engines": "the contract and the one engine there is",
     "targets/guards": "seven guards, and what builds, keys and checks them",
-    "targets/http": "a client and its settings",
 }
 """Folders of fewer than three or more than twelve files, and why."""
 TESTS_OF_THEIR_OWN = ("browser", "contract", "faults", "support", "targets/shop")

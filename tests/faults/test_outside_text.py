@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from recsec.cli.main import main
 EVIL = "[/][bold]x\x1b[31m\x9b2J\u202ey\x07<b>"
 """Markup that closes nothing and markup that opens, ESC, C1, right-to-left, a bell, HTML."""
 MARKUP = "[/][bold]x"
-SHOWN = "[/][bold]x\\u001b[31m\\u009b2J\\u202ey\\u0007<b>"
 STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 SIZE = ["size=16", "stem=8", "widths=[8, 16]", "epochs=1", "batch_size=16"]
 
@@ -42,13 +40,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels.append(f"{EVIL}{at},{EVIL}{at % 3},{EVIL} {at},images/{at}.png")
     (shop / "labels.csv").write_text("\n".join(labels) + "\n")
     (folder / "evil_api.py").write_text(
-        "import warnings\n"
         f"EVIL = {EVIL!r}\n"
         "def fails(histories, k):\n"
         "    raise ValueError(EVIL)\n"
-        "def warns(histories, k):\n"
-        "    warnings.warn(EVIL, stacklevel=1)\n"
-        "    return [[f'{EVIL}{n}' for n in range(k)] for _ in histories]\n"
         "def lies(histories, k):\n"
         "    return [[EVIL] for _ in histories]\n"
     )
@@ -120,10 +114,6 @@ def test_evaluate(run: Run) -> None:
     for function, code in (("fails", 3), ("lies", 3)):
         words = ["evaluate", "--model", f"callable:evil_api:{function}", "--data", "log.csv"]
         assert MARKUP in run(*words, "--users", "5", code=code)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        words = ["evaluate", "--model", "callable:evil_api:warns", "--data", "log.csv"]
-        assert f"warning: {SHOWN}" in run(*words, "--users", "5")
     assert MARKUP in run("evaluate", "--model", f"absent{EVIL}", "--data", "log.csv", code=3)
 
 
@@ -132,7 +122,7 @@ def test_recommend(run: Run) -> None:
     words = ["recommend", "--model", "markov[c]", "--data", "log.csv"]
     assert MARKUP in run(*words, stdin=lines)
     said = run("recommend", "--model", "callable:evil_api:fails", *words[3:], stdin=lines)
-    assert SHOWN in said
+    assert MARKUP in said
 
 
 def test_compare(run: Run) -> None:

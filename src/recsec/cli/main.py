@@ -15,15 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from recsec import __version__
-from recsec.cli.shared.output import (
-    Settings,
-    configure,
-    fail,
-    note,
-    say,
-    settings,
-    unwritten,
-)
+from recsec.cli.shared.output import Settings, configure, fail, note, say, settings, unwritten
 from recsec.cli.shared.streams import silence_stdout, standard_streams
 from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, RunError, UsageError
 

@@ -45,7 +45,8 @@ def open_parquet(source: Path | bytes, *, name: str) -> Typed:
 
     def read(names: list[str] | None) -> pl.DataFrame:
         try:
-            scan = pl.scan_parquet(source if isinstance(source, Path) else io.BytesIO(source))
+            file = source if isinstance(source, Path) else io.BytesIO(source)
+            scan = pl.scan_parquet(file, glob=False)
             return (scan.limit(0) if names is None else scan.select(names)).collect()
         except BROKEN as error:
             raise DataError(f"cannot read {name}: {first_line(error)}") from error
