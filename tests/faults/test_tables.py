@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,24 @@ def test_days_and_months(tmp_path: Path, analyze: Reads) -> None:
     path = write(tmp_path / "log.csv", "user;item;time", lines)
     error = analyze(path, code=3)
     assert "may begin with the day or with the month" in error["message"]
-    assert "--time-format %d/%m/%Y" in error["hint"]
+    assert error["hint"] == "--time-format %d/%m/%Y or --time-format %m/%d/%Y"
     assert analyze(path, "--time-format", "%d/%m/%Y")["last_day"] == "2020-02-08"
     assert analyze(path, "--time-format", "%m/%d/%Y")["last_day"] == "2020-08-02"
     assert "--sep" in analyze(path, "--sep", "ab", code=2)["message"]
+
+
+def test_the_next_step_after_training_reads_the_same_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{user}:{item}:0{item}/02/2020" for user, item, _ in rows()]
+    path = write(tmp_path / "log.csv", "who:item:time", [*lines, ":1:01/02/2020"])
+    words = ["--sep", ":", "--time-format", "%d/%m/%Y", "--drop-bad", "--columns", "user=who"]
+    train = ["train", "popularity", "--data", str(path), "--out", str(tmp_path / "m")]
+    assert main([*train, *words]) == 0
+    shown = capsys.readouterr()
+    assert "rows left out because they do not fit: 1" in shown.err
+    step = shlex.split((shown.out + shown.err).split("next: ")[-1].splitlines()[0])
+    assert main(step[1:]) == 0
 
 
 @pytest.mark.hostile(kind="logs", what="accounts, calls, parents and times of other types")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from recsec.cli.shared.common import open_data
+from recsec.cli.shared.common import open_data, table_words
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
 
@@ -58,7 +58,7 @@ def train_sequences(model: str, options: TrainingOptions) -> None:
         "protocol": protocol,
     }
     words = ["recsec", "evaluate", "--model", str(options.out), "--data", options.data]
-    step = shlex.join([*words, *(["--columns", options.columns] if options.columns else [])])
+    step = shlex.join([*words, *table_words(options.columns)])
     emit(result, lambda console: _render(console, result, step), json=options.json)
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "open_recommender",
     "parse_columns",
     "read_toml",
+    "table_words",
 ]
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -265,8 +266,22 @@ def dialect_of_tables() -> Dialect | None:
     from recsec.data import Dialect
 
     said = settings().table
-    where = "--sep, --time-format, --drop-bad"
-    return fit_config(Dialect, dict(said), where=where) if said else None
+    try:
+        return Dialect.model_validate(said) if said else None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        option = f"--{str(fault['loc'][0]).replace('_', '-')}"
+        why = str(fault["msg"]).removeprefix("Value error, ")
+        hint = "--sep ';'" if option == "--sep" else "--time-format '%d/%m/%Y %H:%M'"
+        raise ConfigError(f"{option} {fault['input']!r}: {why}", hint=hint) from error
+
+
+def table_words(columns: str | None) -> list[str]:
+    """The options about tables as the user gave them, for a command that is to read the same."""
+    words = ["--columns", columns] if columns else []
+    for name, value in settings().table.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return words
 
 
 def open_data(name: str, columns: str | None = None) -> Dataset:

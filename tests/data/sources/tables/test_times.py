@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
 
+from recsec.data.sources.tables import Dialect
 from recsec.data.sources.tables.kinds.times import times
 from recsec.errors import DataError
 
@@ -108,6 +110,21 @@ def test_what_has_another_form_does_not_fit(column: list[object], bad: int, said
 def test_what_cannot_be_told(column: list[object], said: str) -> None:
     with pytest.raises(DataError, match=said):
         times(pl.Series("time", column))
+
+
+@pytest.mark.parametrize(
+    "clock", ["", " 10:20", " 10:20:30", " 10:20:30.5", " 09:20 AM", " 01:20:30 PM", ", 10:20"]
+)
+@pytest.mark.parametrize("sign", ["/", ".", "-"])
+def test_the_advice_on_days_and_months_works(clock: str, sign: str) -> None:
+    column = pl.Series("time", [f"01{sign}02{sign}2020{clock}"])
+    with pytest.raises(DataError) as caught:
+        times(column)
+    words = shlex.split(str(caught.value.hint))
+    assert words.count("--time-format") == 2
+    forms = [word for word in words if "%" in word]
+    days = [times(column, form=Dialect(time_format=form).time_format).values[0] for form in forms]
+    assert [day // 86_400 for day in days] == [18_293, 18_263]
 
 
 def test_a_day_above_12_tells_the_order_of_the_column() -> None:

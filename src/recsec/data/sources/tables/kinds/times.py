@@ -6,6 +6,8 @@ are in UTC.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Sequence
 
 import polars as pl
@@ -37,7 +39,6 @@ FIRST, LAST = -62_135_596_800, 253_402_300_799
 """Seconds of the years 1 and 9999."""
 FORMS = f"a time as {', '.join(NAMES.values())}, a date or ISO text"
 HINT = "say how times are written: --time-format s, ms, us, ns or a pattern such as %d.%m.%y"
-ORDERS = "--time-format %d/%m/%Y, or %m/%d/%Y; with the clock behind, such as %d/%m/%Y %H:%M"
 
 
 def times(column: pl.Series, *, form: str | None = None) -> Values:
@@ -173,10 +174,24 @@ def _from_spoken(name: str, text: pl.Series) -> Values:
         raise DataError(
             f"column {name!r}: {unclear!r} may begin with the day or with the month, and no day "
             "above 12 says which",
-            hint=ORDERS,
+            hint=" or ".join(
+                f"--time-format {shlex.quote(_pattern(unclear, order))}"
+                for order in (r"%d\1%m\1%Y", r"%m\1%d\1%Y")
+            ),
         )
     start = "%m-%d-%Y" if len(days[1]) else "%d-%m-%Y"
     return _parsed(text, [start + hour for hour in HOURS])
+
+
+def _pattern(spoken: str, order: str) -> str:
+    """The pattern of a date with day and month in some order, and of the clock behind it."""
+    half = re.search(r"[AaPp][Mm]$", spoken) is not None
+    hour = "%I" if half else "%H"
+    found = re.sub(r"^\d+(\D)\d+\D\d+", order, spoken)
+    for clock, form in ((r"\d+:\d+:\d+\.\d+", "%H:%M:%S%.f"), (r"\d+:\d+:\d+", "%H:%M:%S")):
+        found = re.sub(clock, form, found)
+    found = re.sub(r"\d+:\d+", "%H:%M", found).replace("%H", hour)
+    return re.sub(r"[AaPp][Mm]$", "%p", found)
 
 
 def _by_pattern(column: pl.Series, form: str) -> Values:
