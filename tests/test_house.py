@@ -19,6 +19,14 @@ PACKAGES = sorted(
     if found.ispkg
 )
 FILES = sorted(SOURCE.rglob("*.py"))
+ODD_SIZES = {
+    "attacks": "two threats, and nothing that both share",
+    "audit/engines": "the contract and the one engine there is",
+    "targets/guards": "seven guards, and what builds, keys and checks them",
+}
+"""Folders of fewer than three or more than twelve files, and why."""
+TESTS_OF_THEIR_OWN = ("browser", "contract", "faults", "support", "targets/shop")
+"""Folders of tests that belong to no folder of the source, and what lies in them."""
 
 
 def sort_key(name: str) -> tuple[int, str]:
@@ -85,6 +93,29 @@ def test_a_file_stays_readable(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     ]
     assert not {"eval", "exec", "print"} & set(calls)
+
+
+def test_folders_are_neither_drawers_nor_heaps() -> None:
+    """Three to twelve files; where a room has wings, they count as three or more."""
+    odd = set()
+    for folder in {path.parent for path in FILES}:
+        files = [path for path in folder.glob("*.py") if not path.name.startswith("__")]
+        inside = [path for path in folder.iterdir() if (path / "__init__.py").is_file()]
+        if len(files) > 12 or len(files) + len(inside) < 3:
+            odd.add(folder.relative_to(SOURCE).as_posix())
+    assert odd == set(ODD_SIZES), "split or join it; if it must be, name it above with the reason"
+
+
+def test_folders_of_tests_mirror_the_source() -> None:
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("*.py")}
+    strangers = {
+        folder.as_posix()
+        for folder in folders
+        if not (SOURCE / folder).is_dir()
+        and not any(folder.is_relative_to(known) for known in TESTS_OF_THEIR_OWN)
+    }
+    assert strangers == set()
 
 
 def test_matplotlib_is_imported_by_figures_only() -> None:

@@ -8,11 +8,14 @@ import inspect
 import io
 import json
 import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest import mock
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
 NOTE = "<!-- Written by docs/reference/generate.py; do not edit. -->"
 
 
@@ -101,13 +104,60 @@ def schema_page() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
+HAPPENS = {
+    "callable": "the right answer, or an error with the line and the deed (exit 3)",
+    "checkpoints": "loaded, or what is broken is named (exit 3)",
+    "models": "refused (exit 3), or a warning beside the number",
+    "plugins": "named and skipped",
+    "settings": "refused when read (exit 2)",
+    "streams": "the exit code of the table",
+}
+"""What becomes of each kind of hostile input."""
+
+BEGIN, END = "<!-- hostile inputs, by docs/reference/generate.py -->\n", "<!-- end -->\n"
+
+
+def hostile_marks() -> list[tuple[str, str, int]]:
+    """Kind, what was tried and number of cases, from the marks of the tests; none is run."""
+    tests = [
+        str(path)
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if "mark.hostile(" in path.read_text(encoding="utf-8")
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "marks.json"
+        words = ["--collect-only", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "hostile_marks"]
+        subprocess.run(  # noqa: S603 - our own tests
+            [sys.executable, "-m", "pytest", *words, *tests],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(FOLDER), "HOSTILE_MARKS": str(found)},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        return [tuple(row) for row in json.loads(found.read_text(encoding="utf-8"))]
+
+
+def security_page() -> str:
+    """``SECURITY.md`` with its table of hostile inputs."""
+    before, _, rest = (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    rows = hostile_marks()
+    table = ["| kind | tried | cases | what happens |", "|---|---|---:|---|"]
+    for kind, what, cases in rows:
+        happens = HAPPENS.get(kind, "read right, or refused by name")
+        table.append(f"| {kind} | {what} | {cases} | {happens} |")
+    table.append(f"| all | | {sum(row[2] for row in rows)} | |")
+    return "".join([before, BEGIN, "\n".join(table), "\n", END, after])
+
+
 def pages() -> dict[str, str]:
-    """File name -> content."""
+    """File name, seen from here -> content."""
     return {
         "cli.md": command_page(),
         "components.md": component_page(),
         "errors.md": error_page(),
         "report-schema.json": schema_page(),
+        "../../SECURITY.md": security_page(),
     }
 
 

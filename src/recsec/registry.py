@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from recsec.containment import prints_to_stderr
 from recsec.errors import ConfigError
 
 __all__ = ["KINDS", "Registry", "registry"]
@@ -56,8 +57,11 @@ class Registry:
                 hint=f"recsec list {self.kind}",
             )
         try:
-            return self._found[key].load()
-        except Exception as error:  # a plugin may fail in any way; it is named, not hidden
+            with prints_to_stderr():
+                return self._found[key].load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may fail in any way; it is named, not hidden
             self.broken[key] = f"{type(error).__name__}: {error}"
             raise ConfigError(
                 f"the component {key!r} ({self._found[key].value}) does not load: "

@@ -1,4 +1,4 @@
-"""Settings in one word, as typed after ``--set`` and ``--guard`` and in plans."""
+"""Settings in one word, as typed after ``--set``, ``--guard`` and ``--data`` and in plans."""
 
 from __future__ import annotations
 
@@ -11,9 +11,53 @@ from pydantic import BaseModel, ValidationError
 
 from recsec.errors import ConfigError
 
-__all__ = ["parse_guards", "parse_settings", "settings_of"]
+__all__ = ["checked", "parse_guards", "parse_settings", "parse_words"]
 
 Config = TypeVar("Config", bound=BaseModel)
+
+
+def checked(kind: type[Config], values: Mapping[str, Any], *, where: str) -> Config:
+    """A configuration from texts or numbers, with one readable error.
+
+    Args:
+        kind: of the configuration.
+        values: by setting.
+        where: whose settings they are, for messages.
+
+    Raises:
+        ConfigError: an unknown word or a value out of range.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{where}: {name}: {first['msg'].lower()}",
+            hint=f"settings are {', '.join(kind.model_fields)}",
+        ) from error
+
+
+def parse_words(text: str, *, where: str) -> dict[str, str]:
+    """Settings behind the name of data, as texts.
+
+    >>> parse_words("users=500,items=200", where="synthetic")
+    {'users': '500', 'items': '200'}
+
+    Args:
+        text: pairs with commas between.
+        where: whose settings they are, for messages.
+
+    Raises:
+        ConfigError: a part without ``=``.
+    """
+    values: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigError(f"{where}: found {part!r}, expected key=value")
+        values[key.strip()] = value.strip()
+    return values
 
 
 def parse_guards(words: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -73,25 +117,3 @@ def _toml_value(text: str) -> Any:
     value = parsed["value"]
     plain = isinstance(value, bool | int | float | str | list) and len(parsed) == 1
     return value if plain else text
-
-
-def settings_of(kind: type[Config], values: Mapping[str, Any], what: str) -> Config:
-    """Settings of a component as its config class.
-
-    Args:
-        kind: the class.
-        values: as a plan gives them.
-        what: the component, for messages.
-
-    Raises:
-        ConfigError: with the first setting that does not fit, and those that there are.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise ConfigError(
-            f"settings of {what}: {where}: {fault['msg']}",
-            hint=f"there are: {', '.join(kind.model_fields)}",
-        ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,7 +84,7 @@ def test_a_target_of_pure_noise_cannot_be_copied(shop: Path, values: dict[str, A
 
 
 def test_a_target_that_fails_in_the_middle_is_no_evidence_of_safety(
-    shop: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    shop: Path, values: dict[str, Any]
 ) -> None:
     values["target"]["model"] = "callable:planted_shop:dying"
     values["evaluation"]["users"] = 20
@@ -98,7 +97,6 @@ def test_a_target_that_fails_in_the_middle_is_no_evidence_of_safety(
     (shop / "planted_shop.py").write_text(
         (shop / "planted_shop.py").read_text().replace("== 15", "== 999")
     )
-    monkeypatch.delitem(sys.modules, "planted_shop")
     with pytest.raises(RunError, match=r"planted_shop.py changed since") as caught:
         audit(values)
     assert "--same-answers" in str(caught.value.hint)

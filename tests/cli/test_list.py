@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,26 @@ def test_a_broken_plugin_is_named_and_skipped(
     assert list(found["components"]) == ["popularity"]
     assert "no_such_package" in found["broken"]["lost"]
     assert "skipped the broken component 'lost'" in streams.err
+
+
+@pytest.mark.hostile(kind="plugins", what="a package that prints, exits or fails when it is loaded")
+@pytest.mark.parametrize(
+    "end", ["sys.exit(0)", "raise KeyError", "class Panic(BaseException): 0\nraise Panic"]
+)
+def test_a_plugin_that_ends_the_process_is_only_a_broken_one(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rude_plugin.py").write_text(
+        f"import os, sys\nprint('hello')\nos.write(1, b'there')\n{end}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "rude_plugin", raising=False)
+    points = (EntryPoint("rude", "rude_plugin:Model", "recsec.models"),)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert main(["list", "models", "--json"]) == 0
+    streams = capfd.readouterr()
+    assert list(json.loads(streams.out)["broken"]) == ["rude"]
+    assert "there" in streams.err
 
 
 def test_an_unknown_kind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,3 +214,38 @@ def test_a_reader_that_goes_away_is_no_verdict() -> None:
 def test_every_error_class_has_a_documented_exit_code() -> None:
     found = {kind.exit_code for kind in [RecsecError, *RecsecError.__subclasses__()]}
     assert found == {2, 3, 4}
+
+
+STREAMS = {
+    "closed stdout": (">&-", {0: 0, 2: 2}),
+    "closed stderr": ("2>&-", {0: 0, 2: 2}),
+    "all closed": ("<&- >&- 2>&-", {0: 0, 2: 2}),
+    "full stdout": (">/dev/full", {0: 3, 2: 2}),
+    "full stderr": ("2>/dev/full", {0: 0, 2: 2}),
+    "stdout without a reader": ("| true", {0: front.EXIT_PIPE_CLOSED, 2: 2}),
+    "stderr without a reader": ("2> >(true)", {0: 0, 2: 2}),
+}
+
+
+@pytest.mark.hostile(kind="streams", what="a standard stream that is closed, full or unread")
+@pytest.mark.parametrize("streams", STREAMS)
+@pytest.mark.parametrize("words", ["--version", "--json trian"])
+def test_exit_codes_stay_what_the_table_says(streams: str, words: str, tmp_path: Path) -> None:
+    redirection, codes = STREAMS[streams]
+    wait = "sleep 0.3;" if "true" in redirection else ""
+    script = f"({wait} {sys.executable} -m recsec {words}; echo $? > {tmp_path}/code) {redirection}"
+    subprocess.run(["/bin/bash", "-c", script], check=False, capture_output=True)
+    code = int((tmp_path / "code").read_text())
+    assert code == codes[2 if "trian" in words else 0]
+
+
+def test_an_exit_inside_a_command_is_no_success(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Panic(BaseException):
+        """What Rust code raises through pyo3."""
+
+    for error, said in ((SystemExit(0), "sys.exit(0)"), (Panic("deep"), "Panic: deep")):
+        install(raising(error))
+        assert front.main(["train"]) == 3
+        assert said in capsys.readouterr().err

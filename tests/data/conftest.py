@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> Path:
     """A small archive; ``ml-1m`` now means a set with the counts of this one."""
-    monkeypatch.setitem(KNOWN, "ml-1m", replace(KNOWN["ml-1m"], counts=(6, 6, 36)))
+    monkeypatch.setitem(KNOWN, "ml-1m", KNOWN["ml-1m"].model_copy(update={"counts": (6, 6, 36)}))
     return pack(tmp_path / "ml-1m.zip", dat_members())
 
 

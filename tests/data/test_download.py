@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def test_the_publishers_own_archive_is_recognized(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     md5 = hashlib.md5(small.read_bytes()).hexdigest()
-    monkeypatch.setitem(KNOWN, "ml-1m", replace(KNOWN["ml-1m"], md5=md5))
+    monkeypatch.setitem(KNOWN, "ml-1m", KNOWN["ml-1m"].model_copy(update={"md5": md5}))
     assert get("ml-1m", source=small).checked == "publisher"
 
 
@@ -60,6 +59,18 @@ def test_the_mirror_needs_no_network_and_the_cache_no_mirror(
     monkeypatch.delenv("RECSEC_MIRROR")
     small.unlink()
     assert get("ml-1m").interactions == 36
+
+
+def test_what_the_user_chose_wins_over_the_mirror(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other" / small.name
+    other.parent.mkdir()
+    other.write_bytes(small.read_bytes())
+    monkeypatch.setenv("RECSEC_MIRROR", str(small.parent))
+    receipt = get("ml-1m", source=other)
+    assert receipt.source == str(other)
+    assert locate(KNOWN["ml-1m"]) == receipt.path
 
 
 def test_nothing_at_hand_says_what_to_do(cache: Path) -> None:
@@ -222,7 +233,8 @@ def publisher(small: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Pub
         thread.start()
         md5 = hashlib.md5(handler.content).hexdigest()
         url = f"http://127.0.0.1:{server.server_port}/ml-1m.zip"
-        monkeypatch.setitem(KNOWN, "ml-1m", replace(KNOWN["ml-1m"], url=url, md5=md5))
+        served = KNOWN["ml-1m"].model_copy(update={"url": url, "md5": md5})
+        monkeypatch.setitem(KNOWN, "ml-1m", served)
         yield handler
         server.shutdown()
         thread.join()

@@ -41,6 +41,7 @@ API = '''
 """A recommender that looks at the last item only, and writes down every question."""
 
 import json
+import os
 
 
 def recommend(histories, k):
@@ -60,7 +61,8 @@ def acquitted(account, histories):
 
 def _after(history, k):
     steps = ((history[-1] * 7 + 11 * step) % 60 + 1 for step in range(60))
-    return [item for item in dict.fromkeys(steps) if item not in set(history)][:k]
+    found = [item for item in dict.fromkeys(steps) if item not in set(history)]
+    return (found[::-1] if os.path.exists("turned") else found)[:k]
 '''
 DRIVER = '''
 """Run the plan, and die as by kill -9 when a file is about to get its name, or a line, for the

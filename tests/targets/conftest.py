@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,8 +12,6 @@ import torch
 from recsec.data.catalog import Catalog
 from recsec.models.base import ModelConfig, Recommender
 from recsec.types import IntArray
-
-sys.path.insert(0, str(Path(__file__).parent))  # for liar.py
 
 ITEMS = 40
 

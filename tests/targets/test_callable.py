@@ -29,7 +29,7 @@ def test_a_function_of_the_current_directory_speaks_external_ids(shop, catalog, 
     found = CallableTarget.from_spec(f"callable:my_shop:{function}", catalog)
     assert isinstance(found, Target)
     lists = found.query("thief", HISTORIES, 3)
-    assert sys.modules["my_shop"].calls == [([[7, 14], [21]], 3)]
+    assert "my_shop" not in sys.modules
     assert [catalog.external(row) for row in lists] == [[15, 16, 17], [22, 23, 24]]
     assert repr(found) == f"CallableTarget(my_shop:{function})"
 

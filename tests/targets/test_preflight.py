@@ -11,7 +11,7 @@ HISTORIES = np.array([[1, 2, 3], [4, 5, 0], [6, 0, 0]])
 
 def test_a_sound_target_passes(decay):
     found = preflight(LocalTarget(decay), HISTORIES, 10)
-    assert found == Preflight(calls=9, k=10, shortest=10, ordered=True, own_history=0.0)
+    assert found == Preflight(calls=9, k=10, shortest=10, longest=10, ordered=True, own_history=0)
 
 
 def test_short_lists_and_answered_history_are_reported(oracle):
@@ -21,7 +21,31 @@ def test_short_lists_and_answered_history_are_reported(oracle):
 
     oracle.query = query
     found = preflight(oracle, HISTORIES, 6)
-    assert (found.shortest, found.own_history) == (2, 0.5)
+    assert (found.shortest, found.longest, found.own_history) == (2, 2, 0.5)
+    assert found.defects == (
+        "no list is longer than 2, though 6 items were asked for",
+        "50.0% of the listed items are in the history that was asked about",
+    )
+
+
+def test_a_target_that_repeats_what_it_is_told_is_refused(oracle):
+    oracle.query = lambda account, histories, k: np.pad(histories, ((0, 0), (0, k)))[:, :k]
+    with pytest.raises(TargetError, match="nothing but their own items"):
+        preflight(oracle, HISTORIES, 6)
+
+
+def test_popular_items_less_the_history_are_one_ranking(oracle):
+    """As an API of popular items answers: no two lists are alike, and none was made for anybody."""
+    histories = np.arange(60).reshape(20, 3) % 12 + 1
+
+    def popular(account, histories, k):
+        return np.stack(
+            [[item for item in range(1, 41) if item not in set(row)][:k] for row in histories]
+        )
+
+    oracle.query = popular
+    with pytest.raises(TargetError, match="20 different histories from one and the same ranking"):
+        preflight(oracle, np.column_stack([histories, np.arange(20) + 13]), 6)
 
 
 def test_unordered_answers_are_reported(oracle):

@@ -104,9 +104,12 @@ def test_two_columns_are_enough(tmp_path: Path, catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        ({"account": ["a"]}, "lacks the columns items"),
+        ({"account": ["a"]}, "has no column for items"),
         ({"account": [None], "items": [[101]]}, "no query with an account"),
-        ({"account": ["a"], "items": ["101"]}, "column of another type"),
+        (
+            {"account": ["a"], "items": [101]},
+            "'items' is of type Int64, expected lists",
+        ),
     ],
 )
 def test_what_is_no_log(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from recsec.cli.shared.common import (
     AnswersOfOption,
+    AuthorisedOption,
     JsonOption,
     QuietOption,
     SameAnswersOption,
@@ -46,12 +47,7 @@ def run(
         Path | None,
         typer.Option("--gate", metavar="FILE", help="Thresholds that override those of the plan."),
     ] = None,
-    authorised: Annotated[
-        bool,
-        typer.Option(
-            "--i-am-authorised", help="The owner of a target beyond this machine agreed to this."
-        ),
-    ] = False,
+    authorised: AuthorisedOption = False,
     answers_of: AnswersOfOption = None,
     same_answers: SameAnswersOption = False,
     json: JsonOption = False,

@@ -57,8 +57,8 @@ def _component(component: Any) -> dict[str, Any]:
 
 def _render(console: Console, result: dict[str, Any]) -> None:
     for key, component in result["components"].items():
-        console.print(f"[bold]{key}[/]  ", end="")
-        console.print(component["summary"], markup=False)
+        console.print(key, style="bold", end="  ")
+        console.print(component["summary"])
         if not component["settings"]:
             continue
         table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
+import re
 import sys
 import traceback
 import warnings
@@ -14,8 +15,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from recsec import __version__
-from recsec.cli.shared.output import Settings, configure, fail, note, settings
-from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, UsageError
+from recsec.cli.shared.output import Settings, configure, fail, note, say, settings, unwritten
+from recsec.cli.shared.streams import silence_stdout, standard_streams
+from recsec.errors import EXIT_INTERRUPTED, EXIT_OK, RecsecError, RunError, UsageError
 
 __all__ = ["COMMANDS", "LazyGroup", "app", "main"]
 
@@ -46,6 +48,9 @@ HOMES = {
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),
 }
 """The folder of the commands that are about one kind of recommender."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where no byte more can be written."""
 
 EXIT_PIPE_CLOSED = 141
 """Whoever read stdout went away (``recsec ... | head``): what a shell reports for SIGPIPE."""
@@ -136,7 +141,31 @@ def _usage(error: typer.TyperException, words: list[str]) -> UsageError:
     return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"{path} --help")
 
 
-def _unexpected(error: Exception) -> RecsecError:
+def _full_disk(error: BaseException) -> RunError | None:
+    """What an error says about a disk without space, it or one behind it.
+
+    polars and safetensors raise errors of their own, which tell it in words.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        told = re.search(r"\(os error (\d+)\)", str(behind))
+        if {getattr(behind, "errno", None), int(told[1]) if told else None} & FULL:
+            name = getattr(behind, "filename", None)
+            what = f"cannot write {name}: the disk is full" if name else "the disk is full"
+            return RunError(
+                f"{error.message} (the disk is full)" if isinstance(error, RecsecError) else what,
+                hint="make room, then run the same command again: what was finished is kept",
+            )
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
+def _unexpected(error: BaseException) -> RecsecError:
+    if isinstance(error, SystemExit):
+        return RecsecError(
+            f"something ended recsec by sys.exit({error.code!r})",
+            hint="run the same command with --debug: it shows which code did",
+        )
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return RecsecError(f"{error.strerror.lower()}{place}", hint="run with --debug for details")
@@ -146,8 +175,9 @@ def _unexpected(error: Exception) -> RecsecError:
     )
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    note(f"warning: {message}")
+def _show_warning(message: Warning | str, *where: Any, **_: Any) -> None:
+    debug = settings().debug
+    note(warnings.formatwarning(message, *where[:3]) if debug else f"warning: {message}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,32 +188,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     configure(**vars(Settings(json="--json" in words, debug="--debug" in words)))
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    with warnings.catch_warnings():
-        if not settings().debug and not sys.warnoptions:
+    with standard_streams(), warnings.catch_warnings():
+        if not sys.warnoptions:
             warnings.showwarning = _show_warning
+        code = EXIT_OK
         try:
-            return _run(words)
-        except KeyboardInterrupt:
-            sys.stderr.write("\ninterrupted\n")
-            if (resume := settings().resume) is not None:
-                sys.stderr.write(f"next: {resume}\n")
-            return EXIT_INTERRUPTED
+            code = _told(words)
+            sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_PIPE_CLOSED
-        except RecsecError as error:
-            failure = error
-            if settings().debug:
-                traceback.print_exc()
-        except typer.TyperException as error:
-            failure = _usage(error, words)
-        except typer.Abort:
-            return EXIT_INTERRUPTED
-        except Exception as error:  # the last line of defense: no traceback reaches a user
-            failure = _unexpected(error)
-            if settings().debug:
-                traceback.print_exc()
-        return fail(failure)
+            silence_stdout()
+            return code or EXIT_PIPE_CLOSED
+        except OSError as error:
+            silence_stdout()
+            return code or fail(unwritten(error))
+        return code
+
+
+def _told(words: list[str]) -> int:
+    """Run the words, and tell what went wrong."""
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        if (resume := settings().resume) is not None:
+            say(resume, label="next")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except typer.TyperException as error:
+        return fail(_usage(error, words))
+    except BaseException as error:  # the last line of defense: no traceback reaches a user
+        if settings().debug:
+            say(traceback.format_exc())
+        known = error if isinstance(error, RecsecError) else _unexpected(error)
+        return fail(_full_disk(error) or known)

@@ -24,6 +24,7 @@ from recsec.data.photos.synthetic import SyntheticPhotosConfig
 from recsec.data.sequences import Batch, Sequences, Split, Stage, leave_one_out, pad
 from recsec.data.sources.cache import Receipt, cache_folder, read_receipt
 from recsec.data.sources.known import KNOWN, KNOWN_PHOTOS, KnownData, known
+from recsec.data.sources.tables import Dialect
 from recsec.data.splits import TimeSplit, split_by_time
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Batch",
     "Catalog",
     "Dataset",
+    "Dialect",
     "Filters",
     "Interactions",
     "KnownData",

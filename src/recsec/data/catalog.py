@@ -49,15 +49,18 @@ class Catalog(ItemTable):
         """Read ``items.parquet``.
 
         Raises:
-            DataError: the file is missing, broken or lacks a column.
+            DataError: the file is missing, broken, or lacks a column that is one of a catalog.
         """
         try:
-            table = pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
+            table = pl.read_parquet(path, glob=False)
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise DataError(f"cannot read the item table {path}: {error}") from error
         missing = {"id", "title", "genres", "year"} - set(table.columns)
         if missing:
             raise DataError(f"the item table {path} lacks the columns {sorted(missing)}")
+        wrong = _misfits(table)
+        if wrong:
+            raise DataError(f"the item table {path} is broken: {wrong}")
         return cls(table)
 
     @cached_property
@@ -106,3 +109,16 @@ class Catalog(ItemTable):
     def save(self, path: Path) -> None:
         """Write ``items.parquet``."""
         self.table.write_parquet(path)
+
+
+def _misfits(table: pl.DataFrame) -> str:
+    """The first thing that keeps a table from being a catalog; empty where there is none."""
+    ids = table["id"]
+    if not (ids.dtype.is_integer() or ids.dtype == pl.String):
+        return f"ids are {ids.dtype}, neither integers nor text"
+    if ids.null_count() or ids.n_unique() < len(ids):
+        return "an id is missing or stands twice"
+    for name, kind in (("title", pl.String), ("genres", pl.List(pl.String)), ("year", pl.Int64)):
+        if table[name].dtype != kind:
+            return f"{name} is {table[name].dtype}, expected {kind}"
+    return ""

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["REPEATS", "Filters", "Report", "Step", "kept_rows"]
+__all__ = ["LEFT_OUT", "REPEATS", "Filters", "Report", "Step", "kept_rows"]
 
+LEFT_OUT = "rows left out because they do not fit: "
+"""How the note of a reader on them begins."""
 REPEATS = "repeated user-item pairs"
 """The rule that drops them, as steps call it."""
 
@@ -73,6 +75,11 @@ class Report:
     def dropped(self) -> int:
         """Rows removed by all filters together."""
         return sum(step.rows for step in self.steps)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The notes on rows that did not fit."""
+        return tuple(text for text in self.notes if text.startswith(LEFT_OUT))
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json`` and run directories."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -57,14 +58,14 @@ class ItemTable:
     def parse_id(self, text: str) -> ItemId:
         """The external id written as ``text``: a number where ids are numbers.
 
+        Only the plain way to write a number is that number: ``" 108 "``, ``"+108"``, ``"0108"`` and
+        ``"1_08"`` are not 108.
+
         Raises:
             DataError: ids are numbers, and this is none.
         """
         if not self.table["id"].dtype.is_integer():
             return text
-        try:
-            return int(text)
-        except ValueError as error:
-            raise DataError(
-                f"{text!r} is not an item id: ids of this catalog are numbers"
-            ) from error
+        if re.fullmatch("0|-?[1-9][0-9]{0,18}", text) is None:
+            raise DataError(f"{text!r} is not an item id: ids of this catalog are numbers")
+        return int(text)

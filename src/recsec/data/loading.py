@@ -14,6 +14,7 @@ from recsec.data.sources.cache import locate
 from recsec.data.sources.known import KNOWN, is_path, known
 from recsec.data.sources.layouts import read_known
 from recsec.data.sources.own import read_own
+from recsec.data.sources.tables import Dialect
 from recsec.errors import ConfigError
 
 __all__ = ["load"]
@@ -24,15 +25,18 @@ def load(
     *,
     source: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
+    dialect: Dialect | None = None,
     filters: Filters | None = None,
 ) -> Dataset:
     """Load a data set. Never downloads; ``recsec data get`` does.
 
     Args:
         name: a known name (``ml-1m``), ``synthetic`` with or without settings
-            (``synthetic:users=500,items=200,seed=1``), or a path to a CSV, Parquet or S3-Rec file.
+            (``synthetic:users=500,items=200,seed=1``), or the path of a table (CSV, JSON Lines,
+            Parquet, a folder of parts) or of an S3-Rec file.
         source: an archive of a known data set to read in place of the cache or mirror.
         columns: for own files, our column names (user, item, time, rating) to theirs.
+        dialect: for own files, what the user says about the table.
         filters: rules; the defaults of ``Filters`` if None.
 
     Raises:
@@ -57,4 +61,5 @@ def load(
     path = Path(text)
     if not path.exists() and not is_path(text):
         known(text)
-    return Dataset.from_raw(path.stem, read_own(path, columns=columns), filters=filters)
+    raw = read_own(path, columns=columns, dialect=dialect)
+    return Dataset.from_raw(path.stem, raw, filters=filters)

@@ -6,6 +6,7 @@ import numpy as np
 
 from recsec.data.sequences import Split, Stage
 from recsec.errors import DataError, TargetError
+from recsec.evaluation.defects import repeated
 from recsec.models.base import Recommender
 from recsec.types import Answerer, IntArray, Progress
 
@@ -45,11 +46,14 @@ def fit_lists(lists: IntArray, *, rows: int, k: int) -> IntArray:
         k: width of the result.
 
     Raises:
-        TargetError: not one list per history.
+        TargetError: not one list per history, or a list that names an item twice.
     """
     lists = np.asarray(lists, dtype=np.int64)
     if lists.ndim != 2 or len(lists) != rows:
         raise TargetError(f"asked for {rows} lists, got an array of shape {lists.shape}")
+    twice = repeated(lists)
+    if twice is not None:
+        raise TargetError(f"list {twice[0]} of {rows} names item {twice[1]} twice")
     out = np.zeros((rows, k), dtype=np.int64)
     width = min(k, lists.shape[1])
     out[:, :width] = lists[:, :width]

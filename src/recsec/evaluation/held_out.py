@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from recsec.data.sequences import Split, Stage
+from recsec.data.sequences import Split, Stage, pad
 from recsec.evaluation.answers import BATCH, answer_lists, check_catalog, fit_lists
+from recsec.evaluation.defects import defects
 from recsec.evaluation.estimates import paired_estimates
 from recsec.evaluation.groups import Grouping, GroupRow, activity_groups, genre_groups, group_rows
 from recsec.evaluation.histories import HistoryTable, describe_histories, list_columns
@@ -22,6 +23,7 @@ from recsec.types import Answerer, FloatArray, IntArray, Progress
 __all__ = ["CUTOFFS", "Evaluation", "evaluate", "evaluate_lists"]
 
 CUTOFFS = (1, 5, 10, 20)
+SAMPLED = 256
 GROUP_METRICS = (
     "hr@10",
     "ndcg@10",
@@ -74,6 +76,14 @@ class Evaluation:
     def left_out(self) -> dict[str, str]:
         """Metrics that this catalog cannot give, with the reason."""
         return dict(self.histories.left_out)
+
+    @cached_property
+    def defects(self) -> tuple[str, ...]:
+        """What a sound recommender does not do, looked for in up to 256 users; ``defects``."""
+        rows = np.unique(np.linspace(0, len(self.users) - 1, SAMPLED).round().astype(np.int64))
+        known = pad(self.split.history(self.stage, int(user)) for user in self.users[rows])
+        lists = self.lists[rows]
+        return defects(lists, known, k=lists.shape[1], items=len(self.split.catalog))
 
     @cached_property
     def values(self) -> dict[str, FloatArray]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,20 +16,36 @@ from torch import Tensor
 
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split, pad
+from recsec.errors import TargetError
 from recsec.types import IntArray, ItemId, Progress
 
 __all__ = [
+    "BatchSize",
+    "Epochs",
     "Incremental",
+    "LearningRate",
     "ModelConfig",
+    "Patience",
     "Precision",
     "Recommender",
     "ScheduleConfig",
     "Training",
+    "WeightDecay",
+    "check_scores",
     "mask_history",
     "top_k",
 ]
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+
+
+Epochs = Annotated[int, Field(ge=0, description="length of the cosine schedule")]
+BatchSize = Annotated[int, Field(gt=0, description="examples per step")]
+LearningRate = Annotated[float, Field(gt=0, description="peak learning rate of AdamW")]
+WeightDecay = Annotated[float, Field(ge=0, description="of AdamW; biases and norms are left out")]
+Patience = Annotated[
+    int, Field(gt=0, description="epochs without a better validation before stopping")
+]
 
 
 class ModelConfig(BaseModel):
@@ -41,12 +57,12 @@ class ModelConfig(BaseModel):
 class ScheduleConfig(ModelConfig):
     """How long and how fast the training loop goes; what every trained model shares."""
 
-    epochs: int = Field(30, ge=0, description="length of the cosine schedule")
-    batch_size: int = Field(64, gt=0, description="examples per step")
-    lr: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
-    weight_decay: float = Field(0.01, ge=0)
+    epochs: Epochs = 30
+    batch_size: BatchSize = 64
+    lr: LearningRate = 2e-3
+    weight_decay: WeightDecay = 0.01
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps that warm up")
-    patience: int = Field(5, gt=0, description="epochs without a better validation before stopping")
+    patience: Patience = 5
 
 
 def mask_history(scores: Float[Tensor, "B N1"], histories: Int[Tensor, "B L"]) -> Tensor:
@@ -56,13 +72,31 @@ def mask_history(scores: Float[Tensor, "B N1"], histories: Int[Tensor, "B L"]) -
     return scores
 
 
+def check_scores(scores: Float[Tensor, "B C"]) -> None:
+    """Scores are numbers, or -inf for what must not be listed.
+
+    Raises:
+        TargetError: one is NaN or plus infinity.
+    """
+    if bool((scores.isnan() | scores.isposinf()).any()):
+        raise TargetError(
+            "the recommender scores items with values that are not finite (NaN or infinity): "
+            "its lists mean nothing",
+            hint="train it again with a lower lr, or repair its scores",
+        )
+
+
 def top_k(scores: Float[Tensor, "B N1"], k: int) -> Int[Tensor, "B K"]:
     """The ``k`` best columns of each row, best first; ``k`` is cut at N.
 
     Where fewer than ``k`` items have a finite score (a history that holds nearly all items),
     the rest of the row is 0.
+
+    Raises:
+        TargetError: a score is NaN or plus infinity, which ``topk`` would put first.
     """
     values, indices = torch.topk(scores, min(k, scores.shape[1] - 1), dim=1)
+    check_scores(values)
     return indices.masked_fill_(values == float("-inf"), 0)
 
 

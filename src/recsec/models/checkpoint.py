@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,20 @@ from torch import Tensor
 
 from recsec import __version__
 from recsec.data.catalog import Catalog
-from recsec.errors import CheckpointError, ConfigError
+from recsec.errors import CheckpointError, ConfigError, RecsecError
 from recsec.models.base import Recommender
 from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.registry import registry
 from recsec.runs import atomic_write_bytes, atomic_write_text
 
-__all__ = ["load", "read_config", "read_tensors", "save_checkpoint", "weights_digest"]
+__all__ = [
+    "load",
+    "read_config",
+    "read_tensors",
+    "refuse_not_finite",
+    "save_checkpoint",
+    "weights_digest",
+]
 
 FORMAT = 1
 RETRAIN = "delete that file and run the command that made it again, or bring a whole copy"
@@ -36,7 +44,12 @@ def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> N
 
     Args:
         info: JSON-able facts about the training (data, seed, metrics), kept in ``config.json``.
+
+    Raises:
+        CheckpointError: the weights are not finite.
     """
+    tensors = {name: tensor.contiguous() for name, tensor in model.state().items()}
+    refuse_not_finite(tensors, where=f"the {model.name} that was to be saved in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": FORMAT,
@@ -48,7 +61,6 @@ def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> N
     model.catalog.save(folder / "items.parquet")
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(model.catalog)))
-    tensors = {name: tensor.contiguous() for name, tensor in model.state().items()}
     atomic_write_bytes(folder / "model.safetensors", tensor_bytes(tensors))
 
 
@@ -81,6 +93,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     if not isinstance(config, dict) or not {"model", "config"} <= set(config):
         raise CheckpointError(f"{path} lacks 'model' or 'config'")
+    if not isinstance(config["model"], str) or not isinstance(config["config"], dict):
+        raise CheckpointError(f"{path}: 'model' is no name, or 'config' no table of settings")
     if config.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has format {config.get('format')!r}; this version reads {FORMAT}"
@@ -104,11 +118,31 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def refuse_not_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Weights that are no numbers make a model that is no recommender, and no verdict.
+
+    Args:
+        tensors: by name.
+        where: whose they are, for the message.
+
+    Raises:
+        CheckpointError: a value is NaN or infinite.
+    """
+    broken = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
+    if broken:
+        raise CheckpointError(
+            f"{where} holds values that are not finite (NaN or infinity), in {broken[0]}"
+            f"{f' and {len(broken) - 1} more tensors' if broken[1:] else ''}",
+            hint="train it again with a lower lr",
+        )
+
+
 def load(folder: Path | str) -> Recommender:
     """Read the checkpoint folder of a recommender of histories.
 
     Raises:
-        CheckpointError: it is missing, incomplete, broken, of another format, or an encoder.
+        CheckpointError: it is missing, incomplete, broken, of another format, an encoder, or holds
+            values that are not finite.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -123,7 +157,18 @@ def load(folder: Path | str) -> Recommender:
     except (ConfigError, ValidationError) as error:
         raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
     catalog = Catalog.load(folder / "items.parquet")
-    return kind.from_state(catalog, settings, read_tensors(folder))
+    tensors = read_tensors(folder)
+    refuse_not_finite(tensors, where=str(folder / "model.safetensors"))
+    try:
+        return kind.from_state(catalog, settings, tensors)
+    except RecsecError:
+        raise
+    except Exception as error:  # whatever is wrong with them, it is the same news to the user
+        raise CheckpointError(
+            f"settings, items and tensors of {folder} do not fit each other "
+            f"({type(error).__name__}: {error})",
+            hint="one of the three files is of another checkpoint, or broken",
+        ) from error
 
 
 def weights_digest(folder: Path) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import (
     Field,
@@ -98,9 +98,10 @@ def policy_class() -> type[GatePolicy]:
 @cache
 def report_class() -> type[Report]:
     """A report with a part for each installed threat."""
+    bases = cast("tuple[type[Report], ...]", tuple(threat.report for threat in threats()))
     return create_model(
         "Report",
-        __base__=tuple(threat.report for threat in threats()),
+        __base__=bases,
         __doc__=Report.__doc__,
         policy=(policy_class(), Field(description="The gate's thresholds.")),
     )

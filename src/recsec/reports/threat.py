@@ -13,11 +13,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from recsec.registry import registry
-from recsec.reports.parts import Finding, GatePolicy, Metrics, ThreatPart
+from recsec.reports.parts import Finding, GatePolicy, Metrics, Part, ThreatPart
 
 if TYPE_CHECKING:
     from recsec.reports.document import Document
-    from recsec.reports.schema import Report
 
 __all__ = ["Case", "Threat", "parts_of", "threats"]
 
@@ -47,7 +46,7 @@ class Threat(ABC):
     Attributes:
         name: key of its part in a report, and of its findings: ``extraction``.
         place: order on the page, among threats of equal place by name.
-        report: a report with a field ``name`` for its part, ``None`` where it was not tried.
+        report: a ``Report`` with a field ``name`` for its part, ``None`` where it was not tried.
         policy: a gate's policy with its thresholds.
         audit: ``module:Class`` of the ``ThreatAudit`` that plans and does its work.
         view: ``module:Class`` of the ``ThreatView`` for a terminal; ``None`` for a plain one.
@@ -58,14 +57,14 @@ class Threat(ABC):
 
     name: ClassVar[str]
     place: ClassVar[int] = 100
-    report: ClassVar[type[Report]]
+    report: ClassVar[type[Part]]
     policy: ClassVar[type[GatePolicy]]
     audit: ClassVar[str]
     view: ClassVar[str | None] = None
     package: ClassVar[str] = "recsec.reports"
     always: ClassVar[bool] = False
 
-    def part(self, report: Report) -> Any:
+    def part(self, report: Part) -> Any:
         """Its part of a report, ``None`` where it was not tried."""
         return getattr(report, self.name, None)
 
@@ -106,6 +105,6 @@ def threats() -> tuple[Threat, ...]:
     return tuple(sorted(found, key=lambda threat: (threat.place, threat.name)))
 
 
-def parts_of(report: Report) -> list[tuple[Threat, ThreatPart]]:
+def parts_of(report: Part) -> list[tuple[Threat, ThreatPart]]:
     """The threats that were tried, with their parts."""
     return [(one, part) for one in threats() if (part := one.part(report)) is not None]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from recsec.data.catalog import Catalog
 from recsec.errors import TargetError
+from recsec.evaluation.defects import repeated
 from recsec.types import IntArray
 
 __all__ = ["Budget", "PartialAnswer", "Stateful", "Target", "check_answer"]
@@ -108,10 +109,9 @@ def check_answer(answer: IntArray, *, rows: int, k: int, items: int) -> IntArray
         raise TargetError(f"asked for {rows} lists of {k} items, got an array {answer.shape}")
     if answer.size and (answer.min() < 0 or answer.max() > items):
         raise TargetError(f"an answer holds an item outside the catalog of {items} items")
-    ordered = np.sort(answer, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
-    if twice.any():
-        row = int(np.argmax(twice.any(axis=1)))
-        item = int(ordered[row, 1:][twice[row]][0])
-        raise TargetError(f"the list for history {row} of the batch names item {item} twice")
+    twice = repeated(answer)
+    if twice is not None:
+        raise TargetError(
+            f"the list for history {twice[0]} of the batch names item {twice[1]} twice"
+        )
     return answer

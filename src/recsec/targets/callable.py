@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeAlias
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, TargetError
-from recsec.targets.imports import import_here
+from recsec.targets.wall import Contained, Walled, kind_of, walled
 from recsec.targets.wire import external_histories, read_list
 from recsec.types import IntArray, ItemId
 
@@ -23,26 +21,12 @@ RecommendFunction: TypeAlias = Callable[[list[list[ItemId]], int], Sequence[Sequ
 PREFIX = "callable:"
 
 
-def _user_frames(error: BaseException) -> str:
-    """The end of a traceback: the frames of the user's code, not of ours."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if frame.filename != __file__][-3:]
-    places = [
-        f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in theirs
-    ]
-    return "\n".join([f"{type(error).__name__}: {error}", *places])
-
-
-def _import_failure(module_name: str, error: Exception) -> TargetError:
-    return TargetError(f"{module_name} fails to import\n{_user_frames(error)}")
-
-
 class CallableTarget:
-    """A function of this process as a target.
+    """A function of the user as a target, behind the wall (``recsec.targets.wall``).
 
     Args:
         function: ``recommend(histories, k)``; see ``RecommendFunction``. Lists may be shorter
-            than ``k``.
+            than ``k``. It runs in this process unless it is ``Walled``.
         catalog: the items.
         name: how errors call it.
         chunk: histories per call of the function; answers are recorded after each. Smaller ones
@@ -50,11 +34,16 @@ class CallableTarget:
     """
 
     def __init__(
-        self, function: RecommendFunction, catalog: Catalog, *, name: str = "", chunk: int = 32
+        self,
+        function: RecommendFunction | Walled,
+        catalog: Catalog,
+        *,
+        name: str = "",
+        chunk: int = 32,
     ) -> None:
-        self.function = function
         self.catalog = catalog
         self.name = name or getattr(function, "__qualname__", "the callable")
+        self.function = function if isinstance(function, Walled) else Contained(function, self.name)
         self.chunk = chunk
 
     def __repr__(self) -> str:
@@ -62,52 +51,30 @@ class CallableTarget:
 
     @classmethod
     def from_spec(cls, spec: str, catalog: Catalog) -> Self:
-        """Import ``callable:module:function``; the current directory is searched first.
+        """Open ``callable:module:function`` in a process of its own.
 
-        ``function`` may be dotted (``model.recommend``).
+        The current directory is searched first; ``function`` may be dotted (``model.recommend``).
 
         Raises:
             ConfigError: the words do not have this form.
             TargetError: there is no such function, or its module fails to import.
         """
-        module_name, _, function_name = spec.removeprefix(PREFIX).partition(":")
-        if not module_name or not function_name:
+        module, _, function = spec.removeprefix(PREFIX).partition(":")
+        if not module or not function:
             raise ConfigError(f"{spec!r} is not of the form callable:module:function")
-        try:
-            found: Any = import_here(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise TargetError(
-                    f"{module_name} fails to import\n{_user_frames(error)}"
-                ) from error
-            raise TargetError(
-                f"there is no module {module_name!r} in {os.getcwd()} or on the Python path",
-                hint="run recsec in the folder of the module, or install its package",
-            ) from error
-        except Exception as error:  # the user's module may fail in any way
-            raise _import_failure(module_name, error) from error
-        for part in function_name.split("."):
-            if not hasattr(found, part):
-                raise TargetError(f"the module {module_name!r} has no {function_name!r}")
-            found = getattr(found, part)
-        if not callable(found):
-            raise TargetError(f"{function_name!r} of {module_name!r} cannot be called: {found!r}")
-        return cls(found, catalog, name=f"{module_name}:{function_name}")
+        return cls(walled(module, function), catalog, name=f"{module}:{function}")
 
     def query(self, account: str, histories: IntArray, k: int) -> IntArray:
         """See ``Target.query``; the function does not learn the account."""
         if len(histories) == 0:
             return np.zeros((0, k), dtype=np.int64)
         asked = external_histories(histories, self.catalog)
-        try:
-            answer: Any = self.function(asked, k)
-        except Exception as error:  # the user's function may fail in any way
-            raise TargetError(f"{self.name} failed\n{_user_frames(error)}") from error
+        answer: Any = self.function(asked, k)
         if isinstance(answer, np.ndarray):
             answer = answer.tolist()
         if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
             raise TargetError(
-                f"{self.name} answered {type(answer).__name__}; expected a list of lists of ids, "
+                f"{self.name} answered {kind_of(answer)}; expected a list of lists of ids, "
                 f"one for each of the {len(asked)} histories"
             )
         if len(answer) != len(asked):

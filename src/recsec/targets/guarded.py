@@ -84,7 +84,7 @@ def read_guarded(path: Path) -> GuardedFile | None:
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):
         return None  # whoever reads it as an HTTP target says what is wrong
     if "checkpoint" not in values:
         return None

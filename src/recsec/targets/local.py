@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsec.models.base import Incremental, Recommender, mask_history, top_k
+from recsec.models.base import Incremental, Recommender, check_scores, mask_history, top_k
 from recsec.targets.guards import Guard, answer_in_turn
 from recsec.types import IntArray
 
@@ -76,6 +76,7 @@ class LocalTarget:
             if self.exclude_history:
                 mask_history(scores, torch.from_numpy(part))
             if self.guards:
+                check_scores(scores)
                 lists = answer_in_turn(self.guards, account, part, scores, k)
             else:
                 lists = top_k(scores, k).numpy()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsec.errors import TargetError, UsageError
+from recsec.evaluation.defects import ALIKE, FEW, defects, one_ranking, own_share
 from recsec.targets.base import Target, check_answer
 from recsec.types import IntArray
 
@@ -21,15 +22,19 @@ class Preflight:
         calls: how many calls the check made.
         k: the list length asked for.
         shortest: length of the shortest list that came back.
+        longest: of the longest one.
         ordered: a shorter list is the beginning of a longer one, so the order of ids is known.
         own_history: share of answered items that the history already held.
+        defects: what a sound recommender does not do and an audit survives, in sentences.
     """
 
     calls: int
     k: int
     shortest: int
+    longest: int
     ordered: bool
     own_history: float
+    defects: tuple[str, ...] = ()
 
 
 def preflight(
@@ -45,7 +50,8 @@ def preflight(
 
     Raises:
         TargetError: the target fails, breaks its contract, answers the same history differently,
-            answers nothing, or answers all histories alike.
+            answers nothing, answers all histories alike or from one ranking, or answers a history
+            by nothing but its own items.
         UsageError: fewer than two different histories.
     """
     rows = len(histories)
@@ -75,15 +81,29 @@ def preflight(
             f"({_names(target, first[0])}): it does not look at the history",
             hint="check that the request carries the history, oldest item first",
         )
+    own = own_share(first, histories)
+    if own == 1:
+        raise TargetError(
+            f"the target gave {rows} histories nothing but their own items "
+            f"({_names(target, first[0])}): it repeats what it is told",
+            hint="leave the items of the history out of the answer",
+        )
+    different = len(np.unique(histories, axis=0))
+    if different >= FEW and one_ranking(first, histories, items=len(target.catalog)) >= ALIKE:
+        raise TargetError(
+            f"the target answered {different} different histories from one and the same ranking: "
+            "it looks at the history only to leave its items out",
+            hint="check that the request carries the history, oldest item first",
+        )
     shorter = max(1, k // 2)
-    ordered = bool((ask(shorter) == first[:, :shorter]).all())
-    own = (first[:, :, None] == histories[:, None, :]) & (first > 0)[:, :, None]
     return Preflight(
         calls=3 * rows,
         k=k,
         shortest=int(lengths.min()),
-        ordered=ordered,
-        own_history=float(own.any(axis=2).sum() / lengths.sum()),
+        longest=int(lengths.max()),
+        ordered=bool((ask(shorter) == first[:, :shorter]).all()),
+        own_history=own,
+        defects=defects(first, histories, k=k, items=len(target.catalog)),
     )
 
 

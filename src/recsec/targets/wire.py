@@ -9,6 +9,7 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.errors import DataError, TargetError
+from recsec.targets.wall import kind_of
 from recsec.types import IntArray, ItemId
 
 __all__ = ["external_histories", "read_list"]
@@ -27,7 +28,7 @@ def _item_id(item: Any, catalog: Catalog) -> ItemId:
         return catalog.parse_id(item)
     if isinstance(item, int) and not isinstance(item, bool):
         return item if catalog.table["id"].dtype.is_integer() else str(item)
-    raise DataError(f"{item!r} ({type(item).__name__}) is not an item id")
+    raise DataError(f"{item!r} ({kind_of(item)}) is not an item id")
 
 
 def read_list(answer: Any, *, catalog: Catalog, k: int, whose: str) -> IntArray:
@@ -70,4 +71,4 @@ def read_list(answer: Any, *, catalog: Catalog, k: int, whose: str) -> IntArray:
 def _short(value: Any) -> str:
     """A value for an error message."""
     text = repr(value)
-    return f"{text[:80]}... ({type(value).__name__})" if len(text) > 80 else text
+    return f"{text[:80]}... ({kind_of(value)})" if len(text) > 80 else text

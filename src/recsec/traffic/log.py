@@ -7,35 +7,39 @@ The schema is that of the meter's transcript (``recsec.targets.meter.segments``)
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from recsec.data.catalog import Catalog
+from recsec.data.sources.tables import (
+    WRITTEN,
+    Dialect,
+    Field,
+    Table,
+    choose,
+    open_table,
+    write_table,
+)
 from recsec.errors import DataError
-from recsec.runs import atomic_write_bytes
-from recsec.targets.meter.segments import Calls
+from recsec.targets.meter.segments import COLUMNS, Calls, encode_calls, ranges
 from recsec.types import IntArray
 
-__all__ = ["COLUMNS", "QueryLog", "ranges", "read_log", "write_log"]
+__all__ = ["QueryLog", "read_log", "write_log"]
 
-COLUMNS = ("call", "account", "parent", "items", "k", "answer")
-
-
-def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
-    """Concatenated ``arange(start, start + length)``.
-
-    >>> ranges(np.array([5, 0]), np.array([2, 3]))
-    array([5, 6, 0, 1, 2])
-    """
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+FIELDS = {
+    "call": Field("whole", needed=False),
+    "account": Field("id", filled=False),
+    "parent": Field("whole", needed=False, filled=False),
+    "items": Field("ids", filled=False),
+    "k": Field("whole", needed=False, filled=False),
+    "answer": Field("ids", needed=False, filled=False),
+    "time": Field("time", needed=False, filled=False),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,74 +125,36 @@ class QueryLog:
             yield np.arange(start, min(start + size, len(self)))
 
 
-def _list_column(
-    ids: pl.Series, flat: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]
-) -> pl.Series:
-    """A column of lists of external ids from flat catalog indices; lists may be empty."""
-    rows = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths)})
-    rows = rows.with_columns(ids.gather(np.asarray(flat, dtype=np.int64) - 1).alias("id"))
-    lists = rows.group_by("row", maintain_order=True).agg("id")
-    every = pl.DataFrame({"row": np.arange(len(lengths))})
-    joined = every.join(lists, on="row", how="left", maintain_order="left")["id"]
-    return joined.fill_null(pl.Series([[]], dtype=pl.List(ids.dtype)))
-
-
 def write_log(path: Path, log: QueryLog) -> Path:
-    """Write a log as one Parquet file; it appears whole or not at all.
+    """Write a log as one file; it appears whole or not at all.
 
     Args:
-        path: a file ending in ``.parquet``, or a folder, in which the file gets the name of a
-            segment, so that ``Transcript.open`` reads it too.
+        path: a file ending as ``write_table`` knows it (``.parquet``, ``.csv``, ..), or a folder,
+            in which a Parquet file gets the name of a segment, so that ``Transcript.open`` reads
+            it too.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    calls, ids = log.calls, log.catalog.table["id"]
-    filled = calls.answers > 0
-    frame = pl.DataFrame(
-        {
-            "call": calls.call,
-            "account": pl.Series(calls.account, dtype=pl.String),
-            "parent": pl.Series(calls.parent).replace(-1, None),
-            "items": _list_column(ids, calls.items, np.diff(calls.offsets)),
-            "k": calls.k,
-            "answer": _list_column(ids, calls.answers[filled], filled.sum(axis=1)),
-        }
-    )
+    frame = encode_calls(log.calls, log.catalog)
     if log.times is not None:
         frame = frame.with_columns(pl.Series("time", log.times))
-    if path.suffix != ".parquet":
+    if path.suffix.lower() not in WRITTEN:
         path = path / f"calls-{0:010}-{max(len(log) - 1, 0):010}.parquet"
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="lz4")
-    atomic_write_bytes(path, buffer.getvalue())
+    write_table(path, frame)
     return path
 
 
-def _frame(path: Path) -> pl.DataFrame:
-    files = sorted(path.glob("calls-*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
+def _read(path: Path, columns: Mapping[str, str] | None, dialect: Dialect | None) -> Table:
+    segments = sorted(path.glob("calls-*.parquet")) if path.is_dir() else []
+    if not path.exists():
         raise DataError(
-            f"{path} holds no query log: expected a Parquet file, or a folder of calls-*.parquet",
+            f"{path} holds no query log: expected a table, or a folder of calls-*.parquet",
             hint="recsec data traffic writes one; so does every attack, under transcript/",
         )
-    frames = []
-    for file in files:
-        try:
-            frame = pl.read_parquet(file)
-        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise DataError(f"cannot read {file}: {str(error).splitlines()[0]}") from error
-        lacking = [name for name in ("account", "items") if name not in frame.columns]
-        if lacking:
-            raise DataError(
-                f"the query log {file} lacks the columns {', '.join(lacking)}",
-                hint=f"columns are {', '.join(COLUMNS)}, and time if known",
-            )
-        frames.append(frame)
-    try:
-        return pl.concat(frames, how="diagonal")
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"the files of {path} have columns of different types: {error}") from error
+    hint = f"columns are {', '.join(COLUMNS)}, and time if known"
+    table = open_table(path, files=segments or None, wanted=COLUMNS, dialect=dialect)
+    return table.read(FIELDS, choose(table.name, table.columns, FIELDS, columns or {}, hint=hint))
 
 
 def _known(column: pl.Series, catalog: Catalog) -> tuple[IntArray, IntArray, int]:
@@ -210,7 +176,7 @@ def _ordered(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Rows in the order of asking, each once, with an account."""
     faults = []
     rows = frame.height
-    frame = frame.filter(pl.col("account").is_not_null() & (pl.col("account") != ""))
+    frame = frame.filter(pl.col("account").is_not_null())
     if rows - frame.height:
         faults.append(f"queries without an account, left out: {rows - frame.height:,}")
     if "call" not in frame.columns:
@@ -228,33 +194,42 @@ def _ordered(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     return frame.sort(order, maintain_order=True), faults
 
 
-def read_log(path: Path, catalog: Catalog) -> QueryLog:
-    """Read a log: a Parquet file, or a folder of segments such as a run's ``transcript/``.
+def read_log(
+    path: Path,
+    catalog: Catalog,
+    *,
+    columns: Mapping[str, str] | None = None,
+    dialect: Dialect | None = None,
+) -> QueryLog:
+    """Read a log: a table (``recsec.data.sources.tables``), or a run's ``transcript/``.
 
     What is merely unwelcome is handled by a rule and counted in ``faults``: queries without an
     account are left out, repeated calls are kept once, rows are sorted by time and call, items
     that the catalog lacks are left out of histories and lists, and a query that extends one that
     the log lacks keeps the items that it names. Only ``account`` and ``items`` are required.
 
+    Args:
+        path: a file, or a folder of parts.
+        catalog: the items.
+        columns: our names to the table's, where they are others.
+        dialect: what the user says about the table.
+
     Raises:
-        DataError: the file is missing, broken or lacks a column, or nothing is left.
+        DataError: the file is missing, broken or lacks a column, a value does not fit its column,
+            or nothing is left.
+        ConfigError: a key of ``columns`` that is not ours.
     """
-    frame, faults = _ordered(_frame(path))
+    table = _read(path, columns, dialect)
+    frame, faults = _ordered(table.rows)
+    faults = [*table.notes, *faults]
     if frame.height == 0:
         raise DataError(f"the query log {path} holds no query with an account")
-    try:
-        items, added, unknown = _known(frame["items"], catalog)
-        if "answer" in frame.columns:
-            flat, served, lost = _known(frame["answer"], catalog)
-        else:
-            flat, served, lost = np.zeros(0, np.int64), np.zeros(frame.height, np.int64), 0
-        call = frame["call"].cast(pl.Int64).to_numpy()
-        account = frame["account"].cast(pl.String).to_list()
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"the query log {path} has a column of another type: {str(error).splitlines()[0]}",
-            hint="items and answer are lists of item ids, account is text, call a number",
-        ) from error
+    items, added, unknown = _known(frame["items"], catalog)
+    if "answer" in frame.columns:
+        flat, served, lost = _known(frame["answer"], catalog)
+    else:
+        flat, served, lost = np.zeros(0, np.int64), np.zeros(frame.height, np.int64), 0
+    call = frame["call"].to_numpy()
     if unknown + lost:
         faults.append(f"ids that the catalog lacks, left out: {unknown + lost:,}")
     place = np.argsort(call, kind="stable")
@@ -262,7 +237,7 @@ def read_log(path: Path, catalog: Catalog) -> QueryLog:
     rank[:] = np.arange(len(call))
     parent = np.full(len(call), -1)
     if "parent" in frame.columns:
-        asked = frame["parent"].cast(pl.Int64).fill_null(-1).to_numpy()
+        asked = frame["parent"].fill_null(-1).to_numpy()
         near = np.minimum(np.searchsorted(call[place], asked), len(call) - 1)
         found = (asked >= 0) & (call[place][near] == asked)
         parent = np.where(found, rank[place[near]], -1)
@@ -270,11 +245,11 @@ def read_log(path: Path, catalog: Catalog) -> QueryLog:
         if torn:
             faults.append(f"queries that extend one that the log lacks: {torn:,}")
     answers = np.zeros((len(call), int(served.max(initial=0))), dtype=np.int32)
-    columns = np.arange(len(flat)) - np.repeat(np.cumsum(served) - served, served)
-    answers[np.repeat(rank, served), columns] = flat
+    ranks = np.arange(len(flat)) - np.repeat(np.cumsum(served) - served, served)
+    answers[np.repeat(rank, served), ranks] = flat
     calls = Calls(
         call=rank,
-        account=account,
+        account=frame["account"].cast(pl.String).to_list(),
         parent=parent,
         items=items.astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum(added)]).astype(np.int64),
@@ -282,6 +257,5 @@ def read_log(path: Path, catalog: Catalog) -> QueryLog:
         answers=answers,
     )
     times = frame["time"] if "time" in frame.columns else None
-    real = times is not None and times.dtype.is_integer() and times.null_count() == 0
-    clock = times.to_numpy().astype(np.int64) if times is not None and real else None
+    clock = times.to_numpy() if times is not None and times.null_count() == 0 else None
     return QueryLog(catalog, calls, clock, tuple(faults))

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from recsec.traffic.log import QueryLog, ranges
+from recsec.targets.meter.segments import ranges
+from recsec.traffic.log import QueryLog
 from recsec.types import IntArray
 
 __all__ = ["EXTENDS", "REPEATS", "STARTS", "Follower", "Query", "Steps"]

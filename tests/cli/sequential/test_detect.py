@@ -179,6 +179,30 @@ def test_faults_of_a_log_are_told(
     assert streams.out.startswith("0 of 1 accounts flagged")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_tables_are_written_and_read_by_their_suffix(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, suffix: str
+) -> None:
+    log, accounts = tmp_path / f"log.{suffix}", tmp_path / f"accounts.{suffix}"
+    words = ["--model", str(fitted / "model"), "--users", "20", "--queries", "10"]
+    run(capsys, "data", "traffic", MANY, *words, "--out", str(log))
+    found = run(
+        capsys, "detect", str(log), "--detectors", str(fitted / "D"), "--out", str(accounts)
+    )
+    reads = {"csv": pl.read_csv, "jsonl": pl.read_ndjson, "parquet": pl.read_parquet}
+    table = reads[suffix](accounts)
+    assert table["queries"].sum() == found["queries"]
+    assert table.height == 20
+
+
+def test_a_name_that_says_no_format_is_refused_first(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["detect", "no-log.parquet", "--detectors", str(fitted / "D"), "--out", "x.xlsx"]
+    assert main(words) == 2
+    assert "expected a name ending in .csv" in capsys.readouterr().err
+
+
 def test_wrong_words(fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["detect", "log.parquet"]) == 2
     assert main(["detect", str(tmp_path / "no.parquet"), "--detectors", str(fitted / "D")]) == 3

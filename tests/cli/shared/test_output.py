@@ -1,62 +1,38 @@
-"""Notes, progress, settings and JSON."""
+"""Notes, progress and JSON."""
 
 from __future__ import annotations
 
+import ast
 import io
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
+import recsec
 from recsec.cli.shared.bars import bars, lines
 from recsec.cli.shared.output import (
     configure,
     console,
     emit,
     note,
-    parse_settings,
     progress,
     to_json,
+    write_json,
 )
-from recsec.errors import ConfigError
 from recsec.stats import Estimate
+from recsec.text import visible
 
 
 @pytest.fixture(autouse=True)
 def plain() -> None:
     configure(json=False, quiet=False, debug=False, resume=None)
-
-
-@pytest.mark.parametrize("pair", ["epochs", "=3", "a b=3", "a..b=1"])
-def test_a_setting_without_a_value_is_refused(pair: str) -> None:
-    with pytest.raises(ConfigError, match="expected key=value"):
-        parse_settings([pair])
-
-
-def test_a_setting_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="given twice"):
-        parse_settings(["epochs=1", "epochs=2"])
-    with pytest.raises(ConfigError, match="already given a value"):
-        parse_settings(["a=1", "a.b=2"])
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        ("-0.5", -0.5),
-        ("false", False),
-        ('"3"', "3"),
-        ("", ""),
-        ("a=b", "a=b"),
-        ("1979-05-27", "1979-05-27"),
-        ("1\nother = 2", "1\nother = 2"),
-        ("[1, 2]", [1, 2]),
-    ],
-)
-def test_values_are_toml_or_text(text: str, value: object) -> None:
-    assert parse_settings([f"key={text}"]) == {"key": value}
 
 
 def test_json_has_no_numpy_and_no_nan() -> None:
@@ -118,3 +94,63 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert console().no_color
+
+
+EVIL = "[/][bold]x\x1b[31m\x9b2J\u202ey\x7f"
+SHOWN = "[/][bold]x\\u001b[31m\\u009b2J\\u202ey\\u007f"
+
+
+@pytest.mark.hostile(kind="text", what="markup and escape codes, however they are printed")
+@pytest.mark.parametrize("what", ["words", "text", "title", "cell", "header", "nested", "note"])
+def test_nothing_that_is_printed_steers_the_terminal(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Table(EVIL if what == "header" else "a", title=EVIL if what == "title" else None)
+    table.add_row({"cell": EVIL, "nested": Panel(EVIL)}.get(what, "b" * 50))
+    if what == "note":
+        note(EVIL)
+    else:
+        console().print({"words": EVIL, "text": Text(EVIL, style="bold")}.get(what, table))
+    streams = capsys.readouterr()
+    assert SHOWN in streams.out + streams.err
+    assert visible(streams.out + streams.err) == streams.out + streams.err
+
+
+@pytest.mark.hostile(kind="text", what="escape codes in JSON on stdout")
+def test_json_steers_no_terminal_and_means_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    for ensure_ascii in (True, False):
+        write_json({EVIL: [EVIL, "Château"]}, ensure_ascii=ensure_ascii)
+        out = capsys.readouterr().out
+        assert visible(out) == out
+        assert json.loads(out) == {EVIL: [EVIL, "Château"]}
+        assert ("Château" in out) is not ensure_ascii
+
+
+def test_bars_show_names_as_they_are() -> None:
+    terminal = console()
+    terminal.file = io.StringIO()
+    with bars(terminal) as report:
+        report(f"{EVIL} | {EVIL}", 1, 4)
+    shown = terminal.file.getvalue()
+    assert shown.count("[/][bold]x") == 2
+    assert visible(shown) == shown
+
+
+def test_our_own_colors_stay(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    console().print("fine", style="bold")
+    assert capsys.readouterr().out == "\x1b[1mfine\x1b[0m\n"
+
+
+def test_there_is_one_way_to_a_terminal() -> None:
+    """No other file makes a console, or writes to a stream more than what is its own."""
+    source = Path(recsec.__file__).parent
+    makes = [
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(("Console", "from_markup", "render_markup"))
+    ]
+    assert set(makes) == {"cli/shared/output.py"}

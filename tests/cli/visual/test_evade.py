@@ -226,7 +226,7 @@ def test_one_photo_in_many_lists(
         (["--pairs", "some"], 2, "--pairs some"),
         (["--goal", "nothing"], 2, "expected cosine, features, demotion, lists, query"),
         (["--goal", "hub", "--min-eps"], 2, "it takes no --target-item, --pairs or --min-eps"),
-        (["--goal", "hub", "--targets", "some"], 2, "expected a number or a CSV file"),
+        (["--goal", "hub", "--targets", "some"], 2, "expected a number or a table"),
         (["--goal", "hub", "--targets", "0", "--n", "2"], 3, "at least 1"),
         (["--goal", "hub", "--attack", "noise"], 2, "sees scores or gradients"),
         (["--targets", "5"], 2, "belongs to --goal hub"),

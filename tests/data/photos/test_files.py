@@ -234,3 +234,28 @@ def test_truncated_files_stay_faults_for_every_length() -> None:
     for cut in range(0, len(data) - 2, 97):
         assert isinstance(open_photo(data[:cut]), Fault), cut
     assert isinstance(open_photo(data), Image.Image)
+
+
+@pytest.mark.hostile(kind="photos", what="32 bits a pixel, whole numbers")
+@pytest.mark.parametrize("top", [255, 4095, 65535, 10**6])
+def test_whole_numbers_of_any_depth_keep_their_picture(top: int) -> None:
+    ramp = np.linspace(0, top, 64).astype(np.int32).reshape(8, 8)
+    found = np.asarray(open_photo(encode(Image.fromarray(ramp), "TIFF")))[..., 0]
+    assert np.abs(found.astype(int) - np.linspace(0, 255, 64).reshape(8, 8)).max() <= 1
+
+
+@pytest.mark.hostile(kind="photos", what="floating-point pixels")
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (-3, 5), (100, 1000)])
+def test_floats_keep_their_picture(low: float, high: float) -> None:
+    ramp = np.linspace(low, high, 64, dtype=np.float32).reshape(8, 8)
+    found = np.asarray(open_photo(encode(Image.fromarray(ramp), "TIFF")))[..., 0]
+    assert np.abs(found.astype(int) - np.linspace(0, 255, 64).reshape(8, 8)).max() <= 1
+
+
+@pytest.mark.hostile(kind="photos", what="pixels that are NaN, infinite or of no range")
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0])
+def test_floats_without_a_picture_are_refused(value: float) -> None:
+    image = Image.fromarray(np.full((8, 8), value, dtype=np.float32))
+    found = open_photo(encode(image, "TIFF"))
+    assert isinstance(found, Fault)
+    assert found.kind == "broken"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsec.data.sources.delimited import decode, read_delimited
+from recsec.data.sources.delimited import read_delimited
+from recsec.data.sources.tables.encoding import decode
 from recsec.errors import DataError
 
 SCHEMA = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float32, "time": pl.Int64}
@@ -75,37 +74,3 @@ def test_latin1_and_utf8_titles_are_told_apart() -> None:
     assert decode("Café".encode("latin-1"), name="t") == "Café"
     assert decode("Café".encode(), name="t") == "Café"
     assert decode("\ufeffCafé".encode(), name="t") == "Café"
-
-
-def test_a_header_chooses_columns_and_quotes_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "own.csv"
-    path.write_text('title,u,i\n"Heat, the ""film""",1,2\nTwins,3,4\n')
-    schema = {"u": pl.Int64, "i": pl.Int64}
-    table = read_delimited(path, name="own.csv", separator=",", schema=schema, header=True)
-    assert table.rows() == [(1, 2), (3, 4)]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("u,i\n1,2\n3\n", "own.csv, line 3: found '3'"),
-        ("u,i\n1,2\n3,4,5\n", "own.csv, line 3: found '3,4,5'"),
-        ("u,i\n1,x\n", "own.csv, line 2: found '1,x'"),
-        ('t,u,i\n"two\nlines",1,2\nb,,4\n', "own.csv, line 4: found 'b,,4'"),
-        ("u,x\n1,2\n", "has no column 'i'"),
-        ("u,i\n", "own.csv is empty"),
-    ],
-)
-def test_faults_of_text_with_a_header(text: str, said: str) -> None:
-    schema = {"u": pl.Int64, "i": pl.Int64}
-    with pytest.raises(DataError) as caught:
-        read_delimited(text.encode(), name="own.csv", separator=",", schema=schema, header=True)
-    assert said in caught.value.message
-
-
-def test_a_csv_that_is_not_utf8_names_the_line() -> None:
-    text = "t,u,i\nHeat,1,2\nCafé,3,4\n".encode("latin-1")
-    schema = {"t": pl.String, "u": pl.Int64, "i": pl.Int64}
-    with pytest.raises(DataError, match=r"line 3: .* not UTF-8") as caught:
-        read_delimited(text, name="own.csv", separator=",", schema=schema, header=True)
-    assert "iconv" in str(caught.value.hint)

@@ -11,7 +11,7 @@ from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences, leave_one_out
 from recsec.models import Bert4Rec, Bert4RecConfig, Training, train
 from recsec.models.sequential.layers.attention import padded_attention
-from recsec.models.sequential.objectives.cloze import Cloze, hide
+from recsec.models.sequential.objectives.cloze import hide
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_the_loss_is_that_of_the_masked_items_among_those_not_visible(model):
     split = leave_one_out(Sequences.from_lists(model.catalog, [[1, 2, 3, 4, 5]]))
     items = np.array([[4, 8, 15, 16, 2, 0]])
     masked = torch.tensor([[False, True, False, True, False, False]])
-    loss = Cloze(model, split)((items, np.array([0, 0]), np.array([1, 3])))
+    loss = model.objective(split)((items, np.array([0, 0]), np.array([1, 3])))
     scores = model.encode(torch.from_numpy(items), masked)[0] @ model.item_table().T
     scores[:, [0, 4, 15, 2]] = float("-inf")
     expected = [-scores[place].log_softmax(0)[item] for place, item in ((1, 8), (3, 16))]

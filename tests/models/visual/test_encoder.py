@@ -111,9 +111,13 @@ def test_a_checkpoint_brings_back_the_same_encoder(encoder, images, tmp_path):
 
 
 def test_weights_that_are_not_finite_are_refused(encoder, tmp_path):
+    save_encoder(encoder, tmp_path, {}, items=ITEMS)
     with torch.no_grad():
         encoder.category.weight[0, 0] = float("nan")
-    save_encoder(encoder, tmp_path, {}, items=ITEMS)
+    with pytest.raises(CheckpointError, match=r"to be saved.*not finite.*category\.weight"):
+        save_encoder(encoder, tmp_path / "new", {}, items=ITEMS)
+    assert not (tmp_path / "new").exists()
+    save_file(encoder.state_dict(), tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"not finite.*category\.weight"):
         load_encoder(tmp_path)
 

@@ -1,6 +1,13 @@
 """Evasion: change the pixels of a photo so that its item moves in the lists."""
 
-from recsec.attacks.evasion.base import Access, Embedder, EvasionAttack, EvasionConfig, Perturbed
+from recsec.attacks.evasion.base import (
+    Access,
+    Attempt,
+    Embedder,
+    EvasionAttack,
+    EvasionConfig,
+    Perturbed,
+)
 from recsec.attacks.evasion.fast import Prepared, prepare
 from recsec.attacks.evasion.harness.catalog_scene import catalog_scene
 from recsec.attacks.evasion.harness.confirm import Confirmed, confirm, embed_pixels
@@ -56,6 +63,7 @@ __all__ = [
     "POLICIES",
     "Access",
     "Apgd",
+    "Attempt",
     "Ball",
     "CarliniWagner",
     "Confirmed",

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from recsec.attacks.evasion.objective import Objective
+from recsec.attacks.evasion.projection import check_eps
 from recsec.rng import Streams
 
-__all__ = ["Access", "Embedder", "EvasionAttack", "EvasionConfig", "Perturbed"]
+__all__ = ["Access", "Attempt", "Embedder", "EvasionAttack", "EvasionConfig", "Perturbed"]
 
 Access: TypeAlias = Literal["gradients", "scores", "ids"]
 
@@ -51,6 +52,19 @@ class Perturbed:
     dead: Int[Tensor, " B"]
 
 
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What an attack works on: the arguments of ``EvasionAttack.perturb``, a key for every row."""
+
+    embedder: Embedder
+    images: Float[Tensor, "B C H W"]
+    objective: Objective
+    eps: float
+    rng: Streams
+    keys: Sequence[int]
+    start: Float[Tensor, "B C H W"] | None
+
+
 def unchanged(images: Tensor) -> Perturbed:
     """The result of no attack at all, to be filled in place."""
     zero = torch.zeros(len(images), dtype=torch.int64, device=images.device)
@@ -82,7 +96,6 @@ class EvasionAttack(ABC):
         """What the attacker has to see of the model: its gradients, scores, or lists of ids."""
         return "gradients"
 
-    @abstractmethod
     def perturb(
         self,
         embedder: Embedder,
@@ -110,3 +123,12 @@ class EvasionAttack(ABC):
             ConfigError: ``eps`` is not in [0, 1], or the objective needs what the embedder lacks.
             TargetError: the embedder gives something that is not finite.
         """
+        check_eps(eps)
+        if len(images) == 0:
+            return unchanged(images)
+        names = range(len(images)) if keys is None else keys
+        return self.search(Attempt(embedder, images, objective, eps, rng, names, start))
+
+    @abstractmethod
+    def search(self, attempt: Attempt) -> Perturbed:
+        """``perturb`` for at least one image and a valid budget."""

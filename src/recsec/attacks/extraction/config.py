@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.attacks.extraction.adaptive import Adaptive
-from recsec.attacks.extraction.copying.distill import Loss
 
-__all__ = ["ExtractionConfig"]
+__all__ = ["ExtractionConfig", "Loss"]
+
+Loss: TypeAlias = Literal["cross-entropy", "listmle", "hinge"]
+"""On the lists that the surrogate learns; see ``copying.distill``."""
 
 
 class ExtractionConfig(BaseModel):

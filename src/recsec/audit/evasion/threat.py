@@ -18,7 +18,7 @@ from recsec.errors import ConfigError
 from recsec.hardening import hardening_class
 from recsec.models import Encoder, check_device, load_encoder
 from recsec.registry import registry
-from recsec.settings import settings_of
+from recsec.settings import checked
 
 __all__ = ["EvasionAudit"]
 
@@ -83,9 +83,11 @@ def _sizes(visual: VisualPlan) -> set[int]:
             sizes.add(load_encoder(Path(model.model).expanduser()).size)
         elif model.train is not None:
             kind: type[Encoder] = registry("encoders").get(model.train)
-            config: Any = settings_of(kind.config_class, model.settings, model.train)
+            config: Any = checked(
+                kind.config_class, model.settings, where=f"settings of {model.train}"
+            )
             sizes.add(int(config.size))
         elif model.harden is not None:
             method = hardening_class(model.harden, hardens=Encoder.name)
-            settings_of(method.config_class, model.settings, model.harden)
+            checked(method.config_class, model.settings, where=f"settings of {model.harden}")
     return sizes

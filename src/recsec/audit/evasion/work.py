@@ -42,7 +42,7 @@ from recsec.models import (
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.runs import REDO, atomic_write_bytes, read_table, write_table
-from recsec.settings import settings_of
+from recsec.settings import checked
 from recsec.types import Progress
 
 __all__ = [
@@ -66,7 +66,7 @@ def make_model(told: Making, progress: Progress) -> Made:
     data = {"name": catalog.photos.name, "fingerprint": catalog.photos.fingerprint}
     if told.train is not None:
         kind: type[Encoder] = registry("encoders").get(told.train)
-        config = settings_of(kind.config_class, told.settings, told.train)
+        config = checked(kind.config_class, told.settings, where=f"settings of {told.train}")
         model = train_encoder(
             catalog.split,
             config,
@@ -80,7 +80,7 @@ def make_model(told: Making, progress: Progress) -> Made:
             told.harden,
             open_encoder(told.base, "cpu"),
             catalog.split,
-            settings_of(method.config_class, told.settings, told.harden),
+            checked(method.config_class, told.settings, where=f"settings of {told.harden}"),
             seed=told.seed,
             training=training,
             data=data,

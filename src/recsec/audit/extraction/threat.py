@@ -19,7 +19,7 @@ from recsec.errors import ConfigError
 from recsec.models import Recommender, check_device
 from recsec.registry import registry
 from recsec.rng import Streams
-from recsec.settings import settings_of
+from recsec.settings import checked
 
 __all__ = ["ExtractionAudit"]
 
@@ -114,4 +114,4 @@ def check_recipes(target: TargetPlan) -> None:
     for name, settings in recipes:
         if name is not None:
             kind: type[Recommender] = registry("models").get(name)
-            settings_of(kind.config_class, settings, name)
+            checked(kind.config_class, settings, where=f"settings of {name}")

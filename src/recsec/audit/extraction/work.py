@@ -49,7 +49,7 @@ from recsec.evaluation import Evaluation, evaluate
 from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
-from recsec.settings import settings_of
+from recsec.settings import checked
 from recsec.targets import Budget, MeteredTarget, Target, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
@@ -143,7 +143,7 @@ def train(scene: Training, progress: Progress) -> Trained:
     """Train a recommender into a folder."""
     dataset, split = open_data(scene.data, scene.columns)
     kind: type[Recommender] = registry("models").get(scene.train)
-    config = settings_of(kind.config_class, scene.settings, scene.train)
+    config = checked(kind.config_class, scene.settings, where=f"settings of {scene.train}")
     folder = Path(scene.out)
     models.train(
         scene.train,

@@ -9,35 +9,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from recsec.cli.shared.answering import (
-    AuthorisedOption,
-    UsersOption,
-    genre_line,
-    interval,
-    open_guarded,
-    open_source,
-    plain_table,
-    sample_users,
-)
+from recsec.cli.sequential.answering import genre_line, open_guarded, open_source, sample_users
 from recsec.cli.shared.common import (
+    AuthorisedOption,
     ColumnsOption,
     DataOption,
+    DropBadOption,
     GuardOption,
     JsonOption,
     QuietOption,
     SeedOption,
+    SepOption,
+    TimeFormatOption,
+    UsersOption,
     open_data,
-    parse_guards,
 )
-from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.tables import group_table, interval, plain_table
 from recsec.errors import UsageError
+from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
     from recsec.data import Catalog, Split
     from recsec.evaluation import Change, Comparison, GroupRow, SideBySide, Variant
     from recsec.models.base import Recommender
+    from recsec.stats import Estimate
     from recsec.types import Answerer, IntArray
 
 __all__ = ["run"]
@@ -49,6 +48,7 @@ QUALITY = {
     "popularity_bias@10": "popularity\nbias",
     "genre_consistency@10": "genre\nconsistency",
 }
+GROUP_COLUMNS = {"hr@10": "HR@10 change", "gain": "gain", "lose": "lose", "agr@10": "Agr@10"}
 
 
 def run(
@@ -60,6 +60,9 @@ def run(
     ],
     data: DataOption,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     history: Annotated[
         list[str] | None,
         typer.Option(
@@ -130,8 +133,7 @@ def run(
         **_to_json(found, split.catalog),
     }
     emit(result, lambda out: _render(out, found, split.catalog), json=json)
-    if dataset.synthetic:
-        note("the data is synthetic: these numbers say nothing about real users")
+    note_synthetic(dataset.synthetic)
 
 
 def labels(specs: Sequence[str]) -> list[str]:
@@ -239,23 +241,17 @@ def _moved(row: GroupRow) -> bool:
     return change.low > 0 or change.high < 0
 
 
-def _change_table(change: Change, *, whole: bool) -> Any:
+def _change_table(change: Change, *, whole: bool) -> Table:
     """Who gains and who loses; all groups, or those whose interval leaves out 0."""
-    columns = {"hr@10": "HR@10 change", "gain": "gain", "lose": "lose", "agr@10": "Agr@10"}
-    known = {key: label for key, label in columns.items() if key in change.groups[0].metrics}
+
+    def cell(name: str, value: Estimate) -> Text | str:
+        signed = interval(value, digits=3, sign=True)
+        return signed if name == "hr@10" else f"{value.value:.3f}"
+
     title = f"For whom: {change.before} to {change.after}"
     title += "" if whole else " (groups beyond chance; --json has all)"
-    table = plain_table(title, ["group", "users", *known.values()])
-    for row in change.groups:
-        if not whole and row.by != "all" and not _moved(row):
-            continue
-        cells: list[str | Text] = []
-        for key in known:
-            value = row.metrics[key]
-            signed = interval(value, digits=3, sign=True)
-            cells.append(signed if key == "hr@10" else f"{value.value:.3f}")
-        table.add_row(row.group, str(row.users), *cells)
-    return table
+    rows = [row for row in change.groups if whole or row.by == "all" or _moved(row)]
+    return group_table(title, rows, GROUP_COLUMNS, cell)
 
 
 def _render_side(out: Console, side: SideBySide, catalog: Catalog) -> None:

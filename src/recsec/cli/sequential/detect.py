@@ -17,17 +17,23 @@ from recsec.cli.shared.common import (
     ColumnsOption,
     ConfigOption,
     DataOption,
+    DropBadOption,
     JsonOption,
     ModelOption,
     OutOption,
     QuietOption,
     SeedOption,
+    SepOption,
     SetOption,
+    TimeFormatOption,
+    dialect_of_tables,
     fit_config,
+    parse_columns,
     read_toml,
 )
-from recsec.cli.shared.output import emit, note, parse_settings, progress, resumable
+from recsec.cli.shared.output import emit, note, progress, resumable
 from recsec.errors import RunError
+from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,6 +91,9 @@ def fit(
         int | None, typer.Option(min=20, help="At most so many users in each group.")
     ] = None,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,
@@ -194,7 +203,10 @@ def _show_fit(console: Console, result: dict[str, Any]) -> None:
 def find(
     log: Annotated[
         Path,
-        typer.Argument(metavar="LOG", help="A Parquet file, or a folder such as run/transcript/X."),
+        typer.Argument(
+            metavar="LOG",
+            help="A table (Parquet, JSON Lines, CSV), or a folder such as run/transcript/X.",
+        ),
     ],
     detectors: Annotated[
         Path, typer.Option("--detectors", metavar="DIR", help="What recsec detect fit wrote.")
@@ -210,8 +222,19 @@ def find(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the account table as Parquet."),
+        typer.Option("--out", metavar="FILE", help="Write the accounts: .csv, .jsonl, .parquet."),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="account=A,items=I,..",
+            help="Columns of the log, where they have other names.",
+        ),
+    ] = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -220,19 +243,23 @@ def find(
     One p-value per account; flagged by Benjamini and Hochberg's rule, so that about --level of the
     flagged are honest. Accounts with fewer queries than the first checkpoint get p-value 1.
     """
+    from recsec.data.sources.tables import check_suffix, write_table
     from recsec.detection import Fitted, follow_log, judge
-    from recsec.runs import atomic_write_bytes
     from recsec.traffic import read_log
 
+    if out is not None:
+        check_suffix(out)
     fitted = Fitted.load(detectors)
-    found = read_log(log, fitted.catalog)
+    found = read_log(
+        log, fitted.catalog, columns=parse_columns(columns), dialect=dialect_of_tables()
+    )
     for fault in found.faults:
         note(f"log: {fault}")
     with progress() as report:
         watch = follow_log(fitted, found, name=str(log), state=state, progress=report)
     table = judge(watch, found, level=level)
     if out is not None:
-        atomic_write_bytes(out, _parquet(table))
+        write_table(out, table)
     result = {
         "log": str(log),
         "queries": len(found),

@@ -13,6 +13,7 @@ from rich.console import Console
 from recsec.cli.sequential.view import count_json, metrics_json, show_rows
 from recsec.cli.shared.common import (
     AnswersOfOption,
+    AuthorisedOption,
     ColumnsOption,
     ConfigOption,
     DataOption,
@@ -25,13 +26,13 @@ from recsec.cli.shared.common import (
     SameAnswersOption,
     SeedOption,
     SetOption,
+    given_settings,
     parse_columns,
-    parse_guards,
-    read_toml,
 )
-from recsec.cli.shared.output import emit, parse_settings, progress, resumable
+from recsec.cli.shared.output import emit, progress, resumable
 from recsec.cli.shared.views import announce
 from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
+from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
     from recsec.audit import Plan
@@ -75,12 +76,7 @@ def run(
     set_: SetOption = None,
     config: ConfigOption = None,
     device: DeviceOption = "auto",
-    authorised: Annotated[
-        bool,
-        typer.Option(
-            "--i-am-authorised", help="The owner of a target beyond this machine agreed to this."
-        ),
-    ] = False,
+    authorised: AuthorisedOption = False,
     answers_of: AnswersOfOption = None,
     same_answers: SameAnswersOption = False,
     json: JsonOption = False,
@@ -99,7 +95,7 @@ def run(
     from recsec.audit import parse_plan, run_audit
     from recsec.reports import ExtractionReport
 
-    settings = {**(read_toml(config) if config is not None else {}), **parse_settings(set_ or [])}
+    settings = given_settings(config, set_)
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
         raise ConfigError(
@@ -109,7 +105,7 @@ def run(
         settings["policy_settings"] = {policy: settings["policy_settings"]}
     target = {"model": model, "data": data, "columns": parse_columns(columns), "twins": twins}
     if guard:
-        from recsec.cli.sequential.guarding import guarded_plan
+        from recsec.cli.sequential.answering import guarded_plan
 
         target |= guarded_plan(
             model,

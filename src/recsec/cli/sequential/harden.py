@@ -1,98 +1,82 @@
-"""``recsec harden`` for recommenders of sequences: GRO and the honeypot."""
+"""The part of ``recsec harden`` that is about recommenders of sequences."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
-from recsec.cli.shared.answering import plain_table
-from recsec.cli.shared.common import build_config, open_data, open_recommender
-from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.sequential.train import validation
+from recsec.cli.shared.common import open_data, open_recommender
+from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.shared.tables import plain_table
+from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
 from recsec.errors import ConfigError
-
-if TYPE_CHECKING:
-    from recsec.hardening import Hardening
 
 __all__ = ["harden_sequences"]
 
 SHOWN = ("hr@10", "ndcg@10")
 
 
-def harden_sequences(
-    kind: type[Hardening[Any, Any]],
-    model: str,
-    data: str,
-    out: Path,
-    *,
-    columns: str | None,
-    seed: int,
-    pairs: list[str] | None,
-    config: Path | None,
-    device: str,
-    precision: Any,
-    json: bool,
-) -> None:
+def harden_sequences(method: str, model: str, options: TrainingOptions) -> None:
     """Harden a checkpoint, and print how well it ranks the validation items before and after.
 
     Raises:
         ConfigError: model or method are not of models trained by gradients.
     """
     from recsec import models
-    from recsec.cli.train import check_folder, start, validation
-    from recsec.hardening import RecommenderHardening, harden_recommender
+    from recsec.hardening import RecommenderHardening, harden_recommender, hardening_class
     from recsec.models.sequential.neural import NeuralRecommender
 
-    chosen = build_config(kind.config_class, file=config, pairs=pairs, where=f"of {kind.name}")
-    check_folder(out)
+    kind = hardening_class(method, hardens="recommender")
+    chosen = options.settings(kind.config_class, method)
+    start(options.out)
     given = open_recommender(model)
     if not isinstance(given, NeuralRecommender):
         raise ConfigError(
-            f"{kind.name} hardens models that are trained by gradients, not {given.name}",
+            f"{method} hardens models that are trained by gradients, not {given.name}",
             hint="train bert4rec, meanpool, narm or sasrec",
         )
-    method = kind(chosen)
-    if not isinstance(method, RecommenderHardening):
-        raise ConfigError(f"the plugin {kind.name} is no RecommenderHardening")
-    dataset = open_data(data, columns)
+    hardening = kind(chosen)
+    if not isinstance(hardening, RecommenderHardening):
+        raise ConfigError(f"the plugin {method} is no RecommenderHardening")
+    dataset = open_data(options.data, options.columns)
     split = dataset.split()
-    start(out)
     weights = (Path(model).expanduser() / "model.safetensors").read_bytes()
     with progress() as report:
         hardened = harden_recommender(
-            method,
+            hardening,
             given,
             split,
-            seed=seed,
-            training=models.Training(out=out, device=device, precision=precision, progress=report),
+            seed=options.seed,
+            training=options.training(report),
             data={"name": dataset.name, "fingerprint": dataset.fingerprint},
             given=hashlib.sha256(weights).hexdigest(),
         )
         if not models.is_first_process():
             return
-        before, protocol = validation(given, split, seed=seed, report=report)
-        after, _ = validation(hardened, split, seed=seed, report=report)
+        before, protocol = validation(given, split, seed=options.seed, report=report)
+        after, _ = validation(hardened, split, seed=options.seed, report=report)
     result: dict[str, Any] = {
-        "method": kind.name,
+        "method": method,
         "start": "recipe" if getattr(chosen, "scratch", False) else kind.start,
         "model": model,
-        "data": data,
-        "seed": seed,
-        "checkpoint": str(out),
+        "data": options.data,
+        "seed": options.seed,
+        "checkpoint": str(options.out),
         "synthetic": dataset.synthetic,
         "before": before,
         "after": after,
         "protocol": protocol,
     }
-    words = ["recsec", "extract", "--model", str(out), "--data", data]
-    words += ["--columns", columns] if columns else []
+    words = ["recsec", "extract", "--model", str(options.out), "--data", options.data]
+    words += ["--columns", options.columns] if options.columns else []
     step = shlex.join([*words, "--policy", "mixed", "--out", "RUN"])
-    emit(result, lambda console: _render(console, result, step), json=json)
-    if dataset.synthetic:
-        note("the data is synthetic: these numbers say nothing about real users")
+    emit(result, lambda console: _render(console, result, step), json=options.json)
+    note_synthetic(dataset.synthetic)
 
 
 def _render(console: Console, result: dict[str, Any], step: str) -> None:
@@ -101,6 +85,4 @@ def _render(console: Console, result: dict[str, Any], step: str) -> None:
         cells = [f"{result[when][name]['value']:.4f}" for when in ("before", "after")]
         table.add_row(name, *cells)
     console.print(table)
-    console.print(f"checkpoint: {result['checkpoint']}", soft_wrap=True)
-    console.print("next: what a thief gets", markup=False)
-    console.print(f"  {step}", soft_wrap=True, markup=False)
+    show_checkpoint(console, result, step, why="what a thief gets")

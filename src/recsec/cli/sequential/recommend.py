@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.answering import AuthorisedOption, items_table, open_source
-from recsec.cli.shared.common import ColumnsOption, JsonOption, ModelOption, QuietOption, open_data
-from recsec.cli.shared.output import console, note, to_json
+from recsec.cli.sequential.answering import items_table, open_source
+from recsec.cli.shared.common import (
+    AuthorisedOption,
+    ColumnsOption,
+    DropBadOption,
+    JsonOption,
+    ModelOption,
+    QuietOption,
+    SepOption,
+    TimeFormatOption,
+    open_data,
+)
+from recsec.cli.shared.output import console, note, say, write_json
 
 if TYPE_CHECKING:
     from recsec.data import Catalog
@@ -34,6 +43,9 @@ def run(
         ),
     ] = None,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 10,
     genre_bias: Annotated[
         float,
@@ -76,8 +88,7 @@ def run(
         if reply is None:
             continue
         if json:
-            text = json_format.dumps(to_json(reply.to_json(catalog)), ensure_ascii=False)
-            sys.stdout.write(text + "\n")
+            write_json(reply.to_json(catalog), ensure_ascii=False)
         else:
             _render(out, reply, catalog)
         sys.stdout.flush()
@@ -122,9 +133,7 @@ def _typed() -> Iterator[str]:
 def _render(out: Console, reply: Reply, catalog: Catalog) -> None:
     """A table of items and a line; a wrong command as one line on stderr."""
     if not reply.ok:
-        talk = Console(stderr=True, highlight=False, emoji=False)
-        talk.print("[bold red]error:[/] ", end="", soft_wrap=True)
-        talk.print(reply.message, markup=False, soft_wrap=True)
+        say(reply.message, label="error")
         return
     if reply.items:
         out.print(items_table(catalog, reply.items))

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.common import ColumnsOption, JsonOption, ModelOption, QuietOption, SeedOption
+from recsec.cli.shared.common import (
+    ColumnsOption,
+    DropBadOption,
+    JsonOption,
+    ModelOption,
+    QuietOption,
+    SeedOption,
+    SepOption,
+    TimeFormatOption,
+)
 from recsec.cli.shared.output import emit, progress
 
 __all__ = ["make_traffic"]
@@ -21,7 +30,8 @@ def make_traffic(
     ],
     model: ModelOption,
     out: Annotated[
-        Path, typer.Option("--out", metavar="PATH", help="A folder, or a name ending in .parquet.")
+        Path,
+        typer.Option("--out", metavar="PATH", help="A folder, or a .parquet, .csv or .jsonl file."),
     ],
     acceptance: Annotated[
         float, typer.Option(min=0, max=1, help="c: share of items taken from the list served.")
@@ -38,6 +48,9 @@ def make_traffic(
     queries: Annotated[int, typer.Option(min=1, help="At most so many per account.")] = 100,
     k: Annotated[int, typer.Option("--k", min=1, help="List length.")] = 10,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
     quiet: QuietOption = False,

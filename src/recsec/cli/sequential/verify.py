@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from recsec.cli.shared.answering import AuthorisedOption, interval, plain_table
-from recsec.cli.shared.common import ColumnsOption, JsonOption, QuietOption, open_data
-from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.common import (
+    AuthorisedOption,
+    ColumnsOption,
+    DropBadOption,
+    JsonOption,
+    QuietOption,
+    SepOption,
+    TimeFormatOption,
+    open_data,
+)
+from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.tables import interval, plain_table
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +51,9 @@ def verify(
         typer.Option("--data", metavar="NAME", help="The owner's data set: recsec data list."),
     ] = None,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     control: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,8 +134,7 @@ def verify(
             )
         if each.shorter:
             note(f"{spec}: {each.shorter} lists hold fewer than {each.k} items of the catalog")
-    if dataset.synthetic:
-        note("the data is synthetic: these numbers say nothing about real users")
+    note_synthetic(dataset.synthetic)
 
 
 @app.command()
@@ -151,10 +163,11 @@ def keygen(
 def _render(out: Console, found: dict[str, Proof], suspect: str) -> None:
     """Verdict first, then what it rests on."""
     proof = found[suspect]
-    out.print(
-        f"[bold]{proof.verdict}[/]: p = {proof.p_value:.4g} (copied if at most {proof.alpha:g}), "
+    found_that = (
+        f": p = {proof.p_value:.4g} (copied if at most {proof.alpha:g}), "
         f"{proof.queries} queries, lists of {proof.k}, {proof.keys} other keys"
     )
+    out.print(Text.assemble((proof.verdict, "bold"), found_that))
     table = plain_table("What carries the mark", ["", "p", "effect", "green p", "replies p"])
     for spec, each in found.items():
         table.add_row(

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recsec.cli.shared.views import ThreatView, bound, cell
+from recsec.cli.shared.tables import bound_text, metric_text
+from recsec.cli.shared.views import ThreatView
 
 if TYPE_CHECKING:
     from recsec.reports import Extraction, Metrics
@@ -80,12 +81,12 @@ def show_rows(console: Console, found: Extraction) -> None:
         table.add_column(name, justify="right")
     for row in found.rows:
         if row.defense == UNDEFENDED:
-            cells = [cell(row.metrics.get(name)) for name in COLUMNS]
+            cells = [metric_text(row.metrics.get(name)) for name in COLUMNS]
             table.add_row(row.policy, str(row.k), f"{row.calls:,}", *cells)
     table.add_section()
     baselines = {"floor": found.floor.metrics, "twin": found.twin.metrics or {}}
     for label, metrics in baselines.items():
-        table.add_row(label, "", "0", *(cell(metrics.get(name)) for name in COLUMNS))
+        table.add_row(label, "", "0", *(metric_text(metrics.get(name)) for name in COLUMNS))
     console.print(table)
     console.print(
         f"floor: {found.floor.name}, without a call; twin: "
@@ -102,7 +103,7 @@ def _short(metrics: Metrics, name: str, *, bounds: bool = False, digits: int = 2
     value = f"{metric.value:.{digits}f}".replace("0.", ".", 1)
     if not bounds or metric.low is None or metric.high is None or metric.low == metric.high:
         return value
-    return f"{value} ({bound(metric.low)}-{bound(metric.high)})"
+    return f"{value} ({bound_text(metric.low)}-{bound_text(metric.high)})"
 
 
 def show_defenses(console: Console, found: Extraction) -> None:

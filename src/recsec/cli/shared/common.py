@@ -11,38 +11,46 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from recsec.cli.shared.output import configure, parse_settings
+from recsec.cli.shared.output import configure, note, settings
 from recsec.errors import ConfigError, UsageError
-from recsec.settings import parse_guards
+from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
-    from recsec.data import Dataset
+    from recsec.data import Dataset, Dialect
     from recsec.models.base import Recommender
     from recsec.targets.base import Target
 
 __all__ = [
     "AnswersOfOption",
+    "AuthorisedOption",
     "ColumnsOption",
     "ConfigOption",
     "DataOption",
     "DeviceOption",
+    "DropBadOption",
     "GuardOption",
     "JsonOption",
     "ModelOption",
     "OutOption",
+    "PhotosOption",
     "PrecisionOption",
     "QuietOption",
     "SameAnswersOption",
     "SeedOption",
+    "SepOption",
     "SetOption",
+    "TimeFormatOption",
+    "UsersOption",
     "build_config",
+    "dialect_of_tables",
     "fit_config",
+    "given_settings",
     "open_data",
     "open_model",
     "open_recommender",
     "parse_columns",
-    "parse_guards",
     "read_toml",
+    "table_words",
 ]
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -50,6 +58,12 @@ Config = TypeVar("Config", bound=BaseModel)
 
 def _json(value: bool) -> bool:
     configure(json=value)
+    return value
+
+
+def _about_table(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+    if value and option.name is not None:
+        configure(table={**settings().table, option.name: value})
     return value
 
 
@@ -72,15 +86,45 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="NAME",
-        help="A known data set (recsec data list), synthetic:users=500,items=200, or a file.",
+        help="A known data set (recsec data list), synthetic:users=500,items=200, or a table: "
+        "CSV, JSON Lines, Parquet, a folder of parts.",
     ),
+]
+PhotosOption = Annotated[
+    str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
 ]
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
         "--columns",
         metavar="user=U,item=I,time=T",
-        help="Columns of an own CSV or Parquet file, where they have other names.",
+        help="Columns of an own table, where they have other names.",
+    ),
+]
+SepOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sep",
+        metavar="CHAR",
+        callback=_about_table,
+        help="Between the fields of an own table: ; or tab; told from the file if not given.",
+    ),
+]
+TimeFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format",
+        metavar="FORMAT",
+        callback=_about_table,
+        help="Times of an own table: s, ms, us, ns, or a pattern such as %d/%m/%Y %H:%M.",
+    ),
+]
+DropBadOption = Annotated[
+    bool,
+    typer.Option(
+        "--drop-bad",
+        callback=_about_table,
+        help="Leave out rows of an own table that do not fit, and count them.",
     ),
 ]
 OutOption = Annotated[
@@ -125,6 +169,22 @@ SameAnswersOption = Annotated[
         "--same-answers",
         help="The target's code or file changed since the run was begun, its answers did not: "
         "recorded calls are asked again.",
+    ),
+]
+AuthorisedOption = Annotated[
+    bool,
+    typer.Option(
+        "--i-am-authorised",
+        help="The owner of a target beyond this machine agreed to this.",
+    ),
+]
+UsersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--users",
+        min=1,
+        metavar="N",
+        help="Measure on N users drawn with the seed, not on all: for a target that costs.",
     ),
 ]
 JsonOption = Annotated[
@@ -176,6 +236,16 @@ def fit_config(config_class: type[Config], values: dict[str, Any], *, where: str
         ) from error
 
 
+def given_settings(file: Path | None, pairs: Sequence[str] | None) -> dict[str, Any]:
+    """What ``--config`` and ``--set`` say; ``--set`` wins.
+
+    Raises:
+        ConfigError: the file or a pair cannot be read.
+    """
+    values = read_toml(file) if file is not None else {}
+    return {**values, **parse_settings(pairs or [])}
+
+
 def build_config(
     config_class: type[Config], *, file: Path | None, pairs: Sequence[str] | None, where: str
 ) -> Config:
@@ -184,8 +254,7 @@ def build_config(
     Raises:
         ConfigError: the file, a pair or a value does not fit.
     """
-    values = read_toml(file) if file is not None else {}
-    return fit_config(config_class, {**values, **parse_settings(pairs or [])}, where=where)
+    return fit_config(config_class, given_settings(file, pairs), where=where)
 
 
 def parse_columns(columns: str | None) -> dict[str, str]:
@@ -206,16 +275,47 @@ def parse_columns(columns: str | None) -> dict[str, str]:
     return chosen
 
 
+def dialect_of_tables() -> Dialect | None:
+    """What ``--sep``, ``--time-format`` and ``--drop-bad`` say; None if nothing.
+
+    Raises:
+        ConfigError: a value does not fit.
+    """
+    from recsec.data import Dialect
+
+    said = settings().table
+    try:
+        return Dialect.model_validate(said) if said else None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        option = f"--{str(fault['loc'][0]).replace('_', '-')}"
+        why = str(fault["msg"]).removeprefix("Value error, ")
+        hint = "--sep ';'" if option == "--sep" else "--time-format '%d/%m/%Y %H:%M'"
+        raise ConfigError(f"{option} {fault['input']!r}: {why}", hint=hint) from error
+
+
+def table_words(columns: str | None) -> list[str]:
+    """The options about tables as the user gave them, for a command that is to read the same."""
+    words = ["--columns", columns] if columns else []
+    for name, value in settings().table.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return words
+
+
 def open_data(name: str, columns: str | None = None) -> Dataset:
-    """The data set that ``--data`` and ``--columns`` name.
+    """The data set that ``--data`` and ``--columns`` name; says which rows were left out.
 
     Raises:
         UsageError: ``--columns`` is not ``ours=theirs,ours=theirs``.
+        ConfigError: ``--sep`` or ``--time-format`` does not fit.
         DataError: missing, broken or empty data.
     """
     from recsec.data import load
 
-    return load(name, columns=parse_columns(columns) or None)
+    found = load(name, columns=parse_columns(columns) or None, dialect=dialect_of_tables())
+    for text in found.report.left_out:
+        note(text)
+    return found
 
 
 def open_model(

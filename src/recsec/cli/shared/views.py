@@ -9,13 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from recsec.cli.shared.tables import metric_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recsec.audit import ThreatScope
-    from recsec.reports import Metric, Threat
+    from recsec.reports import Threat
 
-__all__ = ["ThreatView", "announce", "bound", "cell", "duration", "view_of"]
+__all__ = ["ThreatView", "announce", "duration", "view_of"]
 
 
 class ThreatView:
@@ -32,7 +34,7 @@ class ThreatView:
         """Print the evidence."""
         table = Table(self.threat.name, "", "", box=box.SIMPLE_HEAD, pad_edge=False)
         for case in self.threat.cases(part):
-            numbers = ", ".join(f"{name} {cell(one)}" for name, one in case.metrics.items())
+            numbers = ", ".join(f"{name} {metric_text(one)}" for name, one in case.metrics.items())
             table.add_row(case.id, case.status, case.error or numbers)
         console.print(table)
 
@@ -64,17 +66,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def bound(value: float) -> str:
-    """Two digits without a leading zero: three intervals have to fit 80 columns."""
-    return f"{value:.2f}".replace("0.", ".", 1)
-
-
-def cell(metric: Metric | None) -> str:
-    """A number with its interval."""
-    if metric is None or metric.value is None:
-        return "-"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.2f}"
-    return f"{metric.value:.2f} ({bound(metric.low)}-{bound(metric.high)})"

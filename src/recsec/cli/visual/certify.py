@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.answering import plain_table
-from recsec.cli.shared.common import JsonOption, ModelOption, QuietOption, SeedOption
+from recsec.cli.shared.common import JsonOption, ModelOption, PhotosOption, QuietOption, SeedOption
 from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.visual.opening import (
-    checkpoint_folder,
-    open_encoder,
-    open_split,
-    warn_of_other_data,
-)
+from recsec.cli.shared.tables import plain_table
+from recsec.cli.visual.opening import open_embedded, open_encoder
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import Pairs
@@ -29,9 +24,7 @@ ERROR = 0.001
 
 def run(
     model: ModelOption,
-    data: Annotated[
-        str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
-    ],
+    data: PhotosOption,
     sigma: Annotated[
         float, typer.Option("--sigma", min=1e-6, help="Deviation of the noise, of pixel range.")
     ] = 0.1,
@@ -56,7 +49,7 @@ def run(
 
     from recsec.attacks.evasion import sample_pairs
     from recsec.hardening import safe_radius, smooth
-    from recsec.models import ExactIndex, catalog_features, frozen_copy
+    from recsec.models import ExactIndex, frozen_copy
     from recsec.rng import Streams
 
     given = open_encoder(model)
@@ -64,9 +57,7 @@ def run(
     streams = Streams(seed).child("certify")
     found = []
     with progress() as report:
-        split = open_split(data, report)
-        warn_of_other_data(checkpoint_folder(model), split.photos)
-        features = catalog_features(given, split.photos, checkpoint_folder(model), progress=report)
+        split, features = open_embedded(model, given, data, report)
         index = ExactIndex(torch.nn.functional.normalize(features[torch.from_numpy(split.catalog)]))
         chosen = _pairs(sample_pairs, split, pairs, streams)
         attackers, targets = torch.from_numpy(chosen.attackers), torch.from_numpy(chosen.targets)

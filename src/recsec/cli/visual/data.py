@@ -1,23 +1,22 @@
-"""How photos are described on a terminal, and the small tables that all data share."""
+"""The part of ``recsec data`` that is about photos."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from recsec.cli.shared.answering import plain_table
-from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.output import progress
+from recsec.cli.shared.tables import Description, counted, name_table, percent, plain_table
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
-    from recsec.data import Filters, PhotoAnalysis
+    from recsec.data import Dialect, Filters, PhotoAnalysis
 
-__all__ = ["counted", "describe_photos", "name_table", "percent"]
+__all__ = ["describe_photos"]
 
 SKIPPED = {
     "unlabeled": "without a label",
@@ -30,49 +29,21 @@ SKIPPED = {
 }
 
 
-def counted(value: Any) -> str:
-    """Thousands apart; a dash for None."""
-    return "-" if value is None else f"{value:,}"
-
-
-def percent(value: Any) -> str:
-    """Of one, as percent; a dash for None."""
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def name_table(title: str) -> Table:
-    """A table of names and values without a header."""
-    table = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
 def describe_photos(
     name: str,
     source: str | None,
     columns: Mapping[str, str] | None,
+    dialect: Dialect | None,
     filters: Filters,
-    out: Path | None,
-    *,
-    json: bool,
-) -> None:
-    """``recsec data analyze`` for photos.
+) -> Description:
+    """What ``recsec data analyze`` says of photos.
 
     Args:
         name: of the photos.
         source: what ``--from`` says.
         columns: what ``--columns`` says.
+        dialect: what ``--sep`` and the like say.
         filters: of interactions; they must be the defaults.
-        out: folder for figures, or None.
-        json: whether to print JSON.
 
     Raises:
         UsageError: filters were given.
@@ -83,19 +54,18 @@ def describe_photos(
     if filters != type(filters)():
         raise UsageError(f"{name} holds photos; --min-rating and the like are for interactions")
     with progress() as report:
-        photos = load_photos(name, source=source, columns=columns, progress=report)
+        photos = load_photos(name, source=source, columns=columns, dialect=dialect, progress=report)
     analysis = analyze_photos(photos)
-    summary = dict(analysis.summary)
-    if out is not None:
+
+    def draw(folder: Path) -> list[Path]:
         from recsec.reports.figures.photos import draw_photos
 
-        paths = draw_photos(analysis, out)
-        summary["figures"] = [str(path) for path in paths]
-        note(f"{len(paths)} figures in {out}")
-    emit(summary, lambda console: _show_photos(console, analysis), json=json)
+        return draw_photos(analysis, folder)
+
+    return Description(analysis.summary, draw, lambda console: _show(console, analysis))
 
 
-def _show_photos(console: Console, analysis: PhotoAnalysis) -> None:
+def _show(console: Console, analysis: PhotoAnalysis) -> None:
     summary = analysis.summary
     table = name_table(analysis.name + (" (synthetic: made up)" if analysis.synthetic else ""))
     table.add_row("photos", counted(summary["photos"]))
@@ -117,6 +87,8 @@ def _show_photos(console: Console, analysis: PhotoAnalysis) -> None:
     console.print(skipped)
     for fault in summary["faults"]:
         console.print(Text(f"skipped {fault}"))
+    for text in summary["notes"]:
+        console.print(Text(text))
 
     tables = {"category": analysis.categories.rename({"category": "value"})} | analysis.attributes
     for name, counts in tables.items():

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from recsec.cli.shared.answering import interval, plain_table
-from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.visual.opening import (
-    checkpoint_folder,
-    open_encoder,
-    open_split,
-    warn_of_other_data,
-)
+from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.shared.tables import interval, plain_table
+from recsec.cli.visual.opening import open_embedded, open_encoder
 from recsec.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,16 +62,13 @@ def evaluate_photos(
         json: one JSON object.
     """
     from recsec.evaluation import evaluate_encoder
-    from recsec.models import catalog_features
     from recsec.rng import Streams
 
-    encoder, folder = open_encoder(model), checkpoint_folder(model)
+    encoder = open_encoder(model)
     streams = Streams(seed).child("evaluate")
     with progress() as report:
-        split = open_split(data, report)
-        warn_of_other_data(folder, split.photos)
+        split, features = open_embedded(model, encoder, data, report)
         rows = split.test if stage == "test" else split.validation
-        features = catalog_features(encoder, split.photos, folder, progress=report)
         found = evaluate_encoder(encoder, split, queries=rows, features=features, progress=report)
         estimates = found.estimates(streams.numpy("metrics"))
         protocol = found.protocol
@@ -92,8 +84,7 @@ def evaluate_photos(
         **_nested(estimates),
     }
     emit(result, lambda out: _render(out, result), json=json)
-    if split.photos.synthetic:
-        note("the photos are synthetic: these numbers say nothing about real ones")
+    note_synthetic(split.photos.synthetic, photos=True)
 
 
 def attack_labels(

@@ -10,12 +10,15 @@ from recsec.cli.shared.output import note
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recsec.data import Photos, PhotoSplit
     from recsec.models import Encoder
     from recsec.types import Progress
 
 __all__ = [
     "checkpoint_folder",
+    "open_embedded",
     "open_encoder",
     "open_photos",
     "open_split",
@@ -78,6 +81,29 @@ def open_split(data: str, report: Progress | None = None) -> PhotoSplit:
     from recsec.data import split_photos
 
     return split_photos(open_photos(data, report))
+
+
+def open_embedded(
+    model: str, encoder: Encoder, data: str, report: Progress
+) -> tuple[PhotoSplit, Tensor]:
+    """The photos that ``--data`` names, split, and the features ``(N, D)`` of all of them.
+
+    Args:
+        model: the checkpoint folder, where features are kept.
+        encoder: what is in it.
+        data: names the photos.
+        report: is told about the work.
+
+    Raises:
+        UsageError: it names interactions, or nothing that is known.
+        DataError: missing or broken data, or no category with enough photos.
+    """
+    from recsec.models import catalog_features
+
+    split = open_split(data, report)
+    folder = checkpoint_folder(model)
+    warn_of_other_data(folder, split.photos)
+    return split, catalog_features(encoder, split.photos, folder, progress=report)
 
 
 def refuse_columns(columns: str | None) -> None:

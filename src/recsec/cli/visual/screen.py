@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.answering import plain_table
-from recsec.cli.shared.common import JsonOption, ModelOption, QuietOption, SeedOption
+from recsec.cli.shared.common import JsonOption, ModelOption, PhotosOption, QuietOption, SeedOption
 from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,
@@ -33,9 +33,7 @@ def run(
         str, typer.Option("--listing", metavar="ID", help="The item whose photo it replaces.")
     ],
     model: ModelOption,
-    data: Annotated[
-        str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
-    ],
+    data: PhotosOption,
     seed: SeedOption = 0,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.shared.answering import plain_table
-from recsec.cli.shared.common import JsonOption, ModelOption, QuietOption
+from recsec.cli.shared.common import JsonOption, ModelOption, PhotosOption, QuietOption
 from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import checkpoint_folder, open_encoder, open_photos
 from recsec.errors import DataError, UsageError
 
@@ -25,9 +25,7 @@ SHOWN_SIZE = 224
 
 def run(
     model: ModelOption,
-    data: Annotated[
-        str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
-    ],
+    data: PhotosOption,
     item: Annotated[str, typer.Option("--item", metavar="ID", help="Whose neighbors.")],
     out: Annotated[Path, typer.Option("--out", metavar="PNG", help="The contact sheet to write.")],
     k: Annotated[int, typer.Option("--k", min=1, max=60, help="How many neighbors.")] = 10,

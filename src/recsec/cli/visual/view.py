@@ -8,7 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from recsec.cli.shared.views import ThreatView, cell
+from recsec.cli.shared.tables import metric_text
+from recsec.cli.shared.views import ThreatView
 
 if TYPE_CHECKING:
     from recsec.reports import Evasion
@@ -51,7 +52,7 @@ def _show_worst(console: Console, found: Evasion) -> None:
     models = {model.name: model for model in found.models}
     for row in found.worst:
         quality = models[row.model].quality.get("precision@10")
-        cells = [cell(row.success.get(name)) for name in SUCCESS]
+        cells = [metric_text(row.success.get(name)) for name in SUCCESS]
         worth = "-" if quality is None or quality.value is None else f"{quality.value:.3f}"
         table.add_row(row.model, f"{row.eps:g}", f"{row.pairs:,}", *cells, worth)
     console.print(table)

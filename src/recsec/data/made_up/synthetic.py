@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.data.interactions import Raw
 from recsec.data.made_up.planted import SUCCESSORS, Plant, optimal_scores
@@ -18,6 +18,7 @@ from recsec.data.made_up.titles import GENRES, made_up_titles
 from recsec.data.sources.movielens import item_table
 from recsec.errors import ConfigError
 from recsec.runs.atomic import UNFINISHED
+from recsec.settings import checked, parse_words
 from recsec.types import IntArray
 
 __all__ = ["SyntheticConfig", "best_hit_rate", "generate", "plant", "write_synthetic"]
@@ -61,13 +62,7 @@ class SyntheticConfig(BaseModel):
         Raises:
             ConfigError: an unknown word or a value out of range.
         """
-        values: dict[str, str] = {}
-        for part in filter(None, text.split(",")):
-            key, equals, value = part.partition("=")
-            if not equals:
-                raise ConfigError(f"synthetic: found {part!r}, expected key=value")
-            values[key.strip()] = value.strip()
-        return cls.checked(values)
+        return cls.checked(parse_words(text, where="synthetic"))
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> SyntheticConfig:
@@ -76,15 +71,7 @@ class SyntheticConfig(BaseModel):
         Raises:
             ConfigError: an unknown word or a value out of range.
         """
-        try:
-            config = cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise ConfigError(
-                f"synthetic: {name}: {first['msg'].lower()}",
-                hint=f"settings are {', '.join(cls.model_fields)}",
-            ) from error
+        config = checked(cls, values, where="synthetic")
         if config.mean_length > config.items // 4:
             raise ConfigError(
                 f"synthetic: length={config.mean_length} needs items >= {4 * config.mean_length}, "

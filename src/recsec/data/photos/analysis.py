@@ -64,10 +64,11 @@ def analyze_photos(photos: Photos) -> PhotoAnalysis:
         summary[f"{key}_median"] = _median(values, counts)
         summary[f"{key}_max"] = int(values.max()) if len(values) else None
     said = report.to_json()
-    faults = said.pop("faults")
+    faults, notes = said.pop("faults"), said.pop("notes")
     summary["listed"] = said.pop("listed")
     summary |= {f"skipped[{key}]": value for key, value in said.items()}
     summary["faults"] = [f"{name}: {reason}" for name, reason in faults]
+    summary["notes"] = notes
     summary |= {f"category[{name}]": count for name, count in categories.iter_rows()}
     for name, table in attributes.items():
         summary |= {f"{name}[{value}]": count for value, count in table.iter_rows()}

@@ -55,8 +55,9 @@ class PhotoReport:
         huge: photos over the limit of pixels.
         exact: photos whose pixels are those of an earlier one.
         near: photos that look like an earlier one.
-        faults: names and reasons of the first 20 broken and huge files.
+        faults: names and reasons of the first 20 broken and huge files, and of 3 missing ones.
         sizes: width, height and number of the photos that are left, the most frequent first.
+        notes: rows of the table that did not fit and were left out.
     """
 
     listed: int
@@ -69,11 +70,13 @@ class PhotoReport:
     near: int = 0
     faults: tuple[tuple[str, str], ...] = ()
     sizes: tuple[tuple[int, int, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The counts and faults, for ``--json`` and run directories."""
         counts = {key: value for key, value in vars(self).items() if isinstance(value, int)}
-        return counts | {"faults": [list(fault) for fault in self.faults]}
+        faults = [list(fault) for fault in self.faults]
+        return counts | {"faults": faults, "notes": list(self.notes)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,14 +172,37 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel, also where Pillow hands out 32
-        levels = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255)
-        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_levels(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _levels(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Levels 0..255 of pixels with more: Pillow would cut them off, to white or to black.
+
+    Whole numbers have 8, 12 or 16 bits, the fewest that hold the brightest; floats lie in 0..1, or
+    else in 0..255. What lies outside is scaled by its own range.
+
+    Raises:
+        ValueError: not finite, or outside and all equal.
+    """
+    pixels = values.astype(np.float64)
+    low, high = float(pixels.min()), float(pixels.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("pixels that are no finite numbers")
+    whole = np.issubdtype(values.dtype, np.integer)
+    tops = (255.0, 4095.0, 65535.0) if whole else (1.0, 255.0)
+    top = next((top for top in tops if high <= top), None)
+    if low < 0 or top is None:
+        if low == high:
+            raise ValueError(f"all pixels are {low:g}, outside of every known range")
+        pixels, top = pixels - low, high - low
+    levels = pixels * 256 / (top + 1) if whole else pixels * 255 / top + 0.5
+    return levels.clip(0, 255).astype(np.uint8)
 
 
 def _trimmed(image: Image.Image) -> Image.Image:

@@ -14,12 +14,15 @@ from recsec.data.photos.layouts.deepfashion import read_deepfashion
 from recsec.data.photos.layouts.fashion import read_styles
 from recsec.data.photos.layouts.listing import Listing
 from recsec.data.photos.layouts.own import read_labels
-from recsec.data.photos.store import PhotoFiles, PhotoStore, look_at
+from recsec.data.photos.names import match_names
+from recsec.data.photos.store import SUFFIXES, PhotoFiles, PhotoStore, look_at
 from recsec.data.photos.synthetic import SyntheticPhotos, SyntheticPhotosConfig
 from recsec.data.sources.cache import locate
 from recsec.data.sources.known import KNOWN_PHOTOS, KnownData, is_path
+from recsec.data.sources.tables import Dialect, holds_table
 from recsec.errors import ConfigError, DataError
 from recsec.runs import digest
+from recsec.settings import parse_words
 from recsec.types import Progress
 
 __all__ = ["check_photos", "is_photos", "load_photos", "read_listing"]
@@ -28,7 +31,8 @@ __all__ = ["check_photos", "is_photos", "load_photos", "read_listing"]
 def is_photos(name: str) -> bool:
     """Whether a ``--data`` name means photos; if not, it means interactions.
 
-    Photos are ``photos``, the known sets of photos, folders, and zip archives.
+    Photos are ``photos``, the known sets of photos, zip archives, and folders other than those that
+    hold the parts of a table.
     """
     head = _split(name)[0]
     return head == "photos" or head in KNOWN_PHOTOS or _is_store(Path(head))
@@ -39,6 +43,7 @@ def load_photos(
     *,
     source: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
+    dialect: Dialect | None = None,
     progress: Progress | None = None,
 ) -> Photos:
     """Load a catalog of photos. Never downloads.
@@ -51,7 +56,8 @@ def load_photos(
             a CSV of labels. Real photos may be followed by how they become squares:
             ``fashion:fit=squash,trim=true``.
         source: an archive or folder of a known set to read in place of the cache or mirror.
-        columns: for own photos, our names (id, category, image, title, attributes) to the CSV's.
+        columns: for own photos, our names (id, category, image, title, attributes) to the table's.
+        dialect: for own photos, what the user says about the table of labels.
         progress: told about photos while they are looked at for the first time.
 
     Raises:
@@ -60,9 +66,9 @@ def load_photos(
             fit.
     """
     head, text = _split(name)
-    settings = _settings(head, text)
-    if columns and not _is_store(Path(head)):
-        raise ConfigError(f"{head} has columns of its own; columns are for own photos")
+    settings = parse_words(text, where=head)
+    if (columns or dialect) and not _is_store(Path(head)):
+        raise ConfigError(f"{head} has a table of its own; columns and the like are for own photos")
     if head == "photos":
         made = SyntheticPhotos(SyntheticPhotosConfig.checked(settings))
         attributes = ("color", "texture")
@@ -75,7 +81,7 @@ def load_photos(
         listing, terms = read_listing(store, data), data.license
     elif _is_store(Path(head)):
         store = PhotoStore(Path(head))
-        listing, terms = read_labels(store, columns=columns), ""
+        listing, terms = read_labels(store, columns=columns, dialect=dialect), ""
         name = Path(name).name
     else:
         kind = DataError if is_path(head) else ConfigError
@@ -107,7 +113,7 @@ def check_photos(store: PhotoStore, data: KnownData) -> tuple[int, int]:
         DataError: a table is absent or malformed, or no photo is there.
     """
     table = read_listing(store, data).table.drop_nulls(["id", "category"])
-    found = table.filter(pl.col("name").is_in(store.images))
+    found = table.filter(_files(store, table).is_not_null())
     if found.height == 0:
         raise DataError(
             f"{store.path} has none of the {table.height:,} photos that its tables name, such as "
@@ -116,8 +122,16 @@ def check_photos(store: PhotoStore, data: KnownData) -> tuple[int, int]:
     return found.height, found["category"].n_unique()
 
 
+def _files(store: PhotoStore, table: pl.DataFrame) -> pl.Series:
+    """The file of each row in the store; null where there is none."""
+    names = match_names(table["name"].to_list(), store.images)
+    return pl.Series("name", names, dtype=pl.String)
+
+
 def _is_store(path: Path) -> bool:
-    return path.is_dir() or (path.suffix.lower() == ".zip" and path.is_file())
+    if path.is_dir():
+        return not holds_table(path, SUFFIXES)
+    return path.suffix.lower() == ".zip" and path.is_file()
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -137,10 +151,13 @@ def _choose(
         DataError: none is left.
     """
     there = set(store.images)
-    listed = listing.table
+    called = listing.table
+    listed = called.with_columns(_files(store, called).fill_null(called["name"]))
     labeled = listed.drop_nulls(["id", "category"])
     unique = labeled.unique("id", keep="first", maintain_order=True)
     found = unique.filter(pl.col("name").is_in(list(there)))
+    absent = unique.filter(~pl.col("name").is_in(list(there)))["name"].to_list()
+    sample = f"the {len(there):,} images are called like {min(there, default='(none)')!r}"
     seen = look_at(store, found["name"].to_list(), progress=progress)
     both = pl.concat([found, seen.drop("name")], how="horizontal")
     kept = both.filter(pl.col("fault").is_null() & pl.col("repeats").is_null())
@@ -151,6 +168,7 @@ def _choose(
             f"{store.path} has no labeled photo that can be read: {listed.height:,} rows, "
             f"{len(there):,} images, {found.height:,} rows with an image, {faults.height:,} of "
             f"them broken or huge{first}"
+            + (f"; the table names {absent[0]!r}, {sample}" if absent else "")
         )
     sizes = kept.group_by("width", "height").len("photos")
     report = PhotoReport(
@@ -162,26 +180,15 @@ def _choose(
         huge=int((faults["fault"] == "huge").sum()),
         exact=int((seen["repeats"] == "exact").sum()),
         near=int((seen["repeats"] == "near").sum()),
-        faults=tuple(faults.select("name", "reason").head(20).iter_rows()),
+        faults=(
+            *faults.select("name", "reason").head(20).iter_rows(),
+            *((name, f"no such file; {sample}") for name in absent[:3]),
+        ),
+        notes=listing.notes,
         sizes=tuple(sizes.sort("photos", "width", "height", descending=True).iter_rows()),
     )
     files = PhotoFiles(store, tuple(kept["name"]), digest(kept["sha"].to_list()))
     return kept.drop("name", *(set(seen.columns) - {"name"})), files, report
-
-
-def _settings(head: str, text: str) -> dict[str, str]:
-    """``fit=squash,trim=true`` as a dictionary.
-
-    Raises:
-        ConfigError: a part without ``=``.
-    """
-    values: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise ConfigError(f"{head}: found {part!r}, expected key=value")
-        values[key.strip()] = value.strip()
-    return values
 
 
 def _rule(head: str, settings: Mapping[str, Any]) -> ResizeRule:

@@ -40,7 +40,7 @@ T = TypeVar("T")
 LARGEST_FILE = 2**28
 """Bytes; a photo file of more is not read."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-VERSION = 2
+VERSION = 3
 """Counts up when ``look_at`` notes other things."""
 
 Reader = Callable[[str], bytes]
@@ -169,8 +169,8 @@ def look_at(
     key = digest({"stamp": store.stamp, "names": list(names)})[:24]
     path = cache_folder() / "photos" / f"seen-{key}.parquet"
     try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError):
+        return pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         pass  # not looked at yet, or the file is damaged
     done = 0
     with store.open() as read:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.data.photos.files import ResizeRule
 from recsec.data.photos.shapes import COLORS, SHAPES, TEXTURES
-from recsec.errors import ConfigError
 from recsec.runs import digest
+from recsec.settings import checked
 from recsec.types import IntArray
 
 __all__ = ["SyntheticPhotos", "SyntheticPhotosConfig"]
@@ -50,15 +50,7 @@ class SyntheticPhotosConfig(BaseModel):
         Raises:
             ConfigError: an unknown word or a value out of range.
         """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise ConfigError(
-                f"photos: {name}: {first['msg'].lower()}",
-                hint=f"settings are {', '.join(cls.model_fields)}",
-            ) from error
+        return checked(cls, values, where="photos")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,13 +69,7 @@ class Archive:
             )
         try:
             return self.zip.read(info)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
+        except Exception as error:  # zipfile and its decoders raise whatever they stumble over
             raise DataError(f"{self.path}: {name} is damaged: {error}", hint=_AGAIN) from error
 
 
@@ -93,7 +86,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         raise DataError(f"there is no file {path}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error}") from error
-    except zipfile.BadZipFile as error:
+    except Exception as error:  # BadZipFile, and whatever else its directory makes zipfile raise
         size = path.stat().st_size
         raise DataError(
             f"{path} is not a whole zip archive ({size:,} bytes; {error}): it was cut short, "
@@ -110,8 +103,10 @@ _AGAIN = "fetch the archive again, or pass another copy with --from PATH"
 
 
 def _check_name(path: Path, info: zipfile.ZipInfo) -> None:
-    """Refuse names that would leave the folder into which somebody unpacks the archive."""
+    """Refuse names that lead out of the folder into which somebody unpacks them, and empty ones."""
     name = info.orig_filename.replace("\\", "/")
+    if not name or not info.filename:
+        raise DataError(f"{path} holds a member without a name; refused", hint=_AGAIN)
     escapes = name.startswith("/") or ".." in name.split("/") or name[1:2] == ":"
     if escapes or stat.S_ISLNK(info.external_attr >> 16):
         raise DataError(f"{path} holds {name!r}, a path that leads out of the archive; refused")

@@ -120,7 +120,10 @@ def mirrored(data: KnownData) -> Path | None:
 
 
 def locate(data: KnownData, *, source: str | Path | None = None) -> Path:
-    """The archive of a known data set: ``source``, the mirror, or the cache, in this order.
+    """The archive of a known data set: ``source``, the cache, or the mirror, in this order.
+
+    What ``recsec data get --from`` put into the cache is what the user chose, so it wins over a
+    mirror.
 
     Raises:
         DataError: it is in none of them.
@@ -132,13 +135,11 @@ def locate(data: KnownData, *, source: str | Path | None = None) -> Path:
                 hint=f"recsec data get {data.name} --from {source}",
             )
         return Path(source)
-    mirror = mirrored(data)
-    if mirror is not None:
-        return mirror
     receipt = read_receipt(data)
-    if receipt is None:
+    found = receipt.path if receipt is not None else mirrored(data)
+    if found is None:
         raise DataError(
             f"{data.name} is not in the cache ({cache_folder() / data.name})",
             hint=f"recsec data get {data.name}{'' if data.url else ' --from PATH'}",
         )
-    return receipt.path
+    return found

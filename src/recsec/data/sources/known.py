@@ -1,41 +1,21 @@
-"""The public data sets that recsec knows by name: where they come from and what they hold."""
+"""The public data sets that recsec knows by name: what ``known.toml`` says of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.errors import ConfigError
 
 __all__ = ["KNOWN", "KNOWN_PHOTOS", "KnownData", "is_path", "known"]
 
-_RESEARCH = (
-    "MovieLens, GroupLens Research, University of Minnesota: research use; no redistribution "
-    "without permission; no commercial use; cite Harper and Konstan (2015), doi 10.1145/2827872."
-)
-_SMALL = (
-    "MovieLens, GroupLens Research, University of Minnesota: no commercial use without "
-    "permission; may be redistributed under the same terms; cite Harper and Konstan (2015), "
-    "doi 10.1145/2827872."
-)
-_AMAZON = (
-    "Amazon reviews (McAuley et al. 2015) as prepared by S3-Rec (Zhou et al. 2020): research "
-    "use; cite both."
-)
 
-_FASHION = (
-    "Fashion Product Images (P. Aggarwal, Kaggle): the terms of its Kaggle page; the photos belong "
-    "to the shop; no redistribution."
-)
-_DEEPFASHION = (
-    "DeepFashion, MMLab, The Chinese University of Hong Kong: non-commercial research; no "
-    "redistribution; cite Liu et al. (CVPR 2016)."
-)
-
-
-@dataclass(frozen=True)
-class KnownData:
+class KnownData(BaseModel):
     """One public data set.
 
     Attributes:
@@ -51,126 +31,35 @@ class KnownData:
         about: one line for the list.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     name: str
     layout: Literal[
         "movielens-tab", "movielens-dat", "movielens-csv", "s3rec", "fashion", "deepfashion"
     ]
-    url: str | None
-    md5: str | None
+    url: str | None = None
+    md5: str | None = None
     archive: str
     members: tuple[str, ...]
-    counts: tuple[int, int, int] | None
-    license: str = field(repr=False)
+    counts: tuple[int, int, int] | None = None
+    license: str = Field(repr=False)
     about: str
 
 
-_GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
+def _read(table: Mapping[str, Any], terms: Mapping[str, str]) -> dict[str, KnownData]:
+    """One kind of sets by name; an entry names its terms, which several sets share."""
+    return {
+        name: KnownData(name=name, license=terms[entry.pop("terms")], **entry)
+        for name, entry in table.items()
+    }
 
-KNOWN: dict[str, KnownData] = {
-    data.name: data
-    for data in (
-        KnownData(
-            name="ml-100k",
-            layout="movielens-tab",
-            url=_GROUPLENS + "ml-100k.zip",
-            md5="0e33842e24a9c977be4e0107933c0723",
-            archive="ml-100k.zip",
-            members=("u.data", "u.item"),
-            counts=(943, 1682, 100_000),
-            license=_RESEARCH,
-            about="MovieLens 1998, small, real clock times",
-        ),
-        KnownData(
-            name="ml-1m",
-            layout="movielens-dat",
-            url=_GROUPLENS + "ml-1m.zip",
-            md5="c4d9eecfca2ab87c1945afe126590906",
-            archive="ml-1m.zip",
-            members=("ratings.dat", "movies.dat"),
-            counts=(6040, 3706, 1_000_209),
-            license=_RESEARCH,
-            about="MovieLens 2000, the field's usual benchmark",
-        ),
-        KnownData(
-            name="ml-20m",
-            layout="movielens-csv",
-            url=_GROUPLENS + "ml-20m.zip",
-            md5="cd245b17a1ae2cc31bb14903e1204af3",
-            archive="ml-20m.zip",
-            members=("ratings.csv", "movies.csv"),
-            counts=(138_493, 26_744, 20_000_263),
-            license=_RESEARCH,
-            about="MovieLens 1995-2015",
-        ),
-        KnownData(
-            name="ml-25m",
-            layout="movielens-csv",
-            url=_GROUPLENS + "ml-25m.zip",
-            md5="6b51fb2759a8657d3bfcbfc42b592ada",
-            archive="ml-25m.zip",
-            members=("ratings.csv", "movies.csv"),
-            counts=(162_541, 59_047, 25_000_095),
-            license=_RESEARCH,
-            about="MovieLens 1995-2019",
-        ),
-        KnownData(
-            name="ml-latest-small",
-            layout="movielens-csv",
-            url=_GROUPLENS + "ml-latest-small.zip",
-            md5=None,
-            archive="ml-latest-small.zip",
-            members=("ratings.csv", "movies.csv"),
-            counts=None,
-            license=_SMALL,
-            about="MovieLens for development; changes without notice",
-        ),
-        KnownData(
-            name="beauty",
-            layout="s3rec",
-            url=None,
-            md5=None,
-            archive="s3rec-beauty.zip",
-            members=("Beauty.txt",),
-            counts=(22_363, 12_101, 198_502),
-            license=_AMAZON,
-            about="Amazon Beauty 5-core, order only, from the S3-Rec repository",
-        ),
-    )
-}
 
-KNOWN_PHOTOS: dict[str, KnownData] = {
-    data.name: data
-    for data in (
-        KnownData(
-            name="fashion",
-            layout="fashion",
-            url=None,
-            md5=None,
-            archive="fashion-product-images.zip",
-            members=("styles.csv",),
-            counts=None,
-            license=_FASHION,
-            about="Fashion Product Images: article type, color, usage, season, gender",
-        ),
-        KnownData(
-            name="deepfashion",
-            layout="deepfashion",
-            url=None,
-            md5=None,
-            archive="deepfashion",
-            members=(
-                "list_category_cloth.txt",
-                "list_category_img.txt",
-                "list_attr_cloth.txt",
-                "list_attr_img.txt",
-                "list_eval_partition.txt",
-            ),
-            counts=None,
-            license=_DEEPFASHION,
-            about="DeepFashion Category and Attribute Prediction: category, textures",
-        ),
-    )
-}
+_LISTED = tomllib.loads(files("recsec.data.sources").joinpath("known.toml").read_text("utf-8"))
+
+KNOWN: dict[str, KnownData] = _read(_LISTED["interactions"], _LISTED["terms"])
+"""Interactions of users with items."""
+KNOWN_PHOTOS: dict[str, KnownData] = _read(_LISTED["photos"], _LISTED["terms"])
+"""Photos of items."""
 
 
 def is_path(name: str) -> bool:

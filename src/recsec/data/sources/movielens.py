@@ -10,7 +10,9 @@ import polars as pl
 
 from recsec.data.interactions import Raw
 from recsec.data.sources.archive import Archive
-from recsec.data.sources.delimited import decode, read_delimited
+from recsec.data.sources.delimited import read_delimited
+from recsec.data.sources.tables import Field, read_table
+from recsec.data.sources.tables.encoding import decode
 from recsec.errors import DataError
 
 __all__ = ["GENRES_100K", "item_table", "read_csv", "read_dat", "read_tab"]
@@ -80,16 +82,16 @@ def read_csv(archive: Archive) -> Raw:
         number, title, genres = next(csv.reader([line]))
         return int(number), title, genres.split("|")
 
-    names = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
-    rows = read_delimited(
-        archive.read("ratings.csv"),
-        name=f"{archive.path}:ratings.csv",
-        separator=",",
-        schema={theirs: _COLUMNS[ours] for theirs, ours in names.items()},
-        header=True,
-    )
+    kinds: dict[str, Field] = {
+        "user": Field("whole", ("userId",)),
+        "item": Field("whole", ("movieId",)),
+        "rating": Field("number", ("rating",)),
+        "time": Field("whole", ("timestamp",)),
+    }
+    name = f"{archive.path}:ratings.csv"
+    rows = read_table(archive.read("ratings.csv"), kinds, name=name).rows
     movies = _movies(archive, "movies.csv", movie, header=True)
-    return Raw(rows.rename(names), item_table(movies))
+    return Raw(rows.with_columns(pl.col("rating").cast(pl.Float32)), item_table(movies))
 
 
 def _ratings(archive: Archive, member: str, separator: str) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from recsec.data.interactions import Raw
-from recsec.data.sources.delimited import decode
+from recsec.data.sources.tables.encoding import decode
 from recsec.errors import DataError
 
 __all__ = ["read_sequences"]

@@ -12,7 +12,7 @@ from recsec.hardening.base import Hardening
 from recsec.models import Recommender, Training, load, save_checkpoint, train_into
 from recsec.models.base import ModelConfig
 from recsec.models.sequential.neural import NeuralConfig, NeuralRecommender
-from recsec.models.sequential.objectives.next_item import Ranking
+from recsec.models.sequential.objectives.ranking import Ranking
 from recsec.models.trainer import Objective
 
 __all__ = ["LastKept", "RecommenderHardening", "begin", "harden_recommender", "schedule"]

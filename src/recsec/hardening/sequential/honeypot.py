@@ -77,13 +77,14 @@ class _Trapping(LastKept):
         self.split, self.config, self.item = split, config, item
         self.shadow = shadow
         self.register_buffer("trigger", torch.zeros(config.size, dtype=torch.int64))
-        self.given = [given.eval()]  # in a list: it is no part of what is trained
+        # In lists: the task owns the one already, and the other is no part of what is trained.
+        self.tuned, self.given = [target], [given.eval()]
         self.copying: list[Distillation] = []
 
     @property
     def target(self) -> NeuralRecommender:
         """The model that is tuned."""
-        return self.task.model
+        return self.tuned[0]
 
     def epoch(self, rng: np.random.Generator) -> list[tuple[str, Any]]:
         """Ask for the shadow, search the trigger, and mix the batches of shadow and tuning."""

@@ -18,10 +18,18 @@ from torch.nn import functional as F  # noqa: N812
 
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split
+from recsec.models.base import BatchSize, Epochs, LearningRate, Patience, WeightDecay
 from recsec.models.dropout import Dropout
 from recsec.models.sequential.layers.attention import padded_attention
 from recsec.models.sequential.layers.transformer import Block
-from recsec.models.sequential.neural import NeuralConfig, NeuralRecommender
+from recsec.models.sequential.neural import (
+    Blocks,
+    DropoutShare,
+    EmbeddingDim,
+    Heads,
+    NeuralConfig,
+    NeuralRecommender,
+)
 from recsec.models.sequential.objectives.cloze import Cloze
 
 __all__ = ["Bert4Rec", "Bert4RecConfig"]
@@ -30,20 +38,20 @@ __all__ = ["Bert4Rec", "Bert4RecConfig"]
 class Bert4RecConfig(NeuralConfig):
     """Settings of ``Bert4Rec``; the defaults are those of the ML-1M benchmark."""
 
-    embedding_dim: int = Field(64, gt=0)
-    blocks: int = Field(2, gt=0)
-    heads: int = Field(2, gt=0)
+    embedding_dim: EmbeddingDim = 64
+    blocks: Blocks = 2
+    heads: Heads = 2
     max_length: int = Field(200, gt=1, description="positions, the mask at the end included")
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: DropoutShare = 0.1
     mask_share: float = Field(0.2, gt=0, le=1, description="share of items that are masked")
     only_last: float = Field(
         0.1, ge=0, le=1, description="share of windows in which only the newest item is masked"
     )
-    batch_size: int = Field(32, gt=0)
-    epochs: int = Field(50, ge=0)
-    lr: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    patience: int = Field(10, gt=0)
+    batch_size: BatchSize = 32
+    epochs: Epochs = 50
+    lr: LearningRate = 2e-3
+    weight_decay: WeightDecay = 0.01
+    patience: Patience = 10
 
 
 class Bert4Rec(NeuralRecommender):
@@ -105,4 +113,12 @@ class Bert4Rec(NeuralRecommender):
 
     def objective(self, split: Split) -> Cloze:
         """Guess masked items of the training histories."""
-        return Cloze(self, split)
+        config = self.config
+        return Cloze(
+            self,
+            split,
+            max_length=self.reach,
+            batch_size=config.batch_size,
+            mask_share=config.mask_share,
+            only_last=config.only_last,
+        )

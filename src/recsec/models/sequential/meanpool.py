@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor, nn
 
 from recsec.data.catalog import Catalog
+from recsec.models.base import Epochs
 from recsec.models.dropout import Dropout
-from recsec.models.sequential.neural import CausalRecommender, NeuralConfig
+from recsec.models.sequential.neural import (
+    CausalRecommender,
+    DropoutShare,
+    EmbeddingDim,
+    NeuralConfig,
+)
 
 __all__ = ["MeanPool", "MeanPoolConfig"]
 
@@ -17,9 +22,9 @@ __all__ = ["MeanPool", "MeanPoolConfig"]
 class MeanPoolConfig(NeuralConfig):
     """Settings of ``MeanPool``."""
 
-    embedding_dim: int = Field(256, gt=0)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    epochs: int = Field(10, ge=0)
+    embedding_dim: EmbeddingDim = 256
+    dropout: DropoutShare = 0.1
+    epochs: Epochs = 10
 
 
 class MeanPool(CausalRecommender):

@@ -17,8 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.data.catalog import Catalog
+from recsec.models.base import Epochs, LearningRate, WeightDecay
 from recsec.models.dropout import Dropout
-from recsec.models.sequential.neural import CausalRecommender, NeuralConfig
+from recsec.models.sequential.neural import (
+    CausalRecommender,
+    DropoutShare,
+    EmbeddingDim,
+    MaxLength,
+    NeuralConfig,
+)
 
 __all__ = ["Narm", "NarmConfig", "local_attention"]
 
@@ -29,13 +36,13 @@ CACHED = 2**20
 class NarmConfig(NeuralConfig):
     """Settings of ``Narm``; the defaults are those of the ML-1M benchmark."""
 
-    embedding_dim: int = Field(64, gt=0)
+    embedding_dim: EmbeddingDim = 64
     hidden_dim: int = Field(128, gt=0, description="width of the recurrent state")
-    max_length: int = Field(200, gt=0)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    epochs: int = Field(20, ge=0)
-    lr: float = Field(3e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    max_length: MaxLength = 200
+    dropout: DropoutShare = 0.1
+    epochs: Epochs = 20
+    lr: LearningRate = 3e-3
+    weight_decay: WeightDecay = 0.01
 
 
 def _summed(query: Tensor, key: Tensor, first: int, size: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -15,21 +15,39 @@ from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split
 from recsec.errors import CheckpointError
 from recsec.models.base import Recommender, ScheduleConfig, Training
+from recsec.models.sequential.objectives.next_item import NextItem
+from recsec.models.sequential.objectives.ranking import Ranking
+from recsec.models.trainer import fit
 from recsec.rng import Streams
 from recsec.types import IntArray
 
-if TYPE_CHECKING:
-    from recsec.models.sequential.objectives.next_item import Ranking
+__all__ = [
+    "Blocks",
+    "CausalRecommender",
+    "DropoutShare",
+    "EmbeddingDim",
+    "Heads",
+    "MaxLength",
+    "NeuralConfig",
+    "NeuralRecommender",
+]
 
-__all__ = ["CausalRecommender", "NeuralConfig", "NeuralRecommender"]
+
+EmbeddingDim = Annotated[int, Field(gt=0, le=65_536, description="width D of the representations")]
+MaxLength = Annotated[
+    int, Field(gt=0, le=1_000_000, description="newest items of a history that are used")
+]
+DropoutShare = Annotated[float, Field(ge=0, lt=1, description="share of values that are dropped")]
+Blocks = Annotated[int, Field(gt=0, le=1000, description="layers of the transformer")]
+Heads = Annotated[int, Field(gt=0, le=65_536, description="of attention; they divide D")]
 
 
 class NeuralConfig(ScheduleConfig):
     """Settings of every model of sequences that is trained by gradients."""
 
-    embedding_dim: int = Field(64, gt=0, description="width D of the representations")
-    max_length: int = Field(200, gt=0, description="newest items of a history that are used")
-    dropout: float = Field(0.2, ge=0, lt=1)
+    embedding_dim: EmbeddingDim = 64
+    max_length: MaxLength = 200
+    dropout: DropoutShare = 0.2
     batch_size: int = Field(64, gt=0, description="windows of max_length items per step")
     patience: int = Field(5, gt=0, description="epochs without a better NDCG@10 before stopping")
 
@@ -115,8 +133,6 @@ class NeuralRecommender(Recommender, nn.Module):
     @classmethod
     def fit(cls, split: Split, config: Any, *, seed: int, training: Training) -> Self:
         """Train by ``objective``, weights from the seed."""
-        from recsec.models.trainer import fit
-
         streams = Streams(seed, (cls.name,))
         model = cls(split.catalog, config)
         model.initialize(streams.torch("initialization"))
@@ -132,9 +148,12 @@ class NeuralRecommender(Recommender, nn.Module):
         """See ``Recommender.from_state``."""
         if not isinstance(config, NeuralConfig):
             raise CheckpointError(f"{cls.name} cannot be built from a {type(config).__name__}")
-        model = cls(catalog, config)
+        with torch.device("meta"):  # settings of others take no memory until tensors fit them
+            model = cls(catalog, config)
         try:
-            model.load_state_dict(state)
+            model.load_state_dict(
+                {name: tensor.to(torch.float32) for name, tensor in state.items()}, assign=True
+            )
         except RuntimeError as error:
             raise CheckpointError(
                 f"the tensors do not fit a {cls.name} with these settings: {error}"
@@ -183,6 +202,5 @@ class CausalRecommender(NeuralRecommender):
 
     def objective(self, split: Split) -> Ranking:
         """Predict the next item at every position of the training histories."""
-        from recsec.models.sequential.objectives.next_item import NextItem
-
-        return NextItem(self, split)
+        config = self.config
+        return NextItem(self, split, max_length=config.max_length, batch_size=config.batch_size)

@@ -19,10 +19,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.data.catalog import Catalog
+from recsec.models.base import Epochs, LearningRate, WeightDecay
 from recsec.models.dropout import Dropout
 from recsec.models.sequential.layers.attention import causal_attention
 from recsec.models.sequential.layers.transformer import Block
-from recsec.models.sequential.neural import CausalRecommender, NeuralConfig
+from recsec.models.sequential.neural import (
+    Blocks,
+    CausalRecommender,
+    DropoutShare,
+    EmbeddingDim,
+    Heads,
+    MaxLength,
+    NeuralConfig,
+)
 from recsec.types import IntArray
 
 __all__ = ["SasRec", "SasRecConfig", "SasRecState"]
@@ -31,17 +40,17 @@ __all__ = ["SasRec", "SasRecConfig", "SasRecState"]
 class SasRecConfig(NeuralConfig):
     """Settings of ``SasRec``; the defaults are those of the ML-1M benchmark."""
 
-    embedding_dim: int = Field(64, gt=0)
-    blocks: int = Field(2, gt=0)
-    heads: int = Field(2, gt=0)
-    max_length: int = Field(200, gt=0)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    embedding_dim: EmbeddingDim = 64
+    blocks: Blocks = 2
+    heads: Heads = 2
+    max_length: MaxLength = 200
+    dropout: DropoutShare = 0.2
     item_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of history items replaced by padding while training"
     )
-    epochs: int = Field(26, ge=0)
-    lr: float = Field(3e-3, gt=0)
-    weight_decay: float = Field(0.1, ge=0)
+    epochs: Epochs = 26
+    lr: LearningRate = 3e-3
+    weight_decay: WeightDecay = 0.1
 
 
 @dataclass

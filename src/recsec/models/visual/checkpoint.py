@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 
 from recsec import __version__
-from recsec.errors import CheckpointError, ConfigError
-from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors
+from recsec.errors import CheckpointError
+from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors, refuse_not_finite
 from recsec.models.tensors import tensor_bytes
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
 from recsec.models.visual.encoder import Encoder, EncoderConfig
@@ -35,7 +37,12 @@ def save_encoder(
     Args:
         info: JSON-able facts about the training (data, seed, method), kept in ``config.json``.
         items: the catalog as ``Photos.table`` has it: id, title, category, attributes.
+
+    Raises:
+        CheckpointError: the weights are not finite.
     """
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    refuse_not_finite(tensors, where=f"the encoder that was to be saved in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": FORMAT,
@@ -53,7 +60,6 @@ def save_encoder(
     atomic_write_bytes(folder / "items.parquet", table.getvalue())
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(items)))
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     atomic_write_bytes(folder / "model.safetensors", tensor_bytes(tensors))
 
 
@@ -78,8 +84,10 @@ def load_encoder(folder: Path | str) -> Encoder:
         attributes = {name: tuple(values) for name, values in found["attributes"]}
         described = found.get("architecture")
         body = None if described is None else rebuilt(described, config.size)
-        encoder = Encoder(config, tuple(found["categories"]), attributes, body=body)
-    except (AttributeError, ConfigError, KeyError, TypeError, ValueError) as error:
+        # settings of others take no memory until tensors fit them
+        with torch.device("meta") if body is None else nullcontext():
+            encoder = Encoder(config, tuple(found["categories"]), attributes, body=body)
+    except Exception as error:  # whatever is wrong with it, it is the same news to the user
         raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
     encoder.load_tensors(tensors, where=str(folder / "model.safetensors"))
     return encoder.eval()
@@ -93,8 +101,8 @@ def load_items(folder: Path | str) -> pl.DataFrame:
     """
     path = Path(folder) / "items.parquet"
     try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        return pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise CheckpointError(f"cannot read the item table {path}: {error}") from error
 
 

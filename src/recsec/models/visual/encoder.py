@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from recsec.errors import CheckpointError, ConfigError
 from recsec.models.base import ScheduleConfig
+from recsec.models.checkpoint import refuse_not_finite
 from recsec.models.visual.backbone import PretrainedBody, pretrained
 from recsec.models.visual.body import ResidualBody, norm_pairs
 from recsec.models.visual.folding import fold_norms
@@ -162,20 +163,16 @@ class Encoder(nn.Module):
         Raises:
             CheckpointError: names or shapes do not fit, or a value is not finite.
         """
+        kinds = {name: tensor.dtype for name, tensor in self.state_dict().items()}
+        found = {name: tensor.to(kinds.get(name, tensor.dtype)) for name, tensor in tensors.items()}
         try:
-            self.load_state_dict(dict(tensors))
+            self.load_state_dict(found, assign=True)
         except RuntimeError as error:
             raise CheckpointError(
                 f"the tensors of {where} do not fit an encoder with its settings: {error}",
                 hint="a config.json of another checkpoint was put beside them",
             ) from error
-        broken = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
-        if broken:
-            raise CheckpointError(
-                f"{where} holds values that are not finite (NaN or infinity), in {broken[0]}"
-                f"{f' and {len(broken) - 1} more tensors' if broken[1:] else ''}",
-                hint="train it again with a lower lr",
-            )
+        refuse_not_finite(tensors, where=where)
 
 
 def _body(config: EncoderConfig) -> Body:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from recsec.errors import ConfigError, TargetError
 from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, best
-from recsec.targets.imports import import_here
+from recsec.targets.wall import Contained, Walled, walled
 from recsec.types import IntArray
+
+NAME = "the verdict function of throttle"
 
 __all__ = ["Throttle", "ThrottleConfig", "Verdict"]
 
@@ -39,36 +41,31 @@ class Throttle(Guard):
     name = "throttle"
     config_class = ThrottleConfig
 
-    def __init__(self, verdict: Verdict, *, length: int = 1) -> None:
-        self.verdict = verdict
+    def __init__(self, verdict: Verdict | Walled, *, length: int = 1) -> None:
+        self.verdict = verdict if isinstance(verdict, Walled) else Contained(verdict, NAME)
         self.length = length
 
     @classmethod
     def build(cls, config: ThrottleConfig, surroundings: Surroundings) -> Self:
-        """Import the verdict function, the current directory first; see ``Guard.build``."""
+        """Open the verdict function in a process of its own; see ``Guard.build``."""
         module, _, name = config.verdict.partition(":")
+        hint = "write it as verdict=module:function; the module must be importable"
+        if not module or not name:
+            raise ConfigError(f"throttle: no verdict function {config.verdict!r}", hint=hint)
         try:
-            found: Any = getattr(import_here(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
+            return cls(walled(module, name), length=config.length)
+        except TargetError as error:
             raise ConfigError(
-                f"throttle: no verdict function {config.verdict!r}: {error}",
-                hint="write it as verdict=module:function; the module must be importable",
+                f"throttle: no verdict function {config.verdict!r}: {error.message}",
+                hint=error.hint or hint,
             ) from error
-        if not callable(found):
-            raise ConfigError(f"throttle: {config.verdict!r} cannot be called: {found!r}")
-        return cls(found, length=config.length)
 
     def answer(self, account: str, histories: IntArray, scores: Tensor, k: int) -> IntArray:
         """See ``Guard.answer``."""
         lists = best(scores, k)
-        try:
-            suspected = self.verdict(account, histories)
-        except Exception as error:  # the user's function may fail in any way
-            raise TargetError(
-                f"the verdict function of throttle failed: {type(error).__name__}: {error}"
-            ) from error
+        suspected = self.verdict(account, histories)
         if not isinstance(suspected, bool | np.bool_):
-            raise TargetError(f"the verdict function of throttle answered {suspected!r}, no bool")
+            raise TargetError(f"{NAME} answered {suspected!r}, no bool")
         if suspected:
             lists[:, self.length :] = 0
         return lists

@@ -6,7 +6,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,13 +23,25 @@ from jsonpath_ng.parser import parse
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, RecsecError, TargetError, UsageError
 from recsec.targets.base import PartialAnswer
-from recsec.targets.http.config import HttpConfig, is_loopback, public_url
+from recsec.targets.http.config import (
+    HttpConfig,
+    fits_header,
+    is_loopback,
+    parsed_url,
+    public_url,
+)
+from recsec.targets.http.exchange import Exchange, NoResponse, Response, decoded
+from recsec.targets.http.request import render, with_query
+from recsec.targets.http.secrets import Secrets
 from recsec.targets.wire import external_histories, read_list
+from recsec.text import visible
 from recsec.types import IntArray, ItemId
 
-__all__ = ["HttpTarget"]
+__all__ = ["HttpTarget", "retry_after"]
 
 TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+LONGEST: Final = 600
+"""Characters of an error, whatever the server sent."""
 
 
 class _TransientError(Exception):
@@ -39,42 +52,26 @@ class _TransientError(Exception):
         self.retry_after = retry_after
 
 
-def _render(template: Any, history: list[ItemId], k: int, account: str) -> Any:
-    """Fill in the placeholders of a request."""
-    if isinstance(template, dict):
-        return {key: _render(value, history, k, account) for key, value in template.items()}
-    if isinstance(template, list):
-        return [_render(value, history, k, account) for value in template]
-    if not isinstance(template, str):
-        return template
-    whole: dict[str, Any] = {"{history}": history, "{k}": k, "{account}": account}
-    if template in whole:
-        return whole[template]
-    joined = ",".join(str(item) for item in history)
-    for name, text in (("{history}", joined), ("{k}", str(k)), ("{account}", account)):
-        template = template.replace(name, text)
-    return template
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that a server asks to wait, as a number or as a date."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isdecimal():
+def retry_after(text: str) -> float | None:
+    """Seconds that a server asks to wait, as a number or as a date; None where it is neither."""
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 class HttpTarget:
     """Asks one request per history, several at a time, with retries and a rate limit.
 
     Transient failures (connection, timeout, 408, 425, 429, 5xx) are tried again with exponential
-    backoff and jitter; ``Retry-After`` holds back all requests. Redirects are not followed. Rows
-    that were answered before a failure travel in ``PartialAnswer``.
+    backoff and jitter; ``Retry-After`` holds back all requests. Redirects are not followed and
+    cookies are not kept. Rows that were answered before a failure travel in ``PartialAnswer``, and
+    no error holds a secret.
 
     Args:
         config: how to ask.
@@ -83,10 +80,11 @@ class HttpTarget:
         environ: where the secret is looked up; the environment by default.
         sleep: waits some seconds; for tests.
         clock: seconds, monotonic; for tests.
+        transport: how bytes travel; for tests.
 
     Raises:
         UsageError: the host is not loopback and ``authorised`` is False.
-        ConfigError: the environment variable of the secret is not set.
+        ConfigError: the environment variable of the secret is not set, or no header can hold it.
     """
 
     def __init__(
@@ -98,6 +96,7 @@ class HttpTarget:
         environ: Mapping[str, str] = os.environ,
         sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.config = config
         self.catalog = catalog
@@ -111,15 +110,21 @@ class HttpTarget:
                 f"{self.name} is not on this machine; an audit sends it many requests",
                 hint="with the permission of its owner, add --i-am-authorised",
             )
-        headers, self._secrets = dict(config.headers), list(config.headers.values())
+        headers, secret = dict(config.headers), ""
         if config.auth_env is not None:
-            secret = environ.get(config.auth_env)
+            secret = environ.get(config.auth_env, "")
             if not secret:
                 raise ConfigError(
                     f"the environment variable {config.auth_env} is not set; {self.name} needs it"
                 )
             headers[config.auth_header] = config.auth_prefix + secret
-            self._secrets += [secret]
+            if not fits_header(headers[config.auth_header]):
+                raise ConfigError(
+                    f"the value of {config.auth_env} (of the header {config.auth_header}) holds a "
+                    "character that no header may hold",
+                    hint="if it came from a file, leave out the line end and all that is not ASCII",
+                )
+        self._secrets = Secrets([secret, *config.confidential()])
         self._path = parse(config.response)
         self._jitter = np.random.default_rng()  # timing only: no result depends on it
         self._stopped = threading.Event()
@@ -127,12 +132,14 @@ class HttpTarget:
         self._clock = clock
         self._lock = threading.Lock()
         self._next_start = float("-inf")
-        self._client = httpx.Client(
+        self._exchange = Exchange(
+            self.name,
             headers=headers,
             timeout=config.timeout,
-            follow_redirects=False,
+            max_bytes=config.max_bytes,
+            connections=config.concurrency,
             trust_env=not local,
-            limits=httpx.Limits(max_connections=config.concurrency),
+            transport=transport,
         )
 
     @classmethod
@@ -163,14 +170,14 @@ class HttpTarget:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._exchange.close()
 
     def query(self, account: str, histories: IntArray, k: int) -> IntArray:
         """See ``Target.query``. After a failure no further request is started."""
         rows = external_histories(histories, self.catalog)
         lists = np.zeros((len(rows), k), dtype=np.int64)
         answered = np.zeros(len(rows), dtype=bool)
-        failures: list[RecsecError] = []
+        failures: list[tuple[str, str | None]] = []
         self._stopped.clear()
 
         def ask(row: int) -> None:
@@ -179,8 +186,8 @@ class HttpTarget:
             try:
                 lists[row] = self._ask(account, rows[row], k)
                 answered[row] = True
-            except RecsecError as error:
-                failures.append(error)
+            except Exception as error:  # whatever it sent, the rows that were answered are kept
+                failures.append(self._told(error))
                 self._stopped.set()
 
         with ThreadPoolExecutor(self.config.concurrency) as pool:
@@ -190,15 +197,13 @@ class HttpTarget:
                 self._stopped.set()
                 raise
         if failures:
-            first = failures[0]
-            raise PartialAnswer(
-                first.message, hint=first.hint, lists=lists, answered=answered
-            ) from first
+            message, hint = failures[0]
+            raise PartialAnswer(message, hint=hint, lists=lists, answered=answered)
         return lists
 
     def _ask(self, account: str, history: list[ItemId], k: int) -> IntArray:
         """One history, attempt after attempt."""
-        body = _render(self.config.request, history, k, account)
+        body = render(self.config.request, history, k, account)
         reason = ""
         for attempt in range(self.config.retries + 1):
             self._wait_for_turn()
@@ -206,7 +211,9 @@ class HttpTarget:
                 break
             try:
                 answer = self._find(self._attempt(body))
-                return read_list(answer, catalog=self.catalog, k=k, whose=self.name)
+                return self._read(answer, k)
+            except RecursionError:  # whoever walks through the answer
+                raise TargetError(f"{self.name} answered JSON that is nested too deep") from None
             except _TransientError as problem:
                 reason = str(problem)
                 if attempt < self.config.retries:
@@ -216,6 +223,14 @@ class HttpTarget:
             f"{self.name} gave no answer in {attempts}: {reason or 'stopped by another failure'}",
             hint="what was answered is recorded: run the same command again to continue",
         )
+
+    def _read(self, answer: Any, k: int) -> IntArray:
+        """A list of ids; an error quotes the answer without secrets, also where it cuts it."""
+        try:
+            return read_list(answer, catalog=self.catalog, k=k, whose=self.name)
+        except TargetError:
+            answer = self._secrets.hide_in(answer)
+        return read_list(answer, catalog=self.catalog, k=k, whose=self.name)
 
     def _wait_for_turn(self) -> None:
         """Keep to the rate, and to what a ``Retry-After`` asked for."""
@@ -245,60 +260,64 @@ class HttpTarget:
         """Send one request; returns the parsed JSON of a good response."""
         with self._lock:
             self.requests += 1
+        url, sent = httpx.URL(self.config.url), body
         if self.config.method == "GET":
-            flat = {
-                key: ",".join(map(str, value)) if isinstance(value, list) else value
-                for key, value in body.items()
-            }
-            url = httpx.URL(self.config.url).copy_merge_params(flat)
-            options: dict[str, Any] = {"url": url}
-        else:
-            options = {"url": self.config.url, "json": body}
+            try:
+                url, sent = with_query(self.config.url, body), None
+            except httpx.InvalidURL as error:
+                raise TargetError(
+                    f"the question to {self.name} does not fit into an address: {error}",
+                    hint='if the service takes it, ask with method = "POST"',
+                ) from None
         try:
-            with self._client.stream(self.config.method, **options) as response:
-                content = b"".join(self._read(response))
-        except httpx.TimeoutException as error:
-            raise _TransientError(f"no response within {self.config.timeout:g} s") from error
-        except httpx.HTTPError as error:
-            raise _TransientError(self._clean(f"{type(error).__name__}: {error}")) from error
-        self._check_status(response, content)
+            response = self._exchange.send(self.config.method, url, body=sent)
+            self._check_status(response)
+            content = decoded(response, max_bytes=self.config.max_bytes, whose=self.name)
+        except NoResponse as error:
+            raise _TransientError(str(error)) from None
         try:
             return json.loads(content)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError):
             raise TargetError(
                 f"{self.name} did not answer JSON but {self._begin(content)}"
-            ) from error
+            ) from None
 
-    def _read(self, response: httpx.Response) -> Iterator[bytes]:
-        """The body in parts, as long as size and time allow."""
-        size, deadline = 0, self._clock() + self.config.timeout
-        for part in response.iter_bytes():
-            size += len(part)
-            if size > self.config.max_bytes:
-                raise TargetError(
-                    f"{self.name} answered more than {self.config.max_bytes:,} bytes",
-                    hint="if such answers are right, raise max_bytes",
-                )
-            if self._clock() > deadline:
-                raise _TransientError(f"the response took longer than {self.config.timeout:g} s")
-            yield part
+    def _check_status(self, response: Response) -> None:
+        """Only 2xx is an answer.
 
-    def _check_status(self, response: httpx.Response, content: bytes) -> None:
-        status = response.status_code
-        if response.is_success:
+        A redirect is none, wherever it leads: the owner of that place did not agree, and the
+        secret is not for it.
+        """
+        status = response.status
+        if 200 <= status < 300:
             return
         if status in TRANSIENT:
-            raise _TransientError(f"HTTP {status}", retry_after=_retry_after(response))
-        if response.is_redirect:
-            place = public_url(str(response.url.join(response.headers["location"])))
+            raise _TransientError(
+                f"HTTP {status}", retry_after=retry_after(response.headers.get("retry-after", ""))
+            )
+        place = self._redirects_to(response) if 300 <= status < 400 else None
+        if place is not None:
             raise TargetError(
-                f"{self.name} redirects to {place}; redirects are not followed",
+                f"{self.name} answered HTTP {status}: it redirects to {place}; "
+                "redirects are not followed",
                 hint="if that address is right and yours to audit, name it as the url",
             )
         hint = None
         if status in (401, 403):
             hint = "name the environment variable that holds the secret as auth_env"
-        raise TargetError(f"{self.name} answered HTTP {status}: {self._begin(content)}", hint=hint)
+        raise TargetError(
+            f"{self.name} answered HTTP {status}: {self._begin(response.content)}", hint=hint
+        )
+
+    def _redirects_to(self, response: Response) -> str | None:
+        """The address that a response names, where it is one."""
+        if not response.place:
+            return None
+        try:
+            place = parsed_url(str(httpx.URL(self.config.url).join(response.place)))
+        except (httpx.InvalidURL, ValueError):
+            return None
+        return public_url(str(place))
 
     def _find(self, document: Any) -> Any:
         """What the JSONPath points at: one list, or the ids one by one."""
@@ -326,12 +345,21 @@ class HttpTarget:
         return False
 
     def _begin(self, content: bytes) -> str:
-        """The beginning of a response, for an error, without secrets."""
-        text = self._clean(content[:2000].decode("utf-8", "replace"))
-        return repr(text[:200] + ("..." if len(content) > 200 else "")) if text else "nothing"
+        """The beginning of a response, for an error, without secrets, also without half of one."""
+        text = self._secrets.hide(content.decode("utf-8", "replace"))
+        return repr(text[:200] + ("..." if len(text) > 200 else "")) if text else "nothing"
 
-    def _clean(self, text: str) -> str:
-        text = text.replace(self.config.url, self.name)
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+    def _told(self, error: Exception) -> tuple[str, str | None]:
+        """Message and hint of an error as they may leave: the border for what a server sent."""
+        if isinstance(error, RecsecError):
+            message, hint = error.message, error.hint
+        else:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            message = (
+                f"recsec cannot read what {self.name} answers ({type(error).__name__}: {error})"
+            )
+            hint = f"report this as a defect of recsec: {Path(place.filename).name}:{place.lineno}"
+        message = visible(self._secrets.hide(message))
+        if len(message) > LONGEST:
+            message = f"{message[:LONGEST]}..."
+        return message, hint

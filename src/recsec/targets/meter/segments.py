@@ -34,10 +34,13 @@ from recsec.types import IntArray
 
 __all__ = [
     "AGAIN",
+    "COLUMNS",
     "ROOM",
     "Calls",
     "compact",
+    "encode_calls",
     "narrow",
+    "ranges",
     "read_columns",
     "read_segments",
     "recorded_calls",
@@ -86,6 +89,16 @@ class Calls:
         return len(self.call)
 
 
+def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
+    """Concatenated ``arange(start, start + length)``: where the items of calls lie.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3]))
+    array([5, 6, 0, 1, 2])
+    """
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+
+
 def _lists(
     ids: pl.Series, flat: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]
 ) -> pl.Series:
@@ -94,14 +107,15 @@ def _lists(
     width = int(lengths[0]) if len(lengths) else 0
     if width and (lengths == width).all():
         return values.reshape((len(lengths), width)).arr.to_list()
-    ends = np.cumsum(lengths)
-    rows = [
-        values.slice(int(end - size), int(size)) for end, size in zip(ends, lengths, strict=True)
-    ]
-    return pl.Series(rows, dtype=pl.List(ids.dtype))
+    rows = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths), "id": values})
+    lists = rows.group_by("row", maintain_order=True).agg("id")
+    every = pl.DataFrame({"row": np.arange(len(lengths))})
+    joined = every.join(lists, on="row", how="left", maintain_order="left")["id"]
+    return joined.fill_null(pl.Series([[]], dtype=pl.List(ids.dtype)))
 
 
-def _encode(calls: Calls, catalog: Catalog) -> pl.DataFrame:
+def encode_calls(calls: Calls, catalog: Catalog) -> pl.DataFrame:
+    """The columns of a file of calls: external ids, lists without padding."""
     ids = catalog.table["id"]
     filled = calls.answers > 0
     return pl.DataFrame(
@@ -172,7 +186,7 @@ def write_segment(folder: Path, calls: Calls, catalog: Catalog) -> Path:
     Raises:
         RunError: the folder cannot be written.
     """
-    return _write(folder, _encode(calls, catalog))
+    return _write(folder, encode_calls(calls, catalog))
 
 
 def _tabled(parts: Sequence[Mapping[str, Any]], catalog: Catalog) -> list[pl.DataFrame]:

@@ -16,6 +16,7 @@ from recsec.targets.meter.journal import Journal
 from recsec.targets.meter.segments import (
     Calls,
     narrow,
+    ranges,
     read_columns,
     read_segments,
     recorded_calls,
@@ -53,16 +54,6 @@ class Chains:
     def __len__(self) -> int:
         """S, the number of sessions."""
         return len(self.offsets) - 1
-
-
-def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:
-    """Concatenated ``arange(start, start + length)``.
-
-    >>> _ranges(np.array([5, 0]), np.array([2, 3]))
-    array([5, 6, 0, 1, 2])
-    """
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +101,7 @@ class Transcript:
                 call=unique,
                 account=names[rows].tolist(),
                 parent=np.concatenate([part.parent for part in parts] or [unique])[rows],
-                items=items if whole else items[_ranges(starts[rows], lengths[rows])],
+                items=items if whole else items[ranges(starts[rows], lengths[rows])],
                 offsets=np.concatenate([[0], np.cumsum(lengths[rows])]).astype(np.int64),
                 k=np.concatenate([part.k for part in parts] or [unique])[rows],
                 answers=answers if whole else answers[rows],
@@ -193,8 +184,8 @@ class Transcript:
             added[call] += len(prefix)
         ends = np.cumsum(added[order])
         items = np.zeros(int(added.sum()), dtype=np.int64)
-        flat = _ranges(self.calls.offsets[:count][order], lengths[order])
-        items[_ranges(ends - lengths[order], lengths[order])] = self.calls.items[flat]
+        flat = ranges(self.calls.offsets[:count][order], lengths[order])
+        items[ranges(ends - lengths[order], lengths[order])] = self.calls.items[flat]
         for place in np.flatnonzero(np.isin(order, branches)):
             prefix = shared[int(order[place])]
             start = ends[place] - added[order[place]]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import polars as pl
 import torch
 
+from recsec.data.sources.tables import Field, read_table
 from recsec.errors import ConfigError, DataError
 from recsec.models import ExactIndex
 from recsec.rng import Streams
@@ -124,27 +125,16 @@ def popular_rows(index: ExactIndex, rows: IntArray, *, k: int = 10) -> IntArray:
 
 
 def read_pairs(path: Path, rows_of: Callable[[list[str]], IntArray]) -> Pairs:
-    """Pairs from a CSV file with the columns ``item`` and ``target``.
+    """Pairs from a table with the columns ``item`` and ``target``.
 
     Args:
-        path: the file.
+        path: a file or folder (``recsec.data.sources.tables``).
         rows_of: ids to rows of the catalog; raises for an unknown id.
 
     Raises:
-        DataError: the file is missing, lacks a column, or is empty.
+        DataError: the file is missing, lacks a column, is empty, or something in it does not fit.
         ConfigError: a target is the item itself.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or []
-            if not {"item", "target"} <= set(names):
-                raise DataError(
-                    f"{path} has the columns {', '.join(names) or 'none'}; expected item and target"
-                )
-            lines = [(line["item"], line["target"]) for line in reader]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if not lines:
-        raise DataError(f"{path} holds no pair")
-    return Pairs(rows_of([a for a, _ in lines]), rows_of([t for _, t in lines]), "csv")
+    fields = {"item": Field("id"), "target": Field("id")}
+    rows = read_table(path, fields).rows.cast(pl.String)
+    return Pairs(rows_of(rows["item"].to_list()), rows_of(rows["target"].to_list()), "csv")

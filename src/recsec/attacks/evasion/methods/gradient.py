@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeAlias
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from recsec.attacks.evasion.base import Embedder, EvasionAttack, EvasionConfig, Perturbed, unchanged
+from recsec.attacks.evasion.base import Attempt, EvasionAttack, EvasionConfig, Perturbed, unchanged
 from recsec.attacks.evasion.fast import Prepared, prepare
 from recsec.attacks.evasion.objective import Objective
-from recsec.attacks.evasion.projection import Ball, check_eps, effective_eps, quantize
+from recsec.attacks.evasion.projection import Ball, effective_eps, quantize
 from recsec.attacks.evasion.steps import advance, checkpoints, random_in, spans
 from recsec.errors import TargetError
 from recsec.models import Precision
@@ -117,37 +115,24 @@ class GradientAttack(EvasionAttack):
     config_class: ClassVar[type[EvasionConfig]] = GradientConfig
     config: GradientConfig
 
-    def perturb(
-        self,
-        embedder: Embedder,
-        images: Float[Tensor, "B C H W"],
-        objective: Objective,
-        *,
-        eps: float,
-        rng: Streams,
-        keys: Sequence[int] | None = None,
-        start: Float[Tensor, "B C H W"] | None = None,
-    ) -> Perturbed:
-        """See ``EvasionAttack.perturb``. Forwards of a row: one a step, one for the last iterate,
-        and one for each time a search in bfloat16 claimed success.
+    def search(self, attempt: Attempt) -> Perturbed:
+        """Forwards of a row: one a step, one for the last iterate, and one for each time a search
+        in bfloat16 claimed success.
         """
-        check_eps(eps)
+        images, eps, start, rng = attempt.images, attempt.eps, attempt.start, attempt.rng
         found = unchanged(images)
-        if len(images) == 0:
-            return found
-        ready = prepare(embedder, images, precision=self.config.precision)
+        ready = prepare(attempt.embedder, images, precision=self.config.precision)
         ball = Ball.around(images, eps, grid=self.config.grid)
         size = effective_eps(eps) if self.config.grid else eps
-        names = range(len(images)) if keys is None else keys
         left = torch.arange(len(images), device=images.device)
         for restart in range(self.config.restarts):
             first = images if start is None else start
             anywhere = self.config.random_start if start is None else False
             if restart > 0 or anywhere:
-                streams = [rng.child(names[row]).child(restart) for row in left.tolist()]
+                streams = [rng.child(attempt.keys[row]).child(restart) for row in left.tolist()]
                 first = images.clone()
                 first[left] = random_in(ball.select(left), streams)
-            left = self._run(ready, ball, objective, found, left, first, size=size, rng=rng)
+            left = self._run(ready, ball, attempt.objective, found, left, first, size=size, rng=rng)
             if len(left) == 0:
                 break
         return found

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from recsec.attacks.evasion.base import (
     Access,
-    Embedder,
+    Attempt,
     EvasionAttack,
     EvasionConfig,
     Perturbed,
@@ -72,29 +71,18 @@ class Square(EvasionAttack):
         """What the API has to answer."""
         return self.config.oracle
 
-    def perturb(
-        self,
-        embedder: Embedder,
-        images: Float[Tensor, "B C H W"],
-        objective: Objective,
-        *,
-        eps: float,
-        rng: Streams,
-        keys: Sequence[int] | None = None,
-        start: Float[Tensor, "B C H W"] | None = None,
-    ) -> Perturbed:
-        """See ``EvasionAttack.perturb``."""
+    def search(self, attempt: Attempt) -> Perturbed:
+        """One step asks one image of every row that is not solved."""
+        images, objective, start = attempt.images, attempt.objective, attempt.start
         if self.config.oracle == "ids" and not isinstance(objective, ListOverlap):
             raise ConfigError(
                 "who sees lists of ids only can follow nothing but their overlap",
                 hint="--goal lists, or --set oracle=scores",
             )
         found = unchanged(images)
-        ball = Ball.around(images, eps)
-        if len(images) == 0:
-            return found
-        ready = prepare(embedder, images, precision="float32")
-        draws = _Draws(self.config.queries, range(len(images)) if keys is None else keys, rng)
+        ball = Ball.around(images, attempt.eps)
+        ready = prepare(attempt.embedder, images, precision="float32")
+        draws = _Draws(self.config.queries, attempt.keys, attempt.rng)
         rows = torch.arange(len(images), device=images.device)
         best = images if start is None else start
         for step in range(self.config.queries):

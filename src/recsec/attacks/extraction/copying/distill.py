@@ -7,18 +7,16 @@ of a few hundred histories at a time and never loop over sequences, ranks or neg
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsec.attacks.extraction.config import Loss
 from recsec.errors import ConfigError
 from recsec.models.sequential.objectives.losses import Kernel, cross_entropy
 
-__all__ = ["KERNELS", "Loss", "list_mle", "pairwise_hinge", "rank_weights", "set_kernel"]
-
-Loss: TypeAlias = Literal["cross-entropy", "listmle", "hinge"]
+__all__ = ["KERNELS", "list_mle", "pairwise_hinge", "rank_weights", "set_kernel"]
 
 RANK_MARGIN = 0.75
 NEGATIVE_MARGIN = 1.5

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from recsec.attacks.extraction.policies.base import Knowledge, Policy, uniform_new
+from recsec.attacks.extraction.policies.base import Policy, uniform_new
 from recsec.attacks.extraction.policies.rounds import RoundPolicy, Seen, cut, rollouts
 from recsec.data.sequences import Sequences
 from recsec.errors import ConfigError
@@ -30,16 +30,8 @@ class KnockoffPoolPolicy(RoundPolicy):
     needs_surrogate: ClassVar[bool] = False
     opens_with_sessions = False
 
-    def __init__(
-        self,
-        config: Any,
-        *,
-        items: int,
-        knowledge: Knowledge | None = None,
-        sessions: Policy | None = None,
-    ) -> None:
-        super().__init__(config, items=items, knowledge=knowledge, sessions=sessions)
-        self.waiting: IntArray | None = None
+    waiting: IntArray | None = None
+    """Numbers of the leaked prefixes that were not asked yet; None before the first round."""
 
     def size(self, number: int) -> int:
         """See ``RoundPolicy.size``: all batches alike."""

@@ -16,17 +16,12 @@ import polars as pl
 
 from recsec.data.photos.layouts.listing import Listing
 from recsec.data.photos.store import PhotoStore
+from recsec.data.sources.known import KNOWN_PHOTOS
 from recsec.errors import DataError
 
-__all__ = ["DEEPFASHION_TABLES", "read_deepfashion"]
+__all__ = ["read_deepfashion"]
 
-DEEPFASHION_TABLES = (
-    "list_category_cloth.txt",
-    "list_category_img.txt",
-    "list_attr_cloth.txt",
-    "list_attr_img.txt",
-    "list_eval_partition.txt",
-)
+TABLES = KNOWN_PHOTOS["deepfashion"].members
 TEXTURE = "1"
 LINES = 20_000
 """Lines of attributes that are parsed at once, about 50 MB."""
@@ -38,7 +33,7 @@ def read_deepfashion(store: PhotoStore) -> Listing:
     Raises:
         DataError: a table is absent or malformed.
     """
-    tables = {name: _find(store, name) for name in DEEPFASHION_TABLES}
+    tables = {name: _find(store, name) for name in TABLES}
     names = [line.rsplit(None, 1) for line in _lines(store, tables["list_category_cloth.txt"])]
     kinds = [line.rsplit(None, 1) for line in _lines(store, tables["list_attr_cloth.txt"])]
     textures = np.array([kind == TEXTURE for _, kind in kinds])

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from recsec.data.photos.layouts.listing import Listing, find_table, read_table
+from recsec.data.photos.layouts.listing import Listing, find_table, read_labels_table
 from recsec.data.photos.store import PhotoStore
+from recsec.data.sources.tables import Field, choose
 from recsec.errors import DataError
 
 __all__ = ["STYLES", "read_styles"]
 
 STYLES = "styles.csv"
+CATEGORY, TITLE = "articleType", "productDisplayName"
 ATTRIBUTES = ("baseColour", "usage", "season", "gender")
 
 
@@ -31,20 +33,18 @@ def read_styles(store: PhotoStore) -> Listing:
         raise DataError(
             f"{store.path} has no {STYLES}", hint=f"expected images/<id>.jpg and {STYLES}"
         )
-    table = read_table(store, member, ragged=True)
-    needed = ("id", "articleType", "productDisplayName", *ATTRIBUTES)
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"{store.path}/{member} has no column {missing[0]!r}; it has: "
-            f"{', '.join(table.columns)}"
-        )
+    table = read_labels_table(store, member, ragged=True)
+    fields = {
+        "id": Field("whole", filled=False),
+        **{name: Field("text", filled=False) for name in (CATEGORY, TITLE, *ATTRIBUTES)},
+    }
+    rows = table.read(fields, choose(table.name, table.columns, fields, {})).rows
     folder = member.removesuffix(STYLES) + "images/"
-    listed = table.select(
+    listed = rows.select(
         pl.concat_str(pl.lit(folder), "id", pl.lit(".jpg")).alias("name"),
-        pl.col("id").cast(pl.Int64, strict=False),
-        pl.col("productDisplayName").fill_null("").alias("title"),
-        pl.col("articleType").alias("category"),
+        "id",
+        pl.col(TITLE).fill_null("").alias("title"),
+        pl.col(CATEGORY).alias("category"),
         *(pl.col(name).replace("NA", None) for name in ATTRIBUTES),
     )
     return Listing(listed, ATTRIBUTES)

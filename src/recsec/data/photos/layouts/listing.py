@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from recsec.data.photos.store import PhotoStore
-from recsec.data.sources.delimited import is_binary, unknown_encoding
-from recsec.errors import DataError
+from recsec.data.sources.tables import Dialect, OpenTable, open_table
 
-__all__ = ["Listing", "find_table", "read_table"]
+__all__ = ["Listing", "find_table", "read_labels_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +21,12 @@ class Listing:
             attributes, and ``partition`` (``train``, ``val`` or ``test``) where the publisher
             says it. Where ``id`` or ``category`` is null the photo has no label.
         attributes: names of the attribute columns.
+        notes: what the reader left out.
     """
 
     table: pl.DataFrame
     attributes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def find_table(store: PhotoStore, member: str) -> str | None:
@@ -34,28 +35,22 @@ def find_table(store: PhotoStore, member: str) -> str | None:
     return min(names, key=lambda name: (name.count("/"), len(name)), default=None)
 
 
-def read_table(store: PhotoStore, name: str, *, ragged: bool = False) -> pl.DataFrame:
-    """A CSV with a header in UTF-8, all columns as text, empty fields as null.
+def read_labels_table(
+    store: PhotoStore, name: str, *, dialect: Dialect | None = None, ragged: bool = False
+) -> OpenTable:
+    """Open a table of the store.
 
     Args:
         store: where it lies.
         name: its name there.
+        dialect: what the user says about it.
         ragged: fields beyond the header's are cut off; if not, they are an error.
 
     Raises:
-        DataError: it cannot be read, or has no rows.
+        DataError: it cannot be read.
     """
-    where = f"{store.path}/{name}"
     with store.open() as read:
-        text = read(name)
-    if is_binary(text):
-        raise unknown_encoding(where)
-    try:
-        table = pl.read_csv(text, infer_schema=False, truncate_ragged_lines=ragged)
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"{where} cannot be read: {error}", hint="expected CSV with a header, in UTF-8"
-        ) from error
-    if table.height == 0:
-        raise DataError(f"{where} has no rows")
-    return table.with_columns(pl.all().str.strip_chars().replace("", None))
+        data = read(name)
+    return open_table(
+        data, name=f"{store.path}/{name}", wanted=("category",), dialect=dialect, ragged=ragged
+    )

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from recsec.data.sequences import Split
 from recsec.models.sequential.layers.windows import cut_windows, gather_windows, length_buckets
 from recsec.models.sequential.objectives.losses import Seen, history_of
-from recsec.models.sequential.objectives.next_item import Ranking
+from recsec.models.sequential.objectives.ranking import Ranked, Ranking
 from recsec.types import IntArray
 
-if TYPE_CHECKING:
-    from recsec.models.sequential.bert4rec import Bert4Rec
+__all__ = ["BothWays", "Cloze", "hide"]
 
-__all__ = ["Cloze", "hide"]
+
+class BothWays(Ranked, Protocol):
+    """What the objective needs of its model: representations of hidden items."""
+
+    items: nn.Embedding
+
+    def encode(
+        self, windows: Int[Tensor, "B L"], masked: Bool[Tensor, "B L"]
+    ) -> Float[Tensor, "B L D"]:
+        """Representation at every position; items at ``masked`` are not read."""
+        ...
 
 
 def hide(
@@ -47,21 +57,39 @@ class Cloze(Ranking):
 
     Scores are computed at the masked positions only. The softmax leaves out what stands in the
     window for all to see, as in ``NextItem``.
+
+    Args:
+        model: a module.
+        split: its training histories are learned.
+        max_length: items of a window.
+        batch_size: windows of a batch.
+        mask_share: see ``hide``, as ``share``.
+        only_last: see ``hide``.
     """
 
-    model: Bert4Rec
+    model: BothWays
 
-    def __init__(self, model: Bert4Rec, split: Split) -> None:
+    def __init__(
+        self,
+        model: BothWays,
+        split: Split,
+        *,
+        max_length: int,
+        batch_size: int,
+        mask_share: float,
+        only_last: float,
+    ) -> None:
         super().__init__(model, split)
+        self.max_length, self.batch_size = max_length, batch_size
+        self.mask_share, self.only_last = mask_share, only_last
 
     def epoch(self, rng: np.random.Generator) -> list[tuple[IntArray, IntArray, IntArray]]:
         """Windows ``(B, L)`` cut anew, with row and column of what is masked."""
-        config = self.model.config
-        windows = cut_windows(self.split.train.offsets, config.max_length - 1, rng)
+        windows = cut_windows(self.split.train.offsets, self.max_length, rng)
         batches = []
-        for rows in length_buckets(windows[:, 1] - windows[:, 0], config.batch_size, rng):
+        for rows in length_buckets(windows[:, 1] - windows[:, 0], self.batch_size, rng):
             items = gather_windows(self.split.train.items, windows[rows])
-            batches.append((items, *hide(items, config.mask_share, config.only_last, rng)))
+            batches.append((items, *hide(items, self.mask_share, self.only_last, rng)))
         return batches
 
     def tokens(self, batch: tuple[IntArray, IntArray, IntArray]) -> tuple[Tensor, Tensor, Seen]:

@@ -2,77 +2,30 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from recsec.data.sequences import Batch, Split
-from recsec.metrics import hits, ndcg, target_ranks
-from recsec.models.base import mask_history
+from recsec.data.sequences import Split
 from recsec.models.sequential.layers.windows import cut_windows, gather_windows, length_buckets
-from recsec.models.sequential.neural import CausalRecommender, NeuralRecommender
-from recsec.models.sequential.objectives.losses import Seen, catalog_loss, history_of
-from recsec.models.trainer import Objective
+from recsec.models.sequential.objectives.losses import Seen, history_of
+from recsec.models.sequential.objectives.ranking import Ranked, Ranking
 from recsec.types import IntArray
 
-__all__ = ["NextItem", "Ranking"]
-
-VALIDATION_USERS = 2048
+__all__ = ["Causal", "NextItem"]
 
 
-class Ranking(Objective):
-    """What the objectives on a split share: the data, and validation by NDCG@10.
+class Causal(Ranked, Protocol):
+    """What the objective needs of its model: representations that depend on nothing later."""
 
-    Validation ranks the whole catalog for the validation item of at most 2,048 users, evenly
-    spaced (all of them where there are fewer).
-    """
+    items: nn.Embedding
 
-    def __init__(self, model: NeuralRecommender, split: Split) -> None:
-        super().__init__()
-        self.model = model
-        self.split = split
-        self.trained = Split(split.train)
-
-    @abstractmethod
-    def tokens(self, batch: Any) -> tuple[Tensor, Tensor, Seen]:
-        """What a batch asks: representations ``(T, D)``, wanted items ``(T, 1)``, and what each
-        token has seen, which takes no part in its softmax.
-        """
-
-    def forward(self, batch: Any) -> Tensor:
-        """Mean loss over the tokens of a batch."""
-        encoded, wanted, seen = self.tokens(batch)
-        weights = torch.ones_like(wanted, dtype=torch.float32)
-        table = self.model.item_table()
-        return catalog_loss(encoded, table, wanted, weights, seen=seen) / len(wanted)
-
-    def validate(self) -> dict[str, float]:
-        """``ndcg@10`` and ``hr@10`` of the validation items, history excluded.
-
-        ``train_ndcg@10`` is the same for the newest training item of an eighth of these users, who
-        were trained on it: the distance between the two is the generalization gap.
-        """
-        count = len(self.split.full)
-        users = np.unique(np.linspace(0, count - 1, min(count, VALIDATION_USERS)).astype(np.int64))
-        found = np.concatenate(
-            [self._ranks(batch) for batch in self.split.batches("valid", users=users)]
-        )
-        known = np.concatenate(
-            [self._ranks(batch) for batch in self.trained.batches("test", users=users[::8])]
-        )
-        return {
-            "ndcg@10": float(ndcg(found, 10).mean()),
-            "hr@10": float(hits(found, 10).mean()),
-            "train_ndcg@10": float(ndcg(known, 10).mean()),
-        }
-
-    def _ranks(self, batch: Batch) -> IntArray:
-        """Exact ranks ``(B,)`` of the targets of a batch."""
-        scores = mask_history(self.model.scores(batch.histories), torch.from_numpy(batch.histories))
-        return target_ranks(scores, torch.from_numpy(batch.targets)).numpy()
+    def hidden(self, windows: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+        """Representation after each item; zeros on the right."""
+        ...
 
 
 class NextItem(Ranking):
@@ -82,16 +35,16 @@ class NextItem(Ranking):
     model need not learn to suppress it. An item that does come again stays a target.
     """
 
-    model: CausalRecommender
+    model: Causal
 
-    def __init__(self, model: CausalRecommender, split: Split) -> None:
+    def __init__(self, model: Causal, split: Split, *, max_length: int, batch_size: int) -> None:
         super().__init__(model, split)
+        self.max_length, self.batch_size = max_length, batch_size
 
     def epoch(self, rng: np.random.Generator) -> list[IntArray]:
         """Windows cut anew, in batches of similar length."""
-        config = self.model.config
-        windows = cut_windows(self.split.train.offsets, config.max_length, rng)
-        batches = length_buckets(windows[:, 1] - windows[:, 0], config.batch_size, rng)
+        windows = cut_windows(self.split.train.offsets, self.max_length, rng)
+        batches = length_buckets(windows[:, 1] - windows[:, 0], self.batch_size, rng)
         return [gather_windows(self.split.train.items, windows[rows]) for rows in batches]
 
     def tokens(self, batch: IntArray) -> tuple[Tensor, Tensor, Seen]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.visual.evade import NATIVE, judged, open_surrogates, place_encoder
+from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, place_encoder
 from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,
@@ -137,8 +137,7 @@ def evade_one(
             atomic_write_bytes(out / "panel.png", panel)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result, out), json=json)
-    if photos.synthetic:
-        note("the photos are synthetic: these numbers say nothing about real ones")
+    note_synthetic(photos.synthetic, photos=True)
 
 
 def predictions(encoder: Encoder, images: list[np.ndarray]) -> list[dict[str, Any]]:

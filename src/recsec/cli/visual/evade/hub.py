@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
-from recsec.cli.shared.answering import interval, plain_table
-from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.visual.evade import NATIVE, place_encoder
-from recsec.cli.visual.opening import (
-    checkpoint_folder,
-    open_encoder,
-    open_split,
-    warn_of_other_data,
-)
+from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.shared.tables import interval, plain_table
+from recsec.cli.visual.evade.shared import NATIVE, place_encoder
+from recsec.cli.visual.opening import open_embedded, open_encoder
 from recsec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +41,7 @@ def evade_hub(
     from torch.nn import functional as F  # noqa: N812
 
     from recsec.attacks.evasion import HubScene, Lists, run_hubs, summarize_hubs
-    from recsec.models import ExactIndex, catalog_features, encoder_fingerprint
+    from recsec.models import ExactIndex, encoder_fingerprint
     from recsec.rng import Streams
     from recsec.runs import RunDirectory
 
@@ -56,14 +50,12 @@ def evade_hub(
             f"--goal hub needs an attack that sees scores or gradients, not {tool.name}",
             hint="--attack mi",
         )
-    encoder, folder = open_encoder(plan["model"]), checkpoint_folder(plan["model"])
+    encoder = open_encoder(plan["model"])
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
-        split = open_split(plan["data"], report)
+        split, features = open_embedded(plan["model"], encoder, plan["data"], report)
         photos, catalog = split.photos, split.catalog
-        warn_of_other_data(folder, photos)
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
-        features = catalog_features(encoder, photos, folder, progress=report)
         chosen, targets = _draw(plan, split, streams.child("hub").numpy("photos"))
         place_encoder(encoder, device)
         encoder.eval()
@@ -86,29 +78,29 @@ def evade_hub(
             result = _result(found, plan, out, len(catalog), (len(chosen), len(targets)), split)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result), json=json)
-    if photos.synthetic:
-        note("the photos are synthetic: these numbers say nothing about real ones")
+    note_synthetic(photos.synthetic, photos=True)
 
 
 def _draw(
     plan: dict[str, Any], split: PhotoSplit, generator: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
     """Rows of the photos that are changed, and of the items whose lists they are to enter."""
+    import polars as pl
+
+    from recsec.data.sources.tables import Field, read_table
+
     photos, words = split.photos, plan["targets"]
     held_out = split.test if plan["stage"] == "test" else split.validation
     mixed = generator.permutation(held_out)
     targets = mixed[:0]
     if not words.isdecimal():
         path = Path(words).expanduser()
-        if not path.is_file():
+        if not path.exists():
             raise UsageError(
-                f"--targets {words}: expected a number or a CSV file with the column target"
+                f"--targets {words}: expected a number or a table with the column target"
             )
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-        if not lines or "target" not in lines[0]:
-            raise DataError(f"{path} holds no column target with items")
-        targets = np.unique(photos.rows([photos.parse_id(line["target"]) for line in lines]))
+        found = read_table(path, {"target": Field("id")}).rows["target"].cast(pl.String)
+        targets = np.unique(photos.rows([photos.parse_id(item) for item in found.to_list()]))
         mixed = mixed[~np.isin(mixed, targets)]
     if plan["item"] is not None:
         chosen = photos.rows([photos.parse_id(plan["item"])])

@@ -54,10 +54,10 @@ def test_pairs_from_a_file(tmp_path: Path) -> None:
     assert found.attackers.tolist() == [1, 2]
     assert found.targets.tolist() == [30, 10]
     path.write_text("item,other\n1,2\n")
-    with pytest.raises(DataError, match="expected item and target"):
+    with pytest.raises(DataError, match="has no column for target"):
         read_pairs(path, lambda ids: np.zeros(len(ids), dtype=np.int64))
     path.write_text("item,target\n")
-    with pytest.raises(DataError, match="holds no pair"):
+    with pytest.raises(DataError, match="is empty"):
         read_pairs(path, lambda ids: np.zeros(len(ids), dtype=np.int64))
 
 

@@ -1,0 +1,163 @@
+"""The part of ``recsec evaluate`` that is about recommenders of sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.text import Text
+
+from recsec.cli.sequential.answering import open_guarded, open_source, sample_users
+from recsec.cli.shared.common import open_data
+from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.tables import group_table, interval, plain_table
+from recsec.settings import parse_guards
+
+if TYPE_CHECKING:
+    from recsec.evaluation import Evaluation, GroupRow
+    from recsec.models.base import Recommender
+    from recsec.stats import Estimate
+    from recsec.types import Answerer
+
+__all__ = ["evaluate_sequences"]
+
+RANKING = ("hr", "ndcg", "mrr", "coverage")
+LISTS = {
+    "popularity@10": "mean popularity percentile of the lists (catalog: 0.5)",
+    "popularity_bias@10": "that, minus the same of the history",
+    "genre_consistency@10": "Jaccard index of the genres of history and list",
+    "genre_similarity@10": "weighted Jaccard of their genre shares",
+    "year_shift@10": "release years, list minus history",
+    "children_to_adult@10": "children's histories whose list holds adult items",
+}
+BY = {"activity": "By activity (quartiles of history length)", "genre": "By dominant genre"}
+GROUP_COLUMNS = {
+    "hr@10": "HR@10",
+    "genre_consistency@10": "consistency",
+    "year_shift@10": "year shift",
+    "children_to_adult@10": "to adult",
+}
+
+
+def evaluate_sequences(
+    model: str,
+    data: str,
+    *,
+    columns: str | None,
+    stage: Literal["test", "valid"],
+    k: int,
+    users: int | None,
+    guard: list[str] | None,
+    seed: int,
+    figures: Path | None,
+    authorised: bool,
+    json: bool,
+) -> None:
+    """Measure a recommender on held-out items; the arguments are the options of the command.
+
+    Raises:
+        UsageError: the words name nothing that can be opened.
+        DataError: missing, broken or empty data.
+    """
+    from recsec.evaluation import evaluate
+    from recsec.rng import Streams
+
+    streams = Streams(seed).child("evaluate")
+    dataset = open_data(data, columns)
+    split = dataset.split()
+    guards = parse_guards(guard)
+    if guards:
+        source: Recommender | Answerer = open_guarded(model, guards, dataset)
+    else:
+        source, _ = open_source(model, dataset, authorised=authorised)
+    chosen = sample_users(split, users, streams.numpy("users"))
+    with progress() as report:
+        found = evaluate(source, split, stage=stage, users=chosen, depth=k, progress=report)
+    estimates = found.estimates(streams.numpy("metrics"))
+    groups = found.groups(streams.numpy("groups"))
+    confusion = found.genre_confusion()
+    genres = split.catalog.genre_names
+    written = _figures(figures, groups, genres, confusion, estimates.get("hr@10"))
+    result: dict[str, Any] = {
+        "protocol": found.protocol,
+        "model": model,
+        "guards": guard or [],
+        "data": data,
+        "synthetic": dataset.synthetic,
+        **estimates,
+        "left_out": found.left_out,
+        "defects": list(found.defects),
+        "groups": groups,
+        "genre_confusion": {"genres": genres, "shares": confusion},
+        "figures": [str(path) for path in written],
+    }
+    emit(result, lambda out: _render(out, found, estimates, groups), json=json)
+    for defect in found.defects:
+        note(f"warning: {defect}")
+    note_synthetic(dataset.synthetic)
+    for path in written:
+        note(f"figure: {path}")
+
+
+def _figures(
+    folder: Path | None,
+    groups: list[GroupRow],
+    genres: list[str],
+    confusion: Any,
+    overall: Estimate | None,
+) -> list[Path]:
+    """Draw what the data allow; the paths of the files."""
+    if folder is None:
+        return []
+    if not genres:
+        note("no figures: the items have no genres")
+        return []
+    import numpy as np
+
+    from recsec.reports.figures.evaluation import genre_confusion, hr_by_genre
+    from recsec.runs import atomic_write_text
+
+    rows = [
+        (row.group, row.users, row.metrics["hr@10"])
+        for row in groups
+        if row.by == "genre" and "hr@10" in row.metrics
+    ]
+    drawn = {}
+    if not np.isnan(confusion).all():
+        drawn["genre-confusion.svg"] = genre_confusion(genres, confusion)
+    if rows and overall is not None:
+        drawn["hr-by-genre.svg"] = hr_by_genre(rows, overall)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in drawn.items():
+        atomic_write_text(folder / name, text)
+    return [folder / name for name in sorted(drawn)]
+
+
+def _render(
+    out: Console, found: Evaluation, estimates: dict[str, Estimate], groups: list[GroupRow]
+) -> None:
+    """The tables."""
+    cutoffs = found.cutoffs
+    table = plain_table("Ranking", ["", *(f"@{k}" for k in cutoffs)])
+    for name in RANKING:
+        table.add_row(name, *(interval(estimates[f"{name}@{k}"]) for k in cutoffs))
+    out.print(table)
+    table = plain_table("Lists of 10", ["", "mean", "users", "what it is"])
+    table.columns[3].justify, table.columns[3].no_wrap = "left", False
+    for name, what in LISTS.items():
+        if name in estimates:
+            value = estimates[name]
+            table.add_row(name.removesuffix("@10"), interval(value), str(value.n), what)
+    out.print(table)
+    for name, reason in found.left_out.items():
+        out.print(f"{name} is left out: {reason}", markup=False)
+    for by, title in BY.items():
+        rows = [row for row in groups if row.by == by]
+        if rows:
+            out.print(group_table(title, rows, GROUP_COLUMNS, _group_cell))
+    out.print(found.protocol, markup=False)
+
+
+def _group_cell(name: str, value: Estimate) -> Text:
+    return interval(value, digits=1 if name == "year_shift@10" else 3)

@@ -1,0 +1,86 @@
+"""The part of ``recsec train`` that is about recommenders of sequences."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from recsec.cli.shared.common import open_data, table_words
+from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
+
+if TYPE_CHECKING:
+    from recsec.data import Split
+    from recsec.models import Recommender
+
+__all__ = ["train_sequences", "validation"]
+
+SHOWN = ("hr@10", "ndcg@10", "mrr@10")
+
+
+def train_sequences(model: str, options: TrainingOptions) -> None:
+    """Train a recommender and measure it on the validation items.
+
+    Raises:
+        ConfigError: no such model, or a setting that does not fit.
+    """
+    from recsec import models
+    from recsec.registry import registry
+
+    kind = registry("models").get(model)
+    chosen = options.settings(kind.config_class, model)
+    start(options.out)
+    dataset = open_data(options.data, options.columns)
+    split = dataset.split()
+    note(f"{options.data}: {len(split.full):,} users, {len(split.catalog):,} items")
+    with progress() as report:
+        trained = models.train(
+            model,
+            split,
+            chosen,
+            seed=options.seed,
+            training=options.training(report),
+            data={"name": dataset.name, "fingerprint": dataset.fingerprint},
+        )
+        if not models.is_first_process():
+            return
+        metrics, protocol = validation(trained, split, seed=options.seed, report=report)
+    result = {
+        "model": model,
+        "data": options.data,
+        "seed": options.seed,
+        "checkpoint": str(options.out),
+        **epochs(options.out),
+        **metrics,
+        "protocol": protocol,
+    }
+    words = ["recsec", "evaluate", "--model", str(options.out), "--data", options.data]
+    step = shlex.join([*words, *table_words(options.columns)])
+    emit(result, lambda console: _render(console, result, step), json=options.json)
+
+
+def validation(
+    model: Recommender, split: Split, *, seed: int, report: Any = None
+) -> tuple[dict[str, Any], str]:
+    """Metrics on the validation item as flat JSON, and the protocol; the test item stays unseen."""
+    from recsec.evaluation import evaluate
+    from recsec.rng import Streams
+
+    found = evaluate(model, split, stage="valid", progress=report)
+    estimates = found.estimates(Streams(seed).numpy("validation"))
+    return {key: estimates[key].to_json() for key in SHOWN if key in estimates}, found.protocol
+
+
+def _render(console: Console, result: dict[str, Any], step: str) -> None:
+    table = Table("validation", "value", "95 % interval", title=f"{result['model']}")
+    for key in SHOWN:
+        if key in result:
+            metric = result[key]
+            table.add_row(
+                key, f"{metric['value']:.4f}", f"{metric['low']:.4f}-{metric['high']:.4f}"
+            )
+    console.print(table)
+    show_checkpoint(console, result, step)
