@@ -33,11 +33,15 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.hostile(kind="runs", what="a function's source changed while its run was interrupted")
-def test_another_function_is_refused(place: Place, plan: dict[str, Any], monkeypatch: Any) -> None:
+@pytest.mark.hint("give --out another folder, or bring the old one back{}")
+def test_another_function_is_refused(
+    place: Place, undisturbed: Place, plan: dict[str, Any], monkeypatch: Any
+) -> None:
     half_done(place, plan)
     before = place.asked
     api = place.folder / "planted_api.py"
-    api.write_text(api.read_text().replace("* 7 +", "* 9 +"))
+    text = api.read_text()
+    api.write_text(text.replace("* 7 +", "* 9 +"))
     forget(monkeypatch)
     with pytest.raises(RunError, match=rf"planted_api\.py changed .*{BOTH}") as caught:
         place.run(plan)
@@ -45,6 +49,9 @@ def test_another_function_is_refused(place: Place, plan: dict[str, Any], monkeyp
     assert "--same-answers" in str(caught.value.hint)
     with pytest.raises(RunError, match=r"call \d+ was answered \[.*\] then, and is answered \["):
         run_audit(parse_plan(plan), "run", command="recsec", same_answers=True)
+    api.write_text(text)
+    place.run(plan)
+    assert place.report == undisturbed.report
 
 
 @pytest.mark.hostile(kind="runs", what="a function's source changed, its answers did not")
@@ -66,6 +73,7 @@ def test_the_same_answers_from_other_code_are_believed_when_asked_again(
 
 
 @pytest.mark.hostile(kind="runs", what="a function answers otherwise though its source is the same")
+@pytest.mark.hint("bring back the target that answered then, or give --out another folder")
 def test_what_no_file_tells_is_found_by_asking_again(
     place: Place, plan: dict[str, Any], monkeypatch: Any
 ) -> None:
@@ -73,6 +81,8 @@ def test_what_no_file_tells_is_found_by_asking_again(
     (place.folder / "turned").write_text("")
     with pytest.raises(RunError, match=r"call \d+ was answered \[.*\] then, and is answered \["):
         place.run(plan)
+    (place.folder / "turned").unlink()
+    place.run(plan)
 
 
 @pytest.mark.hostile(kind="runs", what="settings, items or weights of a checkpoint changed")
@@ -198,13 +208,14 @@ def test_a_plan_that_can_only_fail_asks_nothing(
 
 
 @pytest.mark.hostile(kind="runs", what="a disk without room for what a plan records")
-def test_room_on_the_disk_is_looked_for_first(
-    place: Place, plan: dict[str, Any], monkeypatch: Any
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1))
-    with pytest.raises(RunError, match=r"needs about .* and has"):
-        place.run(plan)
+@pytest.mark.hint("make room, or give --out a folder on another disk")
+def test_room_on_the_disk_is_looked_for_first(place: Place, plan: dict[str, Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1))
+        with pytest.raises(RunError, match=r"needs about .* and has"):
+            place.run(plan)
     assert place.asked == []
+    place.run(plan)
 
 
 def test_a_run_folder_of_the_undisturbed(undisturbed: Place) -> None:

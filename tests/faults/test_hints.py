@@ -10,168 +10,141 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import hints
 import pytest
+from hint_cases import CASES, DATA, DETECT, PHOTOS, TINY, Case
 
 from recsec.cli.main import main
 
-DATA = "synthetic:users=90,items=40,length=9,seed=2"
-OTHER = "synthetic:users=90,items=41,length=9,seed=3"
-PHOTOS = "photos:items=60,categories=3,seed=2"
-TINY = "--set size=16 --set widths=[8,16] --set epochs=1 --set batch_size=16 --device cpu"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A command that fails with a hint, and the command that follows it.
-
-    ``then`` is a command, or ``again`` after a repair: ``rm PATH``, ``write PATH TEXT``, ``chmod
-    PATH``, with `` ; `` between.
-    """
-
-    hint: str
-    wrong: str
-    then: str
-    before: str = ""
-
-
-RUN = f"extract --model {{markov}} --data {DATA} --calls 60 --set length=6 --twins 0 --out {{new}}"
-RUN += " --set surrogate_settings.epochs=1 --set surrogate_settings.max_length=6 --device cpu"
-EVADE = f"evade --model {{encoder}} --data {PHOTOS} --device cpu --out {{new}} "
-TRAIN = f"train markov --data {DATA} --out {{new}}"
-DETECT = f"detect fit --model {{markov}} --data {DATA} --detector transition"
-
-CASES = [
-    Case("recsec list {}", f"train nonsense --data {DATA} --out {{new}}", "list models"),
-    Case("recsec list guards prints names", f"evaluate --model {{plan}}.toml --data {DATA}",
-         "list guards", before="write {plan}.toml {nameless}"),
-    Case("{} --help", "train --no-such-option", "train --help"),
-    Case("recsec audit init shows every key", "audit {plan} --out {new}", "audit init {free}",
-         before="write {plan} nonsense=1"),
-    Case("recsec audit init writes one", "audit {plan} --out {new}",
-         "audit init {plan}"),
-    Case("recsec audit PLAN --out DIR", "audit {plan} {free} --out {new}", "audit init {plan}"),
-    Case("recsec audit {} --out DIR", "audit {plan}", "list models", before="write {plan} a=1"),
-    Case("recsec audit init OTHER-FILE", "audit init {plan}", "audit init {free}",
-         before="write {plan} x"),
-    Case("recsec report RUN, or --schema", "report", "report --schema"),
-    Case("repeat --model, or add --guard", f"compare --model {{markov}} --data {DATA}",
-         f"compare --model {{markov}} --model {{markov}} --data {DATA}"),
-    Case("use another --out, or remove that folder", f"{DETECT} --queries 5 --out {{new}}",
-         f"{DETECT} --queries 5 --out {{free}}", before="write {new}/notes.txt mine"),
-    Case("choose another --out", f"train markov --data {DATA} --out {{plan}}", TRAIN,
-         before="write {plan} x"),
-    Case("choose a new folder for --out", TRAIN, f"train markov --data {DATA} --out {{free}}",
-         before="write {new}/letter.txt dear"),
-    Case("choose another --out, or delete the folder", TRAIN + " --seed 1",
-         f"rmdir {{new}} ; {TRAIN} --seed 1", before=TRAIN),
-    Case("recsec train MODEL --data NAME --out DIR makes one",
-         f"evaluate --model {{new}} --data {DATA}", f"{TRAIN} ; again"),
-    Case("--columns user=customer_id,item=product_id,time=ordered_at",
-         "train markov --data {csv} --out {new} --columns user",
-         "train markov --data {csv} --out {new} --columns user=customer_id,item=product_id,"
-         "time=ordered_at"),
-    Case("train bert4rec, meanpool, narm or sasrec",
-         f"harden --method gro --model {{markov}} --data {DATA} --out {{new}}",
-         f"train sasrec --data {DATA} --out {{new}} --set epochs=1 --set max_length=8"),
-    Case("delete that file and run the command that made it again, or bring a whole copy",
-         f"evaluate --model {{new}} --data {DATA}",
-         f"rm {{new}}/model.safetensors ; {TRAIN} ; again",
-         before=f"{TRAIN} ; flip {{new}}/model.safetensors"),
-    Case("run the training command again, it continues",
-         f"evaluate --model {{new}} --data {DATA}", f"{TRAIN} ; again",
-         before=f"{TRAIN} ; rm {{new}}/model.safetensors"),
-    Case("recsec similar --model {} --data NAME --item ID shows its neighbors",
-         f"evaluate --model {{encoder}} --data {DATA}",
-         f"similar --model {{encoder}} --data {PHOTOS} --item 10001 --out {{new}}.png"),
-    Case("recsec train encoder --data fashion --out DIR makes one",
-         f"similar --model {{markov}} --data {PHOTOS} --item 10001 --out {{new}}.png",
-         f"train encoder --data {PHOTOS} --out {{free}} {TINY}"),
-    Case("recsec train encoder --data {} --out {}", f"train markov --data {PHOTOS} --out {{new}}",
-         f"train encoder --data {PHOTOS} --out {{new}} {TINY}"),
-    Case("--data fashion, --data photos:items=600,categories=12 or a folder of images",
-         f"similar --model {{encoder}} --data {DATA} --item 10001 --out {{new}}.png",
-         f"similar --model {{encoder}} --data {PHOTOS} --item 10001 --out {{new}}.png"),
-    Case("recsec data list", "data analyze nonsense", "data list"),
-    Case("settings are {}", "data analyze synthetic:wheels=3", "data analyze synthetic:users=50"),
-    Case("recsec data list names the known sets", "data analyze {new}.csv", "data list"),
-    Case("as in epochs=10", TRAIN + " --set reach", TRAIN + " --set reach=2"),
-    Case("leave one of them out", TRAIN + " --set reach=2 --set reach=3", TRAIN + " --set reach=2"),
-    Case("lower lr, --set lr=...",
-         f"train sasrec --data {DATA} --out {{new}} --set lr=1e30 --set warmup=0.0 --set epochs=4"
-         " --set max_length=8",
-         f"train sasrec --data {DATA} --out {{new}} --set lr=1e-3 --set epochs=1"
-         " --set max_length=8"),
-    Case("recsec detect fit --model DIR --data NAME --out DETECTORS makes one",
-         "detect {log} --detectors {new}", f"{DETECT} --queries 5 --out {{new}} ; again"),
-    Case("delete that file and run the command recsec detect fit that made it again",
-         "detect {log} --detectors {new}",
-         f"rm {{new}}/detectors.safetensors ; {DETECT} --queries 5 --out {{new}} ; again",
-         before=f"{DETECT} --queries 5 --out {{new}} ; flip {{new}}/detectors.safetensors"),
-    Case("recsec train MODEL --data NAME --out DIR --snapshots 5",
-         f"detect fit --model {{sasrec}} --data {DATA} --detector hoda --queries 5 --out {{new}}",
-         f"train sasrec --data {DATA} --out {{free}} --snapshots 5 --set epochs=5"
-         " --set max_length=8 ; "
-         f"detect fit --model {{free}} --data {DATA} --detector hoda --queries 5 --out {{new}}"),
-    Case("recsec data traffic writes one; so does every attack, under transcript/",
-         "detect {new} --detectors {detectors}",
-         f"data traffic {DATA} --model {{markov}} --out {{new}} --users 10 ; again"),
-    Case("use the folder of detectors with which it was written, or another --state",
-         "detect {log} --detectors {detectors} --state {plan}",
-         "detect {log} --detectors {detectors} --state {free}",
-         before=f"detect fit --model {{markov}} --data {DATA} --detector seat --queries 5"
-         " --out {new} ; detect {log} --detectors {new} --state {plan}"),
-    Case("recsec verify keygen --out KEY makes a key",
-         f"compare --model {{markov}} --data {DATA} --guard watermark:key={{new}}",
-         "verify keygen --out {new} ; again"),
-    Case("chmod 600 {}, and draw a new key if somebody did",
-         f"compare --model {{markov}} --data {DATA} --guard watermark:key={{new}}",
-         "chmod {new} 600 ; again", before="verify keygen --out {new} ; chmod {new} 644"),
-    Case("give --out another name, or move the old key to a safe place",
-         "verify keygen --out {new}", "verify keygen --out {free}",
-         before="verify keygen --out {new}"),
-    Case("recsec verify --help", "verify", "verify --help"),
-    Case("give --out another folder, or repeat the command that made this one",
-         RUN + " --seed 1", RUN, before=RUN),
-    Case("give --out another folder", RUN, RUN.replace("{new}", "{free}"),
-         before=EVADE + "--attack fgsm --n 2 --eps 0.05"),
-    Case("give --out a new or an empty folder", RUN, RUN.replace("{new}", "{free}"),
-         before="write {new}/letter.txt dear"),
-    Case("give --out another folder: without its description, what is in there cannot be used",
-         RUN, RUN.replace("{new}", "{free}"), before=f"{RUN} ; write {{new}}/run.json nonsense"),
-    Case("delete that file and run the same command again: only this is done again",
-         EVADE + "--attack fgsm --n 4 --eps 0.05",
-         "rm {new}/cells/part-0000.json ; again",
-         before=EVADE + "--attack fgsm --n 4 --eps 0.05 ; flip {new}/cells/part-0000.json"),
-    Case("--attack mi",
-         EVADE + "--goal hub --attack square --set oracle=ids --n 4 --targets 4 --eps 0.05",
-         EVADE + "--goal hub --attack mi-2 --n 4 --targets 4 --eps 0.05"),
-    Case("--targets says whose lists are entered",
-         EVADE + "--goal hub --pairs sampled --attack mi-2 --n 4", "list attacks"),
-    Case("give both or neither", EVADE + "--item 10001 --attack fgsm --eps 0.05",
-         EVADE + "--item 10001 --target-item 10030 --attack fgsm --eps 0.05"),
-    Case("leave --item out for a sweep",
-         EVADE + "--item 10001 --target-item 10030 --attack fgsm --eps 0.02 --eps 0.05",
-         EVADE + "--attack fgsm --eps 0.02 --eps 0.05 --n 2"),
-    Case("--device cpu", EVADE.replace("--device cpu", "--device evil") + "--attack fgsm --n 2",
-         EVADE + "--attack fgsm --n 2 --eps 0.05"),
-    Case("--goal lists, or --set oracle=scores",
-         EVADE + "--goal cosine --attack square --n 2 --eps 0.05 --set oracle=ids",
-         EVADE + "--goal cosine --attack square --n 2 --eps 0.05 --set oracle=scores"
-         " --set queries=5"),
-    Case("8 of 255 gray levels are --eps 0.0314", EVADE + "--attack fgsm --n 2 --eps 8",
-         EVADE + "--attack fgsm --n 2 --eps 0.0314"),
-    Case("settings: {}", RUN + " --set wheels=3", RUN),
-    Case("set leak, as in leak=0.01", RUN + " --policy few-shot", RUN + " --policy mixed"),
-    Case("with the permission of its owner, add --i-am-authorised",
-         f"extract --model http://198.51.100.7/ --data {DATA} --calls 9 --out {{new}}",
-         "list models"),
-]  # fmt: skip
-
-WORDS: dict[str, list[str]] = {}
+WORDS: dict[str, list[str]] = {
+    "a list of what there is, printed so that nobody has to look it up": [
+        "columns are {}, and time if known",
+        "formats: {}; at most {} pixels",
+        "keys: {}",
+        "recsec data list says which is which",
+        "reports are made of: {}",
+        "switches: {}",
+        "the keys are {}",
+    ],
+    "the function or the service that is attacked has to change, which is not ours": [
+        "if it came from a file, leave out the line end and all that is not ASCII",
+        "if such answers are right, raise max_bytes",
+        "if that address is right and yours to audit, name it as the url",
+        'if the service takes it, ask with method = "POST"',
+        "it is called with many histories at once and answers one list for each",
+        "its ids must be those of the data set that the audit names",
+        "its own words, if any, are above; the same command continues",
+        "leave the items of the history out of the answer",
+        "let it answer without compression",
+        "let it respect k, or ask for the length that it always gives",
+        "let it return, or raise an error",
+        "map its items to yours first, for instance in a callable target",
+        'put what runs on its own under: if __name__ == "__main__":',
+        "remove the cause; the same command continues where this one stopped",
+        "repair or uninstall the package that registers it",
+        "run recsec in the folder of the module, or install its package",
+        "run the same command with --debug: it shows which code did",
+        "set response to the JSONPath of the list of ids",
+        "switch off randomness, A/B tests and caches that expire, then try again",
+        "check that the request carries the history, oldest item first",
+        "what was answered is recorded: run the same command again later",
+        "what was answered is recorded: run the same command again to continue",
+        "write it as verdict=module:function; the module must be importable",
+    ],
+    "the user's files have to change, and only he knows how": [
+        "--columns id=..,category=..,image=..,title=..,attributes=color+season",
+        "--out {}",
+        "--sep ';'",
+        "--time-format %Y%m%d, or --time-format s",
+        "--time-format '%d/%m/%Y %H:%M'",
+        "a category needs enough photos to hold some out",
+        "a config.json of another checkpoint was put beside them",
+        "an item is in no list of its own; choose other targets",
+        "attack a larger catalog",
+        "convert it: iconv -f UTF-16LE -t UTF-8 {}",
+        "convert the file: iconv -f LATIN1 -t UTF-8 {} > utf8.csv",
+        "each column needs values of one type in all lines",
+        "evaluate on the data that the encoder was trained on",
+        "expected images/<id>.jpg and {}",
+        "expected the folder of Category and Attribute Prediction: Anno, Eval and Img",
+        "filter with min_length=3",
+        "fit=letterbox or fit=squash, trim=true or trim=false",
+        "it may have been skipped as a duplicate or a broken file",
+        "load the photos anew",
+        "loosen the filters",
+        "name it labels.csv; it needs a column category, and id or image",
+        "name one file, or a folder of Parquet files",
+        "one of the three files is of another checkpoint, or broken",
+        "repair or delete the line",
+        "repair the file: one column has one order",
+        "run the command again",
+        "say how times are written: --time-format s, ms, us, ns or a pattern such as %d.%m.%y",
+        "unpack Img/img.zip where it lies",
+        "use data of at least {} users",
+        "use the leave-one-out split, which needs order only",
+    ],
+    "needs the network, an archive, another program, other hardware, or a disk that is full": [
+        "--set size=... with the size that it was trained on, such as 224",
+        "device = {}, and CUDA_VISIBLE_DEVICES to choose among several",
+        "fetch the archive again, or pass another copy with --from PATH",
+        "for an archive of a known set: recsec data get NAME --from PATH",
+        "free some space or choose another --out; the same command continues",
+        "it must be a network of images that transformers knows, with model.safetensors",
+        "make room there; the same command continues",
+        "make room, or copy it yourself",
+        "make room, or set RECSEC_CACHE to a folder on another disk",
+        "make room, or set RECSEC_CACHE to another folder",
+        "make room, then run the same command again: what was finished is kept",
+        "name the revision (a commit or a tag), so that the weights stay the same",
+        "pass the right archive with --from PATH",
+        'pip install "recsec[faiss]"',
+        'pip install "recsec[transformers]"',
+        "recsec data get {} --from PATH ({})",
+        "recsec data get {} --from {}",
+        "recsec data get {}{}",
+        "send the output somewhere else",
+        "set RECSEC_CACHE to a folder that can be written",
+        "try again, or fetch it elsewhere: recsec data get {} --from PATH",
+        "try again; if it stays so, the file was changed on its way or at its source",
+        "wait until it ends",
+    ],
+    "names the folder or the number that was meant, which only the user knows": [
+        "ask for fewer pairs",
+        "budgets compare at one size only; audit them in separate plans",
+        "give at least 20",
+        "give at least {} keys",
+        "name the folder given to --out",
+        "name the folder given to --out of recsec audit, extract or train",
+        "name the folder of an audit",
+        "name the folder that was given to --out",
+        "recsec demo --out DIR",
+        "repeat the command that made it; finished cells are not run again",
+        "run the training again into another folder",
+        "the file is damaged; run the command that made it into another folder",
+        "train it again with a lower lr",
+        "train it again with a lower lr, or repair its scores",
+        "train one: recsec train sasrec --data synthetic --out DIR",
+        "was it written by another version? repeat the command that made it",
+        "write elsewhere: recsec report RUN --out DIR",
+        "a callable and an API bring their own guards",
+    ],
+    "for who calls the library; the commands check before": [
+        '--set surrogates=["DIR"], folders made by recsec train encoder',
+        "check the weights of the checkpoint for NaN",
+        "it knows cosine, demotion and query",
+        "recsec list hardenings",
+        "set leak, as in 0.01",
+        "the weights of the encoder are broken, or the embeddings were not normalized",
+        "use the cosine objective",
+    ],
+    "a defect of recsec": [
+        "report this as a defect of recsec: {}:{}",
+        "run the same command with --debug and report what it prints",
+        "run with --debug for details",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +155,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     places |= {"log": str(folder / "log.parquet"), "csv": str(folder / "shop.csv")}
     rows = [f"u{user},i{(user + step) % 12},{step}" for user in range(30) for step in range(6)]
     Path(places["csv"]).write_text("\n".join(["customer_id,product_id,ordered_at", *rows]) + "\n")
+    head = f"checkpoint='{places['markov']}'\n"
+    guard = "[[guards]]\nname='misinform'"
+    places |= {
+        "nodata": shlex.quote(head + guard),
+        "withdata": shlex.quote(f"{head}data='{DATA}'\n{guard}"),
+    }
     places["nameless"] = shlex.quote(f"checkpoint='{places['markov']}'\n[[guards]]\nlength=3")
     for command in (
         f"train markov --data {DATA} --out {{markov}}",

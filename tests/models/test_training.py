@@ -110,6 +110,7 @@ def test_a_recipe_of_which_no_epoch_was_finished_leaves_the_folder(chain, tmp_pa
     assert load(tmp_path).config.lr == FAST["lr"]
 
 
+@pytest.mark.hint("finish it with recsec {}, choose another --out, or delete the folder")
 def test_only_the_version_that_began_a_training_continues_it(chain, trained):
     folder, config = trained
     path = folder / "config.json"
@@ -121,6 +122,8 @@ def test_only_the_version_that_began_a_training_continues_it(chain, trained):
     with pytest.raises(CheckpointError, match=r"training of recsec 0\.0\.1; this is") as error:
         train("sasrec", chain, config, training=training)
     assert "finish it with recsec 0.0.1" in str(error.value.hint)
+    shutil.rmtree(folder)
+    train("sasrec", chain, config, training=training)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,7 @@ def test_broken_checkpoints_are_named(trained, damage, message):
         load(folder)
 
 
+@pytest.mark.hint("delete {} to train from the start")
 def test_a_broken_training_state_is_named(chain, tmp_path):
     config = SasRecConfig(**{**FAST, "epochs": 2})
     training = Training(out=tmp_path, device="cpu")

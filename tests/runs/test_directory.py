@@ -60,6 +60,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.hint("wait until it ends, or give --out another folder")
 def test_two_processes_do_not_work_in_one_folder(tmp_path):
     code = (
         "import sys; from recsec.runs import RunDirectory; "

@@ -92,10 +92,15 @@ def test_a_key_is_not_told(place: Path) -> None:
     assert key not in str(target_digests("guarded.toml"))
 
 
+@pytest.mark.hint("bring it back, or correct the path that names it")
 def test_what_is_missing_is_named(place: Path) -> None:
-    (place / "model" / "items.parquet").unlink()
+    items = place / "model" / "items.parquet"
+    whole = items.read_bytes()
+    items.unlink()
     with pytest.raises(CheckpointError, match=r"items\.parquet"):
         target_digests("guarded.toml")
+    items.write_bytes(whole)
+    assert target_digests("guarded.toml")
     with pytest.raises(ConfigError, match=r"nothing\.toml"):
         target_digests("nothing.toml")
     assert code_digests("no_such_module_anywhere") == {}

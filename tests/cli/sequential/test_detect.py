@@ -153,6 +153,7 @@ def test_a_fit_that_was_killed_early_is_made_again(
     assert "notes.txt" in capsys.readouterr().err
 
 
+@pytest.mark.hint("--queries {}, the most that so many users have")
 def test_short_histories_are_told_how_many_queries_they_allow(
     fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

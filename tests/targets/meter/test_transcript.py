@@ -140,6 +140,7 @@ def test_every_call_appears_once_in_the_chains(catalog, data):
     assert sorted(found) == sorted(expected)
 
 
+@pytest.mark.hint("run the collection again: it asks only what is missing")
 def test_a_gap_is_named_and_filled_by_asking_only_what_is_missing(oracle, tmp_path: Path):
     histories = np.arange(1, 9)[:, None]
     with MeteredTarget(oracle, budget=Budget(calls=8), folder=tmp_path) as meter:
@@ -149,6 +150,8 @@ def test_a_gap_is_named_and_filled_by_asking_only_what_is_missing(oracle, tmp_pa
     next(iter(sorted(tmp_path.glob("*.parquet")))).unlink()
     transcript = Transcript.open(tmp_path, oracle.catalog)
     assert (len(transcript), transcript.complete) == (4, 0)
+    with pytest.raises(RunError, match="holds the first 0 calls, 8 are needed"):
+        transcript.chains(8)
     oracle.asked.clear()
     with MeteredTarget(oracle, budget=Budget(calls=8), folder=tmp_path) as meter:
         meter.query("a", histories, 3)
@@ -187,11 +190,13 @@ def test_a_broken_segment_is_named(catalog, tmp_path: Path, damage):
         Transcript.open(tmp_path, catalog)
 
 
+@pytest.mark.hint("use the data set with which the transcript was collected")
 def test_the_transcript_of_another_catalog_is_refused(catalog, tmp_path: Path):
     write_segment(tmp_path, calls(ROWS), catalog)
     for other in (Catalog.from_ids([1, 2, 3]), Catalog.from_ids(["x", "y"])):
         with pytest.raises(RunError, match="does not fit this catalog"):
             Transcript.open(tmp_path, other)
+    assert len(Transcript.open(tmp_path, catalog)) == len(ROWS)
 
 
 def test_compaction_keeps_every_call(catalog, tmp_path: Path):
