@@ -24,7 +24,7 @@ import torch
 from recsec.data.catalog import Catalog
 from recsec.models import SasRec, SasRecConfig, mask_history, top_k
 from recsec.runs import environment
-from recsec.targets import Budget, LocalTarget, MeteredTarget
+from recsec.targets import Budget, CallableTarget, LocalTarget, MeteredTarget
 from recsec.types import IntArray
 
 Ask = Callable[[IntArray], IntArray]
@@ -119,6 +119,25 @@ def main() -> None:
         sample = [range(at, at + 2) for at in range(5, options.length, 10)]
         return timed(lambda h: model.top_k(h, options.k), *sample)
 
+    def function() -> tuple[float, float]:
+        """The prefix peer as somebody's function, one record after each chunk."""
+
+        def recommend(histories: list[list[int]], k: int) -> list[list[int]]:
+            width = max(map(len, histories))
+            rows = [row + [0] * (width - len(row)) for row in histories]
+            lists: list[list[int]] = model.top_k(np.array(rows), k).tolist()
+            return lists
+
+        sample = [range(at, at + 2) for at in range(5, options.length, 10)]
+        budget = Budget(calls=options.sessions * options.length, k=options.k)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            MeteredTarget(
+                CallableTarget(recommend, catalog), budget=budget, folder=Path(folder)
+            ) as meter,
+        ):
+            return timed(lambda h: meter.query("a", h, options.k), *sample)
+
     def fixed() -> tuple[float, float]:
         return timed(fixed_window(model, options.k, options.length), tail)
 
@@ -126,6 +145,7 @@ def main() -> None:
         "incremental": incremental,
         "with meter and transcript": metered,
         "prefix": prefix,
+        "prefix, function and meter": function,
         "fixed": fixed,
     }
     found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in ways}

@@ -96,9 +96,9 @@ DRIVER = '''
 import os, signal, sys
 from pathlib import Path
 
-import recsec.cli.sequential.detect
+import recsec.detection.following
 
-recsec.cli.sequential.detect.BLOCK = 100
+recsec.detection.following.BLOCK = 100
 move, count = os.replace, int(sys.argv[1])
 
 

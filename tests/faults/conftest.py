@@ -63,7 +63,8 @@ def _after(history, k):
     return [item for item in dict.fromkeys(steps) if item not in set(history)][:k]
 '''
 DRIVER = '''
-"""Run the plan, and die as by kill -9 when a file is about to get its name for the n-th time."""
+"""Run the plan, and die as by kill -9 when a file is about to get its name, or a line, for the
+n-th time."""
 
 import json, os, signal, sys
 
@@ -82,7 +83,22 @@ def deadly(move):
     return moved
 
 
+open_, write, names = os.open, os.write, {}
+
+
+def opened(path, *more, **words):
+    handle = open_(path, *more, **words)
+    names[handle] = str(path)
+    return handle
+
+
+def written(handle, content):
+    deadly(lambda source, target: None)(None, names.get(handle, ""))
+    return write(handle, content)
+
+
 os.replace, os.rename = deadly(os.replace), deadly(os.rename)
+os.open, os.write = opened, written
 
 from recsec.audit import parse_plan, run_audit
 

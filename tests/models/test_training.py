@@ -1,6 +1,7 @@
 """Training: what it reaches on a planted chain, and that a killed run ends with the same bits."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,15 @@ def test_another_recipe_is_refused(chain, trained):
         train("sasrec", chain, config, seed=1, training=Training(out=folder, device="cpu"))
 
 
+def test_a_recipe_of_which_no_epoch_was_finished_leaves_the_folder(chain, tmp_path):
+    with pytest.raises(ConfigError, match="became"):
+        wild = SasRecConfig(**{**FAST, "epochs": 1, "lr": 1e30, "warmup": 0.0})
+        train("sasrec", chain, wild, training=Training(out=tmp_path, device="cpu"))
+    config = SasRecConfig(**{**FAST, "epochs": 1})
+    train("sasrec", chain, config, training=Training(out=tmp_path, device="cpu"))
+    assert load(tmp_path).config.lr == FAST["lr"]
+
+
 def test_only_the_version_that_began_a_training_continues_it(chain, trained):
     folder, config = trained
     path = folder / "config.json"
@@ -149,8 +159,66 @@ def test_a_broken_training_state_is_named(chain, tmp_path):
     (tmp_path / "model.safetensors").unlink()
     newest = sorted((tmp_path / "resume").glob("epoch-*"))[-1]
     (newest / "weights.safetensors").write_bytes(b"half")
-    with pytest.raises(CheckpointError, match="training state"):
+    with pytest.raises(CheckpointError, match="training state") as error:
         train("sasrec", chain, config, training=training)
+    assert error.value.hint == f"delete {tmp_path / 'resume'} to train from the start"
+    shutil.rmtree(tmp_path / "resume")
+    train("sasrec", chain, config, training=training)
+    assert load(tmp_path).name == "sasrec"
+
+
+@pytest.mark.parametrize("name", ["weights", "best", "optimizer", "position"])
+def test_a_flipped_bit_of_a_training_state_is_named(chain, tmp_path, name):
+    config = SasRecConfig(**{**FAST, "epochs": 2})
+    training = Training(out=tmp_path, device="cpu")
+    train("sasrec", chain, config, training=training)
+    (tmp_path / "model.safetensors").unlink()
+    newest = sorted((tmp_path / "resume").glob("epoch-*"))[-1]
+    if name == "position":
+        path = newest / "position.json"
+        path.write_text(path.read_text().replace('"best_epoch": ', '"best_epoch": 1'))
+    else:
+        path = newest / f"{name}.safetensors"
+        content = bytearray(path.read_bytes())
+        content[-7] ^= 4
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="check sum"):
+        train("sasrec", chain, config, training=training)
+
+
+def test_a_flipped_bit_of_a_model_is_named_and_the_hint_helps(chain, trained):
+    folder, config = trained
+    path = folder / "model.safetensors"
+    before = path.read_bytes()
+    path.write_bytes(before[:-7] + bytes([before[-7] ^ 4]) + before[-6:])
+    training = Training(out=folder, device="cpu")
+    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged") as error:
+        train("sasrec", chain, config, training=training)
+    assert str(error.value.hint).startswith("delete that file and run the command")
+    path.unlink()
+    train("sasrec", chain, config, training=training)
+    assert path.read_bytes() == before
+
+
+def test_the_epoch_of_a_kill_before_its_history_is_not_lost(chain, tmp_path):
+    """The state of an epoch is in place, and the process dies before it tells."""
+    config = SasRecConfig(**{**FAST, "epochs": 2})
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train("sasrec", chain, config, training=Training(out=whole, device="cpu"))
+    train("sasrec", chain, config, training=Training(out=broken, device="cpu"))
+    (broken / "model.safetensors").unlink()
+    told = json.loads((broken / "history.json").read_text())
+    (broken / "history.json").write_text(json.dumps(told[:1], indent=1))
+    train("sasrec", chain, config, training=Training(out=broken, device="cpu"))
+    assert (broken / "history.json").read_bytes() == (whole / "history.json").read_bytes()
+
+
+def test_what_a_kill_at_the_first_write_left_is_cleared(chain, tmp_path):
+    left = tmp_path / ".config.json.17.unfinished"
+    left.write_text("")
+    config = SasRecConfig(**{**FAST, "epochs": 1})
+    train("sasrec", chain, config, training=Training(out=tmp_path, device="cpu"))
+    assert not left.exists()
 
 
 def test_divergence_is_an_error_not_a_checkpoint(chain, tmp_path):

@@ -32,7 +32,8 @@ def test_the_same_plan_continues_where_it_was(tmp_path):
 
 
 def test_another_plan_is_refused_and_the_difference_named(tmp_path):
-    take(tmp_path).close()
+    with take(tmp_path) as run:
+        run.finish("cell", {})
     changed = {**PLAN, "extraction": {"k": [10], "policy": "mixed"}}
     with pytest.raises(RunError, match=r"differ in extraction\.k") as caught:
         take(tmp_path, changed)
@@ -40,6 +41,16 @@ def test_another_plan_is_refused_and_the_difference_named(tmp_path):
     with pytest.raises(RunError, match="kind 'audit', not 'train'"):
         take(tmp_path, kind="train")
     take(tmp_path).close()  # a refusal lets go of the lock
+
+
+def test_a_folder_in_which_nothing_was_done_is_free_for_another_plan(tmp_path):
+    """A plan that failed at once is corrected, and the same --out takes the correction."""
+    take(tmp_path).close()
+    with take(tmp_path, {"seed": 2}, kind="train") as run:
+        assert run.plan == {"seed": 2}
+        run.finish("cell", {})
+    with pytest.raises(RunError, match="of kind 'train'"):
+        take(tmp_path)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
@@ -76,6 +87,33 @@ def test_a_broken_description_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunError, match=r"run\.json"):
         RunDirectory.open(tmp_path)
+
+
+def test_a_changed_result_is_named_and_the_hint_helps(tmp_path):
+    with RunDirectory.create_or_resume(tmp_path, "audit", {"a": 1}) as run:
+        run.finish("cell", {"calls": 14})
+        path = tmp_path / "cells" / "cell.json"
+        path.write_text(path.read_text().replace("14", "15"))
+        with pytest.raises(RunError, match=r"cell\.json is damaged") as caught:
+            run.done("cell")
+        assert str(caught.value.hint).startswith("delete that file")
+        path.unlink()
+        assert run.done("cell") is None
+
+
+def test_a_changed_plan_is_named(tmp_path):
+    RunDirectory.create_or_resume(tmp_path, "audit", {"seed": 14}).close()
+    path = tmp_path / "run.json"
+    path.write_text(path.read_text().replace("14", "15"))
+    with pytest.raises(RunError, match=r"run\.json is damaged"):
+        RunDirectory.open(tmp_path)
+
+
+def test_damaged_timings_stop_nobody(tmp_path):
+    with RunDirectory.create_or_resume(tmp_path, "audit", {"a": 1}) as run:
+        (tmp_path / "timings.json").write_text('{"seconds": [1')
+        run.add_seconds("asking", 2.0)
+    assert '"asking": 2.0' in (tmp_path / "timings.json").read_text()
 
 
 def test_what_is_not_there_is_said(tmp_path):

@@ -11,6 +11,7 @@ from recsec.detection.detectors.prada import Prada, PradaConfig, normality
 from recsec.detection.detectors.seat import Seat, SeatConfig
 from recsec.detection.detectors.transition import Transition, TransitionConfig
 from recsec.detection.fit import FitConfig, Groups, account_table, fit_detectors, split_users
+from recsec.detection.following import follow_log
 from recsec.detection.judge import judge
 from recsec.detection.sybil import Linker
 from recsec.detection.watch import Fitted, Watch
@@ -45,6 +46,7 @@ __all__ = [
     "account_table",
     "combine",
     "fit_detectors",
+    "follow_log",
     "hardness",
     "judge",
     "normality",

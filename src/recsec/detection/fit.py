@@ -81,9 +81,13 @@ def split_users(
     """
     able = np.flatnonzero(sequences.lengths >= least)
     if len(able) < 3 * LEAST:
+        many = len(sequences) >= 3 * LEAST
+        enough = int(np.sort(sequences.lengths)[-3 * LEAST]) if many else 0
         raise DataError(
             f"{len(able)} users have at least {least} items; three groups need {3 * LEAST}",
-            hint="ask for fewer queries per account, or use more data",
+            hint=f"--queries {enough}, the most that so many users have"
+            if enough
+            else f"use data of at least {3 * LEAST} users",
         )
     parts = np.array_split(streams.numpy("groups").permutation(able), 3)
     return Groups(*(np.sort(part[:most]) for part in parts))

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from recsec.errors import CheckpointError
-from recsec.runs import atomic_write_bytes
+from recsec.runs import PLACEHOLDER, atomic_write_bytes, intact, sealed
 
 __all__ = ["pack_names", "read_arrays", "unpack_names", "write_arrays"]
 
@@ -47,19 +47,26 @@ def write_arrays(
     content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     # safetensors cannot hold a file without any tensor
     content["_"] = np.zeros(1, dtype=np.uint8)
-    atomic_write_bytes(path, save(content, {"facts": json.dumps(facts, sort_keys=True)}))
+    told = json.dumps({**facts, "sum": PLACEHOLDER}, sort_keys=True)
+    atomic_write_bytes(path, sealed(save(content, {"facts": told}), footer=False))
 
 
-def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+def read_arrays(path: Path, *, hint: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """What ``write_arrays`` wrote.
+
+    Args:
+        path: the file.
+        hint: what to do about a damaged one.
 
     Raises:
         CheckpointError: the file is missing or broken.
     """
     try:
+        if not intact(path.read_bytes(), footer=False):
+            raise CheckpointError(f"{path} is damaged: its check sum is another", hint=hint)
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})["facts"])
             names = [name for name in file.keys() if name != "_"]  # noqa: SIM118 - no mapping
             return {name: file.get_tensor(name) for name in names}, facts
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
+        raise CheckpointError(f"cannot read {path}: {error}", hint=hint) from error

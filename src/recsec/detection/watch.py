@@ -31,11 +31,16 @@ from recsec.runs import atomic_write_json
 from recsec.traffic import Follower, Query, QueryLog, Steps
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["FORMAT", "Fitted", "Watch"]
+__all__ = ["FORMAT", "PARTS", "TENSORS", "Fitted", "Watch"]
 
 FORMAT = 2
 
 TENSORS = "detectors.safetensors"
+
+REFIT = "delete that file and run the command recsec detect fit that made it again"
+
+PARTS = ("detectors.json", "items.parquet", TENSORS)
+"""Files of a folder of detectors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +115,7 @@ class Fitted:
             ) from error
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
             raise CheckpointError(f"{folder / 'detectors.json'} is not of format {FORMAT}")
-        arrays, _ = read_arrays(folder / TENSORS)
+        arrays, _ = read_arrays(folder / TENSORS, hint=REFIT)
         catalog = Catalog.load(folder / "items.parquet")
         try:
             return cls._assemble(facts, arrays, catalog)
@@ -163,6 +168,8 @@ class Watch:
         self.follower = Follower()
         self.seen = 0
         """Queries observed; the place in a log where to go on."""
+        self.log: dict[str, str] = {}
+        """Name and check sum of the log whose beginning was observed, if it was one."""
         self._queries: dict[str, int] = {}
 
     def observe(self, steps: Steps) -> tuple[IntArray, dict[str, FloatArray]]:
@@ -230,7 +237,7 @@ class Watch:
             names, kept = one.state()
             self._keep(arrays, f"detector/{label}", names)
             arrays |= {f"detector/{label}/{name}": value for name, value in kept.items()}
-        write_arrays(path, arrays, {"seen": self.seen, **self._identity()})
+        write_arrays(path, arrays, {"seen": self.seen, "log": self.log, **self._identity()})
 
     def _identity(self) -> dict[str, Any]:
         """What a state must agree with."""
@@ -249,7 +256,8 @@ class Watch:
             CheckpointError: the file is missing or broken.
             RunError: it belongs to other detectors.
         """
-        arrays, facts = read_arrays(path)
+        hint = "delete that file: the same command reads the log from its beginning"
+        arrays, facts = read_arrays(path, hint=hint)
         watch = fitted.watch()
         if {name: facts.get(name) for name in watch._identity()} != watch._identity():
             raise RunError(
@@ -271,7 +279,7 @@ class Watch:
         watch.follower = Follower.from_state(names, dict(memory))
         for label, one in watch.detectors.items():
             one.restore(*under(f"detector/{label}"))
-        watch.seen = int(facts["seen"])
+        watch.seen, watch.log = int(facts["seen"]), dict(facts.get("log") or {})
         return watch
 
     def merge(self, other: Watch) -> None:

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from recsec import __version__
 from recsec.data.catalog import Catalog
 from recsec.errors import CheckpointError, ConfigError, RecsecError
 from recsec.models.base import Recommender
+from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.registry import registry
 from recsec.runs import atomic_write_bytes, atomic_write_text
 
@@ -37,6 +36,7 @@ __all__ = [
 ]
 
 FORMAT = 1
+RETRAIN = "delete that file and run the command that made it again, or bring a whole copy"
 
 
 def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ def save_checkpoint(model: Recommender, folder: Path, info: dict[str, Any]) -> N
     model.catalog.save(folder / "items.parquet")
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(model.catalog)))
-    atomic_write_bytes(folder / "model.safetensors", save(tensors))
+    atomic_write_bytes(folder / "model.safetensors", tensor_bytes(tensors))
 
 
 def card(config: dict[str, Any], items: int) -> str:
@@ -110,14 +110,12 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     """
     path = folder / "model.safetensors"
     try:
-        return load_file(path)
+        return load_tensors(path, hint=RETRAIN)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{folder} has no model.safetensors: its training has not finished",
             hint="run the training command again, it continues",
         ) from error
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], *, where: str) -> None:

@@ -19,14 +19,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate.accelerator import Accelerator
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recsec.errors import CheckpointError, ConfigError
 from recsec.models.base import Precision, ScheduleConfig, Training
 from recsec.models.dropout import Dropout
+from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.rng import Streams
-from recsec.runs import atomic_write_text
+from recsec.runs import atomic_write_bytes, atomic_write_text, digest
 
 __all__ = ["Objective", "fit", "resolve_precision", "uses_cpu"]
 
@@ -111,15 +111,16 @@ def _save(
     fresh = folder / "writing"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    save_file(_laid_out(objective), fresh / "weights.safetensors")
-    save_file(best, fresh / "best.safetensors")
+    (fresh / "weights.safetensors").write_bytes(tensor_bytes(_laid_out(objective)))
+    (fresh / "best.safetensors").write_bytes(tensor_bytes(best))
     moments = {
         f"{index}.{name}": tensor
         for index, state in optimizer.state_dict()["state"].items()
         for name, tensor in state.items()
     }
-    save_file(moments, fresh / "optimizer.safetensors")
-    (fresh / "position.json").write_text(json.dumps(vars(position)))
+    (fresh / "optimizer.safetensors").write_bytes(tensor_bytes(moments))
+    known = {"position": vars(position), "sum": digest(vars(position))}
+    (fresh / "position.json").write_text(json.dumps(known))
     fresh.rename(folder / f"epoch-{position.epoch:04d}")
     for old in sorted(folder.glob("epoch-*"))[:-1]:
         shutil.rmtree(old, ignore_errors=True)
@@ -134,11 +135,14 @@ def _restore(
         return None
     newest = states[-1]
     try:
-        position = Position(**json.loads((newest / "position.json").read_text()))
-        best = load_file(newest / "best.safetensors")
-        objective.load_state_dict(load_file(newest / "weights.safetensors"))
+        known = json.loads((newest / "position.json").read_text())
+        if digest(known["position"]) != known["sum"]:
+            raise ValueError("the check sum of position.json is another")
+        position = Position(**known["position"])
+        best = load_tensors(newest / "best.safetensors")
+        objective.load_state_dict(load_tensors(newest / "weights.safetensors"))
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in load_file(newest / "optimizer.safetensors").items():
+        for key, tensor in load_tensors(newest / "optimizer.safetensors").items():
             index, name = key.split(".", 1)
             moments.setdefault(int(index), {})[name] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
@@ -191,6 +195,8 @@ class _Run:
         self.position, self.best = restored or (Position(), _copied(objective))
         self.wrapped, self.stepper = self.accelerator.prepare(objective, self.optimizer)
         self.writer = _writer(training) if self.accelerator.is_main_process else None
+        if restored:
+            self._tell()  # a kill may have come between the state of an epoch and this
 
     @property
     def finished(self) -> bool:
@@ -263,12 +269,17 @@ class _Run:
                 self.writer.add_scalar(name, value, position.epoch)
         if out is not None and self.folder is not None and self.accelerator.is_main_process:
             if self._is_snapshot():
-                (out / "snapshots").mkdir(parents=True, exist_ok=True)
                 path = out / "snapshots" / f"epoch-{position.epoch:04d}.safetensors"
-                save_file(_laid_out(self.objective), path)
+                atomic_write_bytes(path, tensor_bytes(_laid_out(self.objective)))
             _save(self.folder, position, self.objective, self.best, self.optimizer)
-            atomic_write_text(out / "history.json", json.dumps(position.history, indent=1))
+            self._tell()
         self.accelerator.wait_for_everyone()
+
+    def _tell(self) -> None:
+        """Write down the epochs so far."""
+        if self.training.out is not None and self.accelerator.is_main_process:
+            text = json.dumps(self.position.history, indent=1)
+            atomic_write_text(self.training.out / "history.json", text)
 
     def _is_snapshot(self) -> bool:
         """Whether this epoch is one of the evenly spaced ones to keep."""

@@ -16,10 +16,10 @@ from recsec import __version__
 from recsec.data.sequences import Split
 from recsec.errors import CheckpointError
 from recsec.models.base import ModelConfig, Recommender, Training
-from recsec.models.checkpoint import load, read_config, save_checkpoint
+from recsec.models.checkpoint import FORMAT, load, read_config, save_checkpoint
 from recsec.models.trainer import uses_cpu
 from recsec.registry import registry
-from recsec.runs import atomic_write_json
+from recsec.runs import atomic_write_json, discard_unfinished
 
 __all__ = ["is_first_process", "train", "train_into"]
 
@@ -91,6 +91,8 @@ def train_into(
     first = is_first_process()
     try:
         with FileLock(out / ".lock", timeout=0) if first else nullcontext():
+            if first:
+                discard_unfinished(out)
             with PartialState(cpu=uses_cpu(training.device)).main_process_first():
                 to_do = _claim(out, recipe)
             if not to_do:
@@ -114,27 +116,37 @@ def _claim(folder: Path, recipe: dict[str, Any]) -> bool:
     """Mark a folder as this recipe's; whether there is still something to train.
 
     A finished training of any version is taken; an unfinished one is continued only by the version
-    that began it, because what training does may differ between versions.
+    that began it, because what training does may differ between versions. One of which no epoch was
+    finished leaves the folder to any other recipe.
 
     Raises:
         CheckpointError: it is another recipe's, or an unfinished one of another version.
     """
     to_do = not (folder / "model.safetensors").exists()
-    if (folder / "config.json").exists():
-        found = read_config(folder)
-        different = [key for key in recipe if found.get(key) != recipe[key]]
-        if different:
-            raise CheckpointError(
-                f"{folder} holds a checkpoint of another recipe (it differs in "
-                f"{', '.join(different)})",
-                hint="choose another --out, or delete the folder",
-            )
-        began = found.get("recsec")
-        if to_do and began != __version__:
-            raise CheckpointError(
-                f"{folder} holds an unfinished training of recsec {began}; this is {__version__}",
-                hint=f"finish it with recsec {began}, choose another --out, or delete the folder",
-            )
-    else:
-        atomic_write_json(folder / "config.json", {"format": 1, "recsec": __version__, **recipe})
+    claim = {"format": FORMAT, "recsec": __version__, **recipe}
+    begun = not to_do or any((folder / "resume").glob("epoch-*"))
+    if not (folder / "config.json").exists() or not (begun or _claimed(folder) == claim):
+        atomic_write_json(folder / "config.json", claim)
+        return to_do
+    found = read_config(folder)
+    different = [key for key in recipe if found.get(key) != recipe[key]]
+    if different:
+        raise CheckpointError(
+            f"{folder} holds a checkpoint of another recipe (it differs in {', '.join(different)})",
+            hint="choose another --out, or delete the folder",
+        )
+    began = found.get("recsec")
+    if to_do and began != __version__:
+        raise CheckpointError(
+            f"{folder} holds an unfinished training of recsec {began}; this is {__version__}",
+            hint=f"finish it with recsec {began}, choose another --out, or delete the folder",
+        )
     return to_do
+
+
+def _claimed(folder: Path) -> dict[str, Any] | None:
+    """What an unfinished training wrote down about itself; None where that is damaged."""
+    try:
+        return read_config(folder)
+    except CheckpointError:
+        return None

@@ -1,16 +1,31 @@
 """Run directories: the unit of resumption, and the writes that a crash cannot tear."""
 
-from recsec.runs.atomic import atomic_write_bytes, atomic_write_json, atomic_write_text
+from recsec.runs.atomic import (
+    atomic_write_bytes,
+    atomic_write_json,
+    atomic_write_text,
+    discard_unfinished,
+    strangers,
+)
 from recsec.runs.canonical import canonical_json, digest
 from recsec.runs.directory import RunDirectory
 from recsec.runs.environment import environment
+from recsec.runs.seal import PLACEHOLDER, intact, sealed
+from recsec.runs.tables import read_table, write_table
 
 __all__ = [
+    "PLACEHOLDER",
     "RunDirectory",
     "atomic_write_bytes",
     "atomic_write_json",
     "atomic_write_text",
     "canonical_json",
     "digest",
+    "discard_unfinished",
     "environment",
+    "intact",
+    "read_table",
+    "sealed",
+    "strangers",
+    "write_table",
 ]

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from recsec.runs.canonical import canonical_json
 
-__all__ = ["UNFINISHED", "atomic_write_bytes", "atomic_write_json", "atomic_write_text"]
+__all__ = [
+    "UNFINISHED",
+    "atomic_write_bytes",
+    "atomic_write_json",
+    "atomic_write_text",
+    "discard_unfinished",
+    "strangers",
+]
 
 UNFINISHED = ".unfinished"
 """Ending of the files that a killed writer leaves behind; any of them may be deleted."""
+
+LOCK = ".lock"
+"""What a process that works in a folder holds."""
 
 
 def atomic_write_bytes(path: Path | str, content: bytes) -> None:
@@ -58,3 +69,25 @@ def atomic_write_text(path: Path | str, text: str) -> None:
 def atomic_write_json(path: Path | str, value: Any) -> None:
     """``atomic_write_text`` of the canonical JSON of ``value``."""
     atomic_write_text(path, canonical_json(value))
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Remove what a killed writer left in a folder; whoever calls holds its lock."""
+    for path in folder.glob(f"*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def strangers(folder: Path, *, known: Collection[str] = ()) -> list[str]:
+    """Names in a folder, sorted, that neither a lock nor a killed writer left there.
+
+    Args:
+        folder: may be missing.
+        known: names that belong there.
+    """
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name not in known and entry.name != LOCK and not entry.name.endswith(UNFINISHED)
+    )

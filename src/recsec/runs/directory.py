@@ -18,25 +18,44 @@ import platform
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
 
 from recsec.errors import RunError
-from recsec.runs.atomic import UNFINISHED, atomic_write_json
+from recsec.runs.atomic import LOCK, UNFINISHED, atomic_write_json, strangers
 from recsec.runs.canonical import digest, plain
 from recsec.runs.environment import environment
 
 __all__ = ["RunDirectory"]
 
 FORMAT = 1
+SUM = "sha256"
+"""Under this key, a result has the check sum of the rest."""
+
+BLANK = ("run.json", "events.jsonl", "timings.json")
+"""What a folder holds in which nothing was done yet: it may become another plan's."""
+
+DAMAGED = "give --out another folder: without its description, what is in there cannot be used"
+REDO = "delete that file and run the same command again: only this is done again"
 CELL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 
 
-def _read_json(path: Path, what: str) -> dict[str, Any]:
+class _Header(BaseModel):
+    """What run.json holds."""
+
+    kind: str
+    plan: dict[str, Any]
+    plan_digest: str
+    versions: dict[str, str]
+    threads: int
+
+
+def _read_json(path: Path, what: str, *, hint: str | None = None) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -44,10 +63,10 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
             f"{path.parent} is not a run directory: it has no {path.name}",
             hint="name the folder that was given to --out",
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"cannot read {what} {path}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"cannot read {what} {path}: {error}", hint=hint) from error
     if not isinstance(found, dict):
-        raise RunError(f"{path} does not hold {what}")
+        raise RunError(f"{path} does not hold {what}", hint=hint)
     return found
 
 
@@ -82,13 +101,19 @@ class RunDirectory:
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         try:
-            self.kind: str = header["kind"]
-            self.plan: dict[str, Any] = header["plan"]
-            self.plan_digest: str = header["plan_digest"]
-            self.versions: dict[str, str] = dict(header["versions"])
-            self.threads: int = header["threads"]
-        except KeyError as error:
-            raise RunError(f"{path / 'run.json'} lacks {error.args[0]!r}: not a run") from error
+            found = _Header.model_validate(header)
+        except ValidationError as error:
+            fault = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, fault["loc"]))
+            raise RunError(
+                f"{path / 'run.json'} describes no run: {where}: {fault['msg'].lower()}",
+                hint=DAMAGED,
+            ) from error
+        self.kind = found.kind
+        self.plan = found.plan
+        self.plan_digest = found.plan_digest
+        self.versions = found.versions
+        self.threads = found.threads
         self._lock: FileLock | None = None
         self._opened = time.monotonic()
 
@@ -104,7 +129,13 @@ class RunDirectory:
             raise RunError(
                 f"there is no folder {path}", hint="name the folder that was given to --out"
             )
-        return cls(path, _read_json(path / "run.json", "the run's description"))
+        run = cls(path, _read_json(path / "run.json", "the run's description", hint=DAMAGED))
+        if digest(run.plan) != run.plan_digest:
+            raise RunError(
+                f"{path / 'run.json'} is damaged: the check sum of its plan is another",
+                hint=DAMAGED,
+            )
+        return run
 
     @classmethod
     def create_or_resume(
@@ -142,7 +173,8 @@ class RunDirectory:
         wanted = digest(plan)
         header = {"format": FORMAT, "kind": kind, "plan": plan, "plan_digest": wanted}
         now = environment(threads=threads)
-        if (path / "run.json").exists():
+        begun = strangers(path, known=BLANK)
+        if (path / "run.json").exists() and (begun or _same(path, kind, wanted)):
             run = cls.open(path)
             run._check_same(kind, plan, wanted)
             for left in path.rglob(f"*{UNFINISHED}"):
@@ -153,9 +185,10 @@ class RunDirectory:
             run.write_json("run.json", header | now)
             run.record("created", **now)
         for event in run.events():
-            for package, version in event.get("versions", {}).items():
-                known = run.versions.get(package, version)
-                if not known.endswith(version):
+            versions = event.get("versions")
+            for package, version in versions.items() if isinstance(versions, dict) else ():
+                known = run.versions.get(package, str(version))
+                if not known.endswith(str(version)):
                     run.versions[package] = f"{known}, then {version}"
         return run
 
@@ -207,7 +240,13 @@ class RunDirectory:
             RunError: the record is broken.
         """
         path = self._cell(cell_id)
-        return _read_json(path, "the result") if path.exists() else None
+        if not path.exists():
+            return None
+        found = _read_json(path, "the result", hint=REDO)
+        known = found.pop(SUM, None)
+        if known is not None and known != digest(found):
+            raise RunError(f"{path} is damaged: its check sum is another", hint=REDO)
+        return found
 
     def finish(self, cell_id: str, result: Mapping[str, Any]) -> None:
         """Keep the result of a unit of work; from now on it is not done again.
@@ -215,7 +254,7 @@ class RunDirectory:
         Raises:
             RunError: it cannot be written.
         """
-        self.write_json(f"cells/{self._cell(cell_id).name}", result)
+        self.write_json(f"cells/{self._cell(cell_id).name}", {**result, SUM: digest(result)})
 
     def record(self, event: str, **fields: Any) -> None:
         """Append one line to ``events.jsonl``: the event, the time, and ``fields``.
@@ -242,7 +281,7 @@ class RunDirectory:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 event = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(event, dict):
                 yield event
@@ -254,7 +293,12 @@ class RunDirectory:
             RunError: it cannot be written.
         """
         path = self.path / "timings.json"
-        timings = _read_json(path, "the timings") if path.exists() else {"seconds": {}}
+        timings: dict[str, Any] = {"seconds": {}}
+        with suppress(
+            RunError, KeyError, TypeError, ValueError
+        ):  # no result depends on a damaged one
+            found = _read_json(path, "the timings")["seconds"] if path.exists() else {}
+            timings["seconds"] = {key: float(value) for key, value in dict(found).items()}
         timings["seconds"][name] = round(timings["seconds"].get(name, 0.0) + seconds, 3)
         timings["host"] = platform.node()
         timings["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
@@ -271,24 +315,29 @@ class RunDirectory:
             self.add_seconds(name, time.monotonic() - start)
 
 
+def _same(path: Path, kind: str, plan: str) -> bool:
+    """Whether a folder in which nothing was done yet is this plan's; if not, it is free."""
+    try:
+        run = RunDirectory.open(path)
+    except RunError:
+        return False
+    return (run.kind, run.plan_digest) == (kind, plan)
+
+
 def _refuse_strangers(path: Path) -> None:
     """A folder with files but no run in it is somebody's: leave it alone."""
     if (path / "run.json").exists():
         return
-    strangers = [
-        entry.name
-        for entry in path.iterdir()
-        if entry.name != ".lock" and not entry.name.endswith(UNFINISHED)
-    ]
-    if strangers:
+    found = strangers(path)
+    if found:
         raise RunError(
-            f"{path} already holds files ({', '.join(sorted(strangers)[:3])}) but no run",
+            f"{path} already holds files ({', '.join(found[:3])}) but no run",
             hint="give --out a new or an empty folder",
         )
 
 
 def _take(path: Path) -> FileLock:
-    lock = FileLock(path / ".lock")
+    lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

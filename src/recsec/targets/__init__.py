@@ -8,12 +8,20 @@ from recsec.targets.http.client import HttpTarget
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.local import LocalTarget
 from recsec.targets.meter.metered import MeteredTarget
+from recsec.targets.meter.spot import SPOTS, spot_check
 from recsec.targets.meter.transcript import Chains, Transcript
 from recsec.targets.open import open_target
 from recsec.targets.preflight import Preflight, preflight
+from recsec.targets.sources import (
+    checkpoint_digests,
+    code_digests,
+    guard_digests,
+    target_digests,
+)
 
 __all__ = [
     "CONTRACT",
+    "SPOTS",
     "Budget",
     "CallableTarget",
     "Chains",
@@ -28,8 +36,13 @@ __all__ = [
     "Target",
     "Transcript",
     "check_answer",
+    "checkpoint_digests",
+    "code_digests",
+    "guard_digests",
     "guarded_target",
     "open_checkpoint",
     "open_target",
     "preflight",
+    "spot_check",
+    "target_digests",
 ]

@@ -29,7 +29,8 @@ class CallableTarget:
             than ``k``. It runs in this process unless it is ``Walled``.
         catalog: the items.
         name: how errors call it.
-        chunk: histories per call of the function; answers are recorded after each.
+        chunk: histories per call of the function; answers are recorded after each. Smaller ones
+            are asked again less after a kill, larger ones suit a model that answers in batches.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class CallableTarget:
         catalog: Catalog,
         *,
         name: str = "",
-        chunk: int = 64,
+        chunk: int = 32,
     ) -> None:
         self.catalog = catalog
         self.name = name or getattr(function, "__qualname__", "the callable")

@@ -2,6 +2,7 @@
 
 from recsec.traffic.clicks import ACCEPTANCES, BIASES, ClickLaw
 from recsec.traffic.log import QueryLog, read_log, write_log
+from recsec.traffic.prefix import Prefix
 from recsec.traffic.sessions import account_of, honest_log
 from recsec.traffic.steps import EXTENDS, REPEATS, STARTS, Follower, Query, Steps
 
@@ -13,6 +14,7 @@ __all__ = [
     "STARTS",
     "ClickLaw",
     "Follower",
+    "Prefix",
     "Query",
     "QueryLog",
     "Steps",

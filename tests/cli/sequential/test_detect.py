@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,76 @@ def test_a_growing_log_goes_on_from_the_state(
     assert grown["accounts"] == whole["accounts"]
     assert main(["detect", str(tmp_path / "early.parquet"), *options]) == 3
     assert "has seen" in capsys.readouterr().err
+
+
+def test_the_state_of_another_log_is_refused(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = fitted / "mine.parquet"
+    words = ["--model", str(fitted / "model"), "--out", str(log), "--users", "20"]
+    run(capsys, "data", "traffic", MANY, *words)
+    mine = pl.read_parquet(log)
+    options = ["--detectors", str(fitted / "D"), "--state", str(tmp_path / "state")]
+    run(capsys, "detect", str(log), *options)
+    changed = mine.with_columns(
+        account=pl.when(pl.col("call") == 7)
+        .then(pl.lit("somebody else"))
+        .otherwise(pl.col("account"))
+    )
+    for number, other in enumerate((changed, mine.reverse().with_columns(call=mine["call"]))):
+        other.write_parquet(tmp_path / f"other-{number}.parquet")
+        assert main(["detect", str(tmp_path / f"other-{number}.parquet"), *options]) == 3
+        told = capsys.readouterr().err.replace("\n", " ")
+        assert "mine.parquet" in told
+        assert f"other-{number}.parquet are others" in told
+
+
+def test_a_flipped_bit_of_the_state_is_named_and_the_hint_helps(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log, state = fitted / "kept.parquet", tmp_path / "state"
+    words = ["--model", str(fitted / "model"), "--out", str(log), "--users", "20"]
+    run(capsys, "data", "traffic", MANY, *words)
+    options = ["--detectors", str(fitted / "D"), "--state", str(state)]
+    whole = run(capsys, "detect", str(log), *options)
+    content = bytearray(state.read_bytes())
+    content[-9] ^= 1
+    state.write_bytes(content)
+    assert main(["detect", str(log), *options]) == 3
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "damaged" in told
+    assert "delete that file" in told
+    state.unlink()
+    assert run(capsys, "detect", str(log), *options) == whole
+
+
+@pytest.mark.parametrize("left", [[], ["accounts.parquet"], ["accounts.parquet", "items.parquet"]])
+def test_a_fit_that_was_killed_early_is_made_again(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, left: list[str]
+) -> None:
+    out = tmp_path / "D"
+    out.mkdir()
+    (out / ".accounts.parquet.17.unfinished").write_text("")
+    for name in left:
+        (out / name).write_bytes((fitted / "D" / name).read_bytes())
+    words = ["--model", str(fitted / "model"), "--data", MANY, "--out", str(out)]
+    words += ["--queries", "10", "--detector", "transition"]
+    assert run(capsys, "detect", "fit", *words)["fitted"] == ["transition"]
+    (out / "notes.txt").write_text("mine")
+    assert main(["detect", "fit", *words]) == 3
+    assert "notes.txt" in capsys.readouterr().err
+
+
+def test_short_histories_are_told_how_many_queries_they_allow(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["--model", str(fitted / "model"), "--data", MANY, "--detector", "transition"]
+    words += ["--out", str(tmp_path / "D")]
+    assert main(["detect", "fit", *words]) == 3
+    told = capsys.readouterr().err.replace("\n", " ")
+    found = re.search(r"--queries \d+", told)
+    assert found, told
+    assert run(capsys, "detect", "fit", *words, *found[0].split())["fitted"] == ["transition"]
 
 
 def test_faults_of_a_log_are_told(

@@ -54,6 +54,12 @@ def test_folders_of_others_are_left_alone(
     assert "choose another --out" in capsys.readouterr().err
 
 
+def test_a_kill_at_the_very_first_write_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("")
+    (tmp_path / ".config.json.17.unfinished").write_text('{"for')
+    assert main(words(tmp_path)) == 0
+
+
 def test_neural_model_with_settings_snapshots_and_summary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
+from recsec.runs import discard_unfinished
 from recsec.targets import Budget, MeteredTarget, Transcript
 from recsec.targets.meter import segments
-from recsec.targets.meter.segments import Calls, compact, discard_unfinished, write_segment
+from recsec.targets.meter.segments import Calls, compact, write_segment
 
 
 def calls(rows, *, first=0, k=3):
@@ -142,7 +143,9 @@ def test_every_call_appears_once_in_the_chains(catalog, data):
 def test_a_gap_is_named_and_filled_by_asking_only_what_is_missing(oracle, tmp_path: Path):
     histories = np.arange(1, 9)[:, None]
     with MeteredTarget(oracle, budget=Budget(calls=8), folder=tmp_path) as meter:
-        meter.query("a", histories, 3)
+        for part in (histories[:4], histories[4:]):
+            meter.query("a", part, 3)
+            meter.flush()
     next(iter(sorted(tmp_path.glob("*.parquet")))).unlink()
     transcript = Transcript.open(tmp_path, oracle.catalog)
     assert (len(transcript), transcript.complete) == (4, 0)
@@ -151,6 +154,23 @@ def test_a_gap_is_named_and_filled_by_asking_only_what_is_missing(oracle, tmp_pa
         meter.query("a", histories, 3)
     assert [history for _, history in oracle.asked] == [(1,), (2,), (3,), (4,)]
     assert meter.transcript().complete == 8
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_flipped_bit_of_a_segment_is_named(catalog, tmp_path: Path, data):
+    path = write_segment(tmp_path, calls(ROWS), catalog)
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    told = ""
+    try:
+        found = Transcript.open(tmp_path, catalog)
+    except RunError as error:
+        told = error.message
+    else:  # the flip hit the words before the check sum
+        assert found.calls.answers.tolist() == calls(ROWS).answers.tolist()
+    assert not told or path.name in told
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "columns"])

@@ -38,16 +38,12 @@ from recsec.settings import parse_settings
 if TYPE_CHECKING:
     import polars as pl
 
-    from recsec.detection import Fitted, Watch
-    from recsec.traffic import QueryLog
+    from recsec.detection import Fitted
 
 __all__ = ["app"]
 
 SHOWN = 20
 """Accounts shown on a console."""
-
-BLOCK = 16_384
-"""Queries between two saves of the state."""
 
 
 class _LogByDefault(TyperGroup):
@@ -174,20 +170,17 @@ def _parquet(table: pl.DataFrame) -> bytes:
 
 def _earlier(out: Path, request: str) -> Fitted | None:
     """The same detectors, if they are there; a folder with anything else is refused."""
-    from recsec.detection import Fitted
-    from recsec.errors import CheckpointError
+    from recsec.detection.watch import PARTS, TENSORS, Fitted
+    from recsec.runs import strangers
 
-    if not out.exists() or not any(out.iterdir()):
-        return None
-    try:
-        found = Fitted.load(out)
-    except CheckpointError:
-        if (out / "detectors.json").exists():
-            return None  # a fit that was killed
-        found = None
+    others = strangers(out, known=(*PARTS, "accounts.parquet"))
+    if not others and not (out / TENSORS).exists():
+        return None  # new, or a fit that was killed
+    found = None if others else Fitted.load(out)
     if found is None or found.protocol.get("request") != request:
         raise RunError(
-            f"{out} holds something else", hint="use another --out, or remove that folder"
+            f"{out} holds something else ({', '.join(others[:3]) or 'other detectors'})",
+            hint="use another --out, or remove that folder",
         )
     return found
 
@@ -251,7 +244,7 @@ def find(
     flagged are honest. Accounts with fewer queries than the first checkpoint get p-value 1.
     """
     from recsec.data.sources.tables import check_suffix, write_table
-    from recsec.detection import Fitted, judge
+    from recsec.detection import Fitted, follow_log, judge
     from recsec.traffic import read_log
 
     if out is not None:
@@ -262,7 +255,8 @@ def find(
     )
     for fault in found.faults:
         note(f"log: {fault}")
-    watch = _watch(fitted, found, state)
+    with progress() as report:
+        watch = follow_log(fitted, found, name=str(log), state=state, progress=report)
     table = judge(watch, found, level=level)
     if out is not None:
         write_table(out, table)
@@ -280,29 +274,6 @@ def find(
         },
     }
     emit(result, lambda console: _show(console, table, result), json=json)
-
-
-def _watch(fitted: Fitted, log: QueryLog, state: Path | None) -> Watch:
-    """Observe what is new in the log; with ``state``, saved after every block."""
-    import numpy as np
-
-    from recsec.detection import Watch
-
-    watch = fitted.watch()
-    if state is not None and state.exists():
-        watch = Watch.resume(fitted, state)
-        if watch.seen > len(log):
-            raise RunError(
-                f"the state {state} has seen {watch.seen:,} queries, the log holds {len(log):,}",
-                hint="use the log that it was written for, or another --state",
-            )
-    with progress() as report:
-        while watch.seen < len(log):
-            watch.observe_log(log, np.arange(watch.seen, min(watch.seen + BLOCK, len(log))))
-            if state is not None:
-                watch.save(state)
-            report("watching", watch.seen, len(log))
-    return watch
 
 
 def _show(console: Console, table: pl.DataFrame, result: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from recsec.cli.shared.common import build_config
 from recsec.cli.shared.output import note, resumable
 from recsec.errors import DataError
+from recsec.runs import strangers
 
 if TYPE_CHECKING:
     from recsec.models import Precision, Training
@@ -69,9 +70,11 @@ def start(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"--out {out} is a file, expected a folder", hint="choose another --out")
-    if out.is_dir() and any(out.iterdir()) and not (out / "config.json").exists():
+    found = [] if (out / "config.json").exists() else strangers(out)
+    if found:
         raise DataError(
-            f"--out {out} holds files but no checkpoint", hint="choose a new folder for --out"
+            f"--out {out} holds files ({', '.join(found[:3])}) but no checkpoint",
+            hint="choose a new folder for --out",
         )
     if (out / "model.safetensors").exists():
         note(f"{out} is complete: nothing is left to train")

@@ -17,11 +17,11 @@ from typing import Any
 
 import polars as pl
 import torch
-from safetensors.torch import save
 
 from recsec import __version__
 from recsec.errors import CheckpointError
 from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors, refuse_not_finite
+from recsec.models.tensors import tensor_bytes
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
 from recsec.models.visual.encoder import Encoder, EncoderConfig
 from recsec.runs import atomic_write_bytes, atomic_write_text
@@ -60,7 +60,7 @@ def save_encoder(
     atomic_write_bytes(folder / "items.parquet", table.getvalue())
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(items)))
-    atomic_write_bytes(folder / "model.safetensors", save(tensors))
+    atomic_write_bytes(folder / "model.safetensors", tensor_bytes(tensors))
 
 
 def load_encoder(folder: Path | str) -> Encoder:

@@ -102,6 +102,8 @@ class HttpTarget:
         self.catalog = catalog
         self.chunk = config.concurrency
         self.name = public_url(config.url)
+        self.requests = 0
+        """Requests sent, those that were repeated included."""
         local = is_loopback(config.url)
         if not local and not authorised:
             raise UsageError(
@@ -256,6 +258,8 @@ class HttpTarget:
 
     def _attempt(self, body: Any) -> Any:
         """Send one request; returns the parsed JSON of a good response."""
+        with self._lock:
+            self.requests += 1
         url, sent = httpx.URL(self.config.url), body
         if self.config.method == "GET":
             try:

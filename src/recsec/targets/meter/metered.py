@@ -13,8 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from recsec.errors import BudgetExhausted, RunError, TargetError
+from recsec.runs import discard_unfinished
 from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_answer
-from recsec.targets.meter.segments import Calls, compact, discard_unfinished, write_segment
+from recsec.targets.meter.journal import Journal
+from recsec.targets.meter.segments import (
+    Calls,
+    compact,
+    write_columns,
+    write_segment,
+)
 from recsec.targets.meter.transcript import Transcript
 from recsec.types import IntArray
 
@@ -28,6 +35,9 @@ TWINS = 255
 
 MERGE = 64
 """Segments after which the small ones are merged."""
+
+JOURNALED = 4096
+"""Calls that a journal holds before they become a segment."""
 
 _Key = tuple[str, bytes]
 
@@ -105,8 +115,11 @@ class MeteredTarget:
     without a new query, as long as it asks the same questions. So a collection that was killed
     continues by simply running its policy again.
 
-    Use it as a context manager, or call ``flush`` at the end: calls to a target in this process
-    are recorded in pools (``Stateful.pool``).
+    What was answered is recorded before the next chunk is asked, so a kill makes at most one chunk
+    (``Target.chunk``) be asked again, and ``sent`` counts it. Calls to a recommender in this
+    process cost time only and are recorded in pools (``Stateful.pool``).
+
+    Use it as a context manager, or call ``flush`` at the end.
 
     Args:
         target: whom to ask.
@@ -131,10 +144,17 @@ class MeteredTarget:
         self._waiting: list[Calls] = []
         self._waiting_calls = 0
         self._segments = 0
+        self._journal: Journal | None = None
         if folder is not None:
             discard_unfinished(folder)
+            journal = Journal(folder, self.catalog)
+            write_columns(folder, journal.left, self.catalog)
             compact(folder)
+            if not isinstance(target, Stateful):
+                self._journal = journal
         self._record = self._recorded()
+        if self._journal is not None:
+            self._journal.restart(at_least=len(self._record))
 
     def __enter__(self) -> Self:
         return self
@@ -146,6 +166,17 @@ class MeteredTarget:
         trace: TracebackType | None,
     ) -> None:
         self.flush()
+        if self._journal is not None:
+            self._journal.close()
+
+    @property
+    def sent(self) -> int | None:
+        """Requests that any process sent to the target for this folder, as far as is known.
+
+        Those under way when a process was killed are counted, as sent and as sent again. None
+        where nothing counts them: without a folder, or for a recommender in this process.
+        """
+        return None if self._journal is None else self._journal.sent
 
     @property
     def calls(self) -> int:
@@ -185,6 +216,8 @@ class MeteredTarget:
             self._segments += 1
             if self._segments % MERGE == 0:
                 compact(self.folder)
+            if self._journal is not None:
+                self._journal.restart()
         self._waiting.clear()
         self._waiting_calls = 0
 
@@ -278,27 +311,43 @@ class MeteredTarget:
     def _ask(self, account: str, histories: IntArray, query: Calls, rows: IntArray) -> None:
         """Ask for some rows of a query and record them."""
         k = query.answers.shape[1]
+        if self._journal is not None:
+            self._journal.ask(len(rows))
+        before = self._requests()
         try:
             answer = self.target.query(account, histories[rows], k)
             query.answers[rows] = check_answer(answer, rows=len(rows), k=k, items=len(self.catalog))
         except PartialAnswer as failure:
+            sent = self._requests(len(rows)) - before
             rows = rows[failure.answered]
             query.answers[rows] = failure.lists[failure.answered]
-            self._keep(_select(query, rows))
+            self._keep(_select(query, rows), sent)
             self.flush()
             self._record = self._recorded()
             raise
         except TargetError:
+            if self._journal is not None:
+                self._journal.failed(self._requests(len(rows)) - before)
             self.flush()
             self._record = self._recorded()
             raise
-        self._keep(_select(query, rows))
+        self._keep(_select(query, rows), self._requests(len(rows)) - before)
 
-    def _keep(self, calls: Calls) -> None:
+    def _requests(self, histories: int = 0) -> int:
+        """Requests that the target has made; where it does not count, one for each history."""
+        return int(getattr(self.target, "requests", histories))
+
+    def _keep(self, calls: Calls, sent: int) -> None:
+        """Record answers that cost so many requests."""
         self.asked += len(calls)
-        if self.folder is None or len(calls) == 0:
+        if self.folder is None:
+            return
+        if self._journal is not None:
+            self._journal.got(calls, sent)
+        if len(calls) == 0:
             return
         self._waiting.append(calls)
         self._waiting_calls += len(calls)
-        if self._waiting_calls >= (self.target.pool if isinstance(self.target, Stateful) else 1):
+        pool = self.target.pool if isinstance(self.target, Stateful) else JOURNALED
+        if self._waiting_calls >= pool:
             self.flush()

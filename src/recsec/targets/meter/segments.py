@@ -17,11 +17,11 @@ one. Whoever writes holds the run directory's lock.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,19 +29,20 @@ import polars as pl
 
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
-from recsec.runs import atomic_write_bytes
-from recsec.runs.atomic import UNFINISHED
+from recsec.runs import read_table, write_table
 from recsec.types import IntArray
 
 __all__ = [
+    "AGAIN",
     "COLUMNS",
+    "ROOM",
     "Calls",
     "compact",
-    "discard_unfinished",
     "encode_calls",
     "narrow",
     "ranges",
     "read_segments",
+    "write_columns",
     "write_segment",
 ]
 
@@ -50,6 +51,8 @@ SEALED = 32_768
 
 COLUMNS = ("call", "account", "parent", "items", "k", "answer")
 PATTERN = "calls-*.parquet"
+AGAIN = "delete that file and run the same command again: only its calls are asked again"
+ROOM = "make room there; the same command continues"
 
 
 def narrow(catalog: Catalog) -> type[np.int16 | np.int32]:
@@ -159,28 +162,18 @@ def _decode(frame: pl.DataFrame, catalog: Catalog) -> Calls:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    try:
-        frame = pl.read_parquet(path)
-        missing = [name for name in COLUMNS if name not in frame.columns]
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise RunError(
-            f"the transcript segment {path} cannot be read: {str(error).splitlines()[0]}",
-            hint="delete that file: only its calls are asked again",
-        ) from error
-    if missing:
-        raise RunError(f"{path} is no transcript segment: it lacks the columns {missing}")
-    return frame.select(COLUMNS)
+    return read_table(path, columns=COLUMNS, hint=AGAIN)
 
 
 def _write(folder: Path, frame: pl.DataFrame) -> Path:
     first, last = frame["call"].min(), frame["call"].max()
     path = folder / f"calls-{first!s:0>10}-{last!s:0>10}.parquet"
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="lz4")
     try:
-        atomic_write_bytes(path, buffer.getvalue())
+        write_table(path, frame)
     except OSError as error:
-        raise RunError(f"cannot record calls in {folder}: {error}") from error
+        raise RunError(
+            f"cannot record calls in {folder}: {error.strerror or error}", hint=ROOM
+        ) from error
     return path
 
 
@@ -191,6 +184,23 @@ def write_segment(folder: Path, calls: Calls, catalog: Catalog) -> Path:
         RunError: the folder cannot be written.
     """
     return _write(folder, encode_calls(calls, catalog))
+
+
+def write_columns(folder: Path, parts: Sequence[Mapping[str, Any]], catalog: Catalog) -> None:
+    """Write columns in external ids, such as a journal keeps them, as one segment.
+
+    Raises:
+        RunError: they are no columns of a segment, or the folder cannot be written.
+    """
+    ids = pl.List(catalog.table["id"].dtype)
+    types: tuple[Any, ...] = (pl.Int64, pl.String, pl.Int64, ids, pl.Int64, ids)
+    schema = dict(zip(COLUMNS, types, strict=True))
+    try:
+        frames = [pl.DataFrame(part, schema=schema) for part in parts if part["call"]]
+    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise RunError(f"the journal in {folder} fits another catalog: {error}") from error
+    if frames:
+        _write(folder, pl.concat(frames))
 
 
 def read_segments(folder: Path, catalog: Catalog) -> Iterator[Calls]:
@@ -209,12 +219,6 @@ def read_segments(folder: Path, catalog: Catalog) -> Iterator[Calls]:
                 f"{len(catalog)} items: {str(error).splitlines()[0]}",
                 hint="use the data set with which the transcript was collected",
             ) from error
-
-
-def discard_unfinished(folder: Path) -> None:
-    """Remove what a killed writer left behind."""
-    for path in folder.glob(f"*{UNFINISHED}"):
-        path.unlink(missing_ok=True)
 
 
 def _span(path: Path) -> int:

@@ -1,0 +1,259 @@
+"""Hints that work: the error is made, its hint is followed, and the command succeeds.
+
+``CASES`` are commands. Other tests that follow a hint carry ``@pytest.mark.hint(HINT)``. What is
+left must stand in ``WORDS``, with the reason why nothing can be executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import hints
+import pytest
+
+from recsec.cli.main import main
+
+DATA = "synthetic:users=90,items=40,length=9,seed=2"
+OTHER = "synthetic:users=90,items=41,length=9,seed=3"
+PHOTOS = "photos:items=60,categories=3,seed=2"
+TINY = "--set size=16 --set widths=[8,16] --set epochs=1 --set batch_size=16 --device cpu"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command that fails with a hint, and the command that follows it.
+
+    ``then`` is a command, or ``again`` after a repair: ``rm PATH``, ``write PATH TEXT``, ``chmod
+    PATH``, with `` ; `` between.
+    """
+
+    hint: str
+    wrong: str
+    then: str
+    before: str = ""
+
+
+RUN = f"extract --model {{markov}} --data {DATA} --calls 60 --set length=6 --twins 0 --out {{new}}"
+RUN += " --set surrogate_settings.epochs=1 --set surrogate_settings.max_length=6 --device cpu"
+EVADE = f"evade --model {{encoder}} --data {PHOTOS} --device cpu --out {{new}} "
+TRAIN = f"train markov --data {DATA} --out {{new}}"
+DETECT = f"detect fit --model {{markov}} --data {DATA} --detector transition"
+
+CASES = [
+    Case("recsec list {}", f"train nonsense --data {DATA} --out {{new}}", "list models"),
+    Case("recsec list guards prints names", f"evaluate --model {{plan}}.toml --data {DATA}",
+         "list guards", before="write {plan}.toml {nameless}"),
+    Case("{} --help", "train --no-such-option", "train --help"),
+    Case("recsec audit init shows every key", "audit {plan} --out {new}", "audit init {free}",
+         before="write {plan} nonsense=1"),
+    Case("recsec audit init writes one", "audit {plan} --out {new}",
+         "audit init {plan}"),
+    Case("recsec audit PLAN --out DIR", "audit {plan} {free} --out {new}", "audit init {plan}"),
+    Case("recsec audit {} --out DIR", "audit {plan}", "list models", before="write {plan} a=1"),
+    Case("recsec audit init OTHER-FILE", "audit init {plan}", "audit init {free}",
+         before="write {plan} x"),
+    Case("recsec report RUN, or --schema", "report", "report --schema"),
+    Case("repeat --model, or add --guard", f"compare --model {{markov}} --data {DATA}",
+         f"compare --model {{markov}} --model {{markov}} --data {DATA}"),
+    Case("use another --out, or remove that folder", f"{DETECT} --queries 5 --out {{new}}",
+         f"{DETECT} --queries 5 --out {{free}}", before="write {new}/notes.txt mine"),
+    Case("choose another --out", f"train markov --data {DATA} --out {{plan}}", TRAIN,
+         before="write {plan} x"),
+    Case("choose a new folder for --out", TRAIN, f"train markov --data {DATA} --out {{free}}",
+         before="write {new}/letter.txt dear"),
+    Case("choose another --out, or delete the folder", TRAIN + " --seed 1",
+         f"rmdir {{new}} ; {TRAIN} --seed 1", before=TRAIN),
+    Case("recsec train MODEL --data NAME --out DIR makes one",
+         f"evaluate --model {{new}} --data {DATA}", f"{TRAIN} ; again"),
+    Case("--columns user=customer_id,item=product_id,time=ordered_at",
+         "train markov --data {csv} --out {new} --columns user",
+         "train markov --data {csv} --out {new} --columns user=customer_id,item=product_id,"
+         "time=ordered_at"),
+    Case("train bert4rec, meanpool, narm or sasrec",
+         f"harden --method gro --model {{markov}} --data {DATA} --out {{new}}",
+         f"train sasrec --data {DATA} --out {{new}} --set epochs=1 --set max_length=8"),
+    Case("delete that file and run the command that made it again, or bring a whole copy",
+         f"evaluate --model {{new}} --data {DATA}",
+         f"rm {{new}}/model.safetensors ; {TRAIN} ; again",
+         before=f"{TRAIN} ; flip {{new}}/model.safetensors"),
+    Case("run the training command again, it continues",
+         f"evaluate --model {{new}} --data {DATA}", f"{TRAIN} ; again",
+         before=f"{TRAIN} ; rm {{new}}/model.safetensors"),
+    Case("recsec similar --model {} --data NAME --item ID shows its neighbors",
+         f"evaluate --model {{encoder}} --data {DATA}",
+         f"similar --model {{encoder}} --data {PHOTOS} --item 10001 --out {{new}}.png"),
+    Case("recsec train encoder --data fashion --out DIR makes one",
+         f"similar --model {{markov}} --data {PHOTOS} --item 10001 --out {{new}}.png",
+         f"train encoder --data {PHOTOS} --out {{free}} {TINY}"),
+    Case("recsec train encoder --data {} --out {}", f"train markov --data {PHOTOS} --out {{new}}",
+         f"train encoder --data {PHOTOS} --out {{new}} {TINY}"),
+    Case("--data fashion, --data photos:items=600,categories=12 or a folder of images",
+         f"similar --model {{encoder}} --data {DATA} --item 10001 --out {{new}}.png",
+         f"similar --model {{encoder}} --data {PHOTOS} --item 10001 --out {{new}}.png"),
+    Case("recsec data list", "data analyze nonsense", "data list"),
+    Case("settings are {}", "data analyze synthetic:wheels=3", "data analyze synthetic:users=50"),
+    Case("recsec data list names the known sets", "data analyze {new}.csv", "data list"),
+    Case("as in epochs=10", TRAIN + " --set reach", TRAIN + " --set reach=2"),
+    Case("leave one of them out", TRAIN + " --set reach=2 --set reach=3", TRAIN + " --set reach=2"),
+    Case("lower lr, --set lr=...",
+         f"train sasrec --data {DATA} --out {{new}} --set lr=1e30 --set warmup=0.0 --set epochs=4"
+         " --set max_length=8",
+         f"train sasrec --data {DATA} --out {{new}} --set lr=1e-3 --set epochs=1"
+         " --set max_length=8"),
+    Case("recsec detect fit --model DIR --data NAME --out DETECTORS makes one",
+         "detect {log} --detectors {new}", f"{DETECT} --queries 5 --out {{new}} ; again"),
+    Case("delete that file and run the command recsec detect fit that made it again",
+         "detect {log} --detectors {new}",
+         f"rm {{new}}/detectors.safetensors ; {DETECT} --queries 5 --out {{new}} ; again",
+         before=f"{DETECT} --queries 5 --out {{new}} ; flip {{new}}/detectors.safetensors"),
+    Case("recsec train MODEL --data NAME --out DIR --snapshots 5",
+         f"detect fit --model {{sasrec}} --data {DATA} --detector hoda --queries 5 --out {{new}}",
+         f"train sasrec --data {DATA} --out {{free}} --snapshots 5 --set epochs=5"
+         " --set max_length=8 ; "
+         f"detect fit --model {{free}} --data {DATA} --detector hoda --queries 5 --out {{new}}"),
+    Case("recsec data traffic writes one; so does every attack, under transcript/",
+         "detect {new} --detectors {detectors}",
+         f"data traffic {DATA} --model {{markov}} --out {{new}} --users 10 ; again"),
+    Case("use the folder of detectors with which it was written, or another --state",
+         "detect {log} --detectors {detectors} --state {plan}",
+         "detect {log} --detectors {detectors} --state {free}",
+         before=f"detect fit --model {{markov}} --data {DATA} --detector seat --queries 5"
+         " --out {new} ; detect {log} --detectors {new} --state {plan}"),
+    Case("recsec verify keygen --out KEY makes a key",
+         f"compare --model {{markov}} --data {DATA} --guard watermark:key={{new}}",
+         "verify keygen --out {new} ; again"),
+    Case("chmod 600 {}, and draw a new key if somebody did",
+         f"compare --model {{markov}} --data {DATA} --guard watermark:key={{new}}",
+         "chmod {new} 600 ; again", before="verify keygen --out {new} ; chmod {new} 644"),
+    Case("give --out another name, or move the old key to a safe place",
+         "verify keygen --out {new}", "verify keygen --out {free}",
+         before="verify keygen --out {new}"),
+    Case("recsec verify --help", "verify", "verify --help"),
+    Case("give --out another folder, or repeat the command that made this one",
+         RUN + " --seed 1", RUN, before=RUN),
+    Case("give --out another folder", RUN, RUN.replace("{new}", "{free}"),
+         before=EVADE + "--attack fgsm --n 2 --eps 0.05"),
+    Case("give --out a new or an empty folder", RUN, RUN.replace("{new}", "{free}"),
+         before="write {new}/letter.txt dear"),
+    Case("give --out another folder: without its description, what is in there cannot be used",
+         RUN, RUN.replace("{new}", "{free}"), before=f"{RUN} ; write {{new}}/run.json nonsense"),
+    Case("delete that file and run the same command again: only this is done again",
+         EVADE + "--attack fgsm --n 4 --eps 0.05",
+         "rm {new}/cells/part-0000.json ; again",
+         before=EVADE + "--attack fgsm --n 4 --eps 0.05 ; flip {new}/cells/part-0000.json"),
+    Case("--attack mi",
+         EVADE + "--goal hub --attack square --set oracle=ids --n 4 --targets 4 --eps 0.05",
+         EVADE + "--goal hub --attack mi-2 --n 4 --targets 4 --eps 0.05"),
+    Case("--targets says whose lists are entered",
+         EVADE + "--goal hub --pairs sampled --attack mi-2 --n 4", "list attacks"),
+    Case("give both or neither", EVADE + "--item 10001 --attack fgsm --eps 0.05",
+         EVADE + "--item 10001 --target-item 10030 --attack fgsm --eps 0.05"),
+    Case("leave --item out for a sweep",
+         EVADE + "--item 10001 --target-item 10030 --attack fgsm --eps 0.02 --eps 0.05",
+         EVADE + "--attack fgsm --eps 0.02 --eps 0.05 --n 2"),
+    Case("--device cpu", EVADE.replace("--device cpu", "--device evil") + "--attack fgsm --n 2",
+         EVADE + "--attack fgsm --n 2 --eps 0.05"),
+    Case("--goal lists, or --set oracle=scores",
+         EVADE + "--goal cosine --attack square --n 2 --eps 0.05 --set oracle=ids",
+         EVADE + "--goal cosine --attack square --n 2 --eps 0.05 --set oracle=scores"
+         " --set queries=5"),
+    Case("8 of 255 gray levels are --eps 0.0314", EVADE + "--attack fgsm --n 2 --eps 8",
+         EVADE + "--attack fgsm --n 2 --eps 0.0314"),
+    Case("settings: {}", RUN + " --set wheels=3", RUN),
+    Case("set leak, as in leak=0.01", RUN + " --policy few-shot", RUN + " --policy mixed"),
+    Case("with the permission of its owner, add --i-am-authorised",
+         f"extract --model http://198.51.100.7/ --data {DATA} --calls 9 --out {{new}}",
+         "list models"),
+]  # fmt: skip
+
+WORDS: dict[str, list[str]] = {}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Checkpoints, detectors, a log and a table that commands can open."""
+    folder = tmp_path_factory.mktemp("world")
+    places = {name: str(folder / name) for name in ("markov", "sasrec", "encoder", "detectors")}
+    places |= {"log": str(folder / "log.parquet"), "csv": str(folder / "shop.csv")}
+    rows = [f"u{user},i{(user + step) % 12},{step}" for user in range(30) for step in range(6)]
+    Path(places["csv"]).write_text("\n".join(["customer_id,product_id,ordered_at", *rows]) + "\n")
+    places["nameless"] = shlex.quote(f"checkpoint='{places['markov']}'\n[[guards]]\nlength=3")
+    for command in (
+        f"train markov --data {DATA} --out {{markov}}",
+        f"train sasrec --data {DATA} --out {{sasrec}} --set epochs=1 --set max_length=8",
+        f"train encoder --data {PHOTOS} --out {{encoder}} {TINY}",
+        f"{DETECT} --queries 5 --out {{detectors}}",
+        f"data traffic {DATA} --model {{markov}} --out {{log}} --users 10",
+    ):
+        assert main([*shlex.split(command.format(**places)), "--quiet"]) == 0, command
+    return places
+
+
+def act(step: str, places: dict[str, str]) -> int:
+    """Carry out one step; its exit code."""
+    words = shlex.split(step.format(**places))
+    path = Path(words[1]) if len(words) > 1 else Path()
+    match words[0]:
+        case "write":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(words[2])
+        case "rm":
+            path.unlink()
+        case "rmdir":
+            for one in sorted(path.rglob("*"), reverse=True):
+                one.rmdir() if one.is_dir() else one.unlink()
+        case "chmod":
+            path.chmod(int(words[2], 8))
+        case "flip":
+            content = bytearray(path.read_bytes())
+            content[-20] ^= 1
+            path.write_bytes(content)
+        case _:
+            return main(words)
+    return 0
+
+
+def pattern(hint: str) -> str:
+    """A hint as a regular expression, its blanks as they are printed."""
+    return r"\s+".join(
+        r".+?".join(re.escape(part) for part in word.split("{}")) for word in hint.split()
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.hint[:60] for case in CASES])
+def test_the_hint_is_given_and_works(
+    case: Case, world: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = world | {name: str(tmp_path / name) for name in ("new", "free", "plan", "guards")}
+    for step in filter(None, case.before.split(" ; ")):
+        assert act(step, places) == 0, step
+    capsys.readouterr()
+    assert act(case.wrong, places) not in (0, 1)
+    told = capsys.readouterr().err
+    assert re.search(rf"next:\s+{pattern(case.hint)}", told), told
+    for step in case.then.split(" ; "):
+        assert act(case.wrong if step == "again" else step, places) == 0, capsys.readouterr().err
+
+
+def executed() -> Iterator[str]:
+    """The hints that a test follows."""
+    yield from (case.hint for case in CASES)
+    for path in Path(__file__).parents[1].rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.hint":
+                yield ast.literal_eval(node.args[0])
+
+
+def test_every_hint_is_followed_or_only_words() -> None:
+    given, followed = hints.every_hint(), set(executed())
+    words = {hint for some in WORDS.values() for hint in some}
+    assert sorted(followed - set(given)) == [], "nobody gives these hints any more"
+    assert sorted(words - set(given)) == [], "nobody gives these hints any more"
+    assert sorted(words & followed) == [], "these are followed, so they are not only words"
+    missing = {hint: given[hint] for hint in given if hint not in words | followed}
+    assert missing == {}, "follow these hints in a test, or say why they are only words"
