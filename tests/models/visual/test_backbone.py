@@ -55,7 +55,8 @@ def test_a_local_network_becomes_an_encoder_and_its_checkpoint_needs_it_no_more(
     assert encoder.dim == width
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     pixels = images.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(frozen_copy(encoder)(pixels).sum(), pixels)
+    weighted = frozen_copy(encoder)(pixels) @ torch.arange(float(width))  # a norm has sum 0
+    (gradient,) = torch.autograd.grad(weighted.sum(), pixels)
     assert float(gradient.abs().sum()) > 0
     save_encoder(encoder, out, {}, items=ITEMS)
     for path in source.iterdir():
