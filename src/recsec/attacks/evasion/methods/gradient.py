@@ -56,7 +56,7 @@ class GradientConfig(EvasionConfig):
     schedule: Schedule = Field(
         "constant", description="how the step size falls; checkpoints: Croce & Hein's halving"
     )
-    momentum: float = Field(0.0, ge=0, lt=1, description="of the gradient, each of mean size 1")
+    momentum: float = Field(0.0, ge=0, le=1, description="of the gradient, each of mean size 1")
     inertia: float = Field(
         0.0, ge=0, lt=1, description="share of the last move in the next one (APGD: 0.25)"
     )
@@ -341,7 +341,7 @@ class MomentumPgd(GradientAttack):
 
         step_size: float = Field(2.0, gt=0, description="of the first step, as a share of eps")
         schedule: Schedule = Field("cosine", description="how the step size falls")
-        momentum: float = Field(0.6, ge=0, lt=1, description="of the gradient")
+        momentum: float = Field(0.6, ge=0, le=1, description="of the gradient")
 
     config_class: ClassVar[type[EvasionConfig]] = Config
 
