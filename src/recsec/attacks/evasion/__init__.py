@@ -11,6 +11,7 @@ from recsec.attacks.evasion.base import (
 from recsec.attacks.evasion.fast import Prepared, prepare
 from recsec.attacks.evasion.harness.catalog_scene import catalog_scene
 from recsec.attacks.evasion.harness.confirm import Confirmed, confirm, embed_pixels
+from recsec.attacks.evasion.harness.control import Control, control, control_run, has_control
 from recsec.attacks.evasion.harness.evade import Evaded, Scene, evade
 from recsec.attacks.evasion.harness.hub import HubResult, HubScene, Lists, attack_hub
 from recsec.attacks.evasion.harness.hub_run import run_hubs, summarize_hubs
@@ -44,6 +45,7 @@ from recsec.attacks.evasion.methods.gradient import (
 )
 from recsec.attacks.evasion.methods.noise import Noise
 from recsec.attacks.evasion.methods.presets import ThesisFgsm, ThesisPgd, open_attack
+from recsec.attacks.evasion.methods.reference import Reference
 from recsec.attacks.evasion.methods.square import Square
 from recsec.attacks.evasion.methods.transfer import Ensemble, Transfer
 from recsec.attacks.evasion.objective import (
@@ -67,6 +69,7 @@ __all__ = [
     "Ball",
     "CarliniWagner",
     "Confirmed",
+    "Control",
     "CosineToTarget",
     "Demotion",
     "Embedder",
@@ -94,6 +97,7 @@ __all__ = [
     "Prepared",
     "QueryMargin",
     "Ranking",
+    "Reference",
     "Scene",
     "SoftRank",
     "Square",
@@ -105,9 +109,12 @@ __all__ = [
     "attack_hub",
     "catalog_scene",
     "confirm",
+    "control",
+    "control_run",
     "effective_eps",
     "embed_pixels",
     "evade",
+    "has_control",
     "levels",
     "min_levels",
     "open_attack",
