@@ -5,15 +5,15 @@
 
 Encoders are made once into ``DIR/NAME``, each on the fashion photos:
 
-  ours       recsec train encoder: a 4x4 stem, averaged shortcuts, 64 px
+  ours       recsec train encoder --set epochs=12: a 4x4 stem, averaged shortcuts, 64 px
   resnet     recsec train resnet: a conventional small ResNet, 64 px
   mobilenet  the public MobileNetV2 of ``encoders/mobilenet-v2-224`` as it is, 224 px
   vit        a ViT of transformers, 4 layers of 128 and patches of 8, drawn and trained here, 64 px
 
 and ``NAME-target`` is what ``recsec harden --method target`` makes of one. A pair is done when
 its 8-bit file ranks third or better; every row is judged as in ``recsec evade``. Rows that were
-measured before are kept in ``DIR/rows.jsonl``, so the same command goes on after a kill. Settings are chosen
-on validation pairs; the committed table has test pairs. Seconds are of one processor.
+measured before are kept in ``DIR/rows.jsonl``, so the same command goes on after a kill. Settings
+are chosen on validation pairs; the committed table has test pairs. Seconds are of one processor.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from recsec.runs import environment
 from recsec.stats import wilson
 
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
-    "ours": ("encoder", {}),
+    "ours": ("encoder", {"epochs": 12}),
     "resnet": ("resnet", {}),
     "mobilenet": ("encoder", {"backbone": "hf:{mobilenet}", "size": 224, "epochs": 0}),
     "vit": (
@@ -51,14 +51,18 @@ HARDENING: dict[str, dict[str, Any]] = {"mobilenet": {"epochs": 1}}
 """Settings that differ from those of the method."""
 
 ATTACKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "mi m1.0 0.2 linear": (
-        "mi-30",
-        {"momentum": 1.0, "step_size": 0.2, "schedule": "linear"},
-    ),
-    "mi m0.6 2.0 cosine": (
-        "mi-30",
-        {"momentum": 0.6, "step_size": 2.0, "schedule": "cosine"},
-    ),
+    f"{key} m{momentum:g} {size:g} {schedule}": (
+        key,
+        {"momentum": momentum, "step_size": size, "schedule": schedule},
+    )
+    for key in ("mi-30", "mi-100")
+    for momentum in (0.0, 0.6, 0.9, 1.0)
+    for size in (0.1, 0.2, 0.5, 1.0, 2.0)
+    for schedule in ("constant", "linear", "cosine")
+} | {
+    f"apgd-100 {size:g} i{inertia:g}": ("apgd-100", {"step_size": size, "inertia": inertia})
+    for size in (0.1, 0.2, 0.5, 1.0, 2.0)
+    for inertia in (0.0, 0.25)
 }
 """Attacks with settings of their own; any other name is an attack with its defaults."""
 

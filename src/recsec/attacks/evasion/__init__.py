@@ -34,6 +34,7 @@ from recsec.attacks.evasion.harness.pairs import (
 from recsec.attacks.evasion.harness.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
 from recsec.attacks.evasion.harness.summary import smallest_budget, summarize
 from recsec.attacks.evasion.harness.sweep import min_levels, sweep
+from recsec.attacks.evasion.methods.auto import Auto
 from recsec.attacks.evasion.methods.carlini_wagner import CarliniWagner, ThesisCw
 from recsec.attacks.evasion.methods.gradient import (
     Apgd,
@@ -65,7 +66,11 @@ __all__ = [
     "POLICIES",
     "Access",
     "Apgd",
+<<<<<<< HEAD
     "Attempt",
+=======
+    "Auto",
+>>>>>>> 1bea2cd (Defaults of attacks come from a panel: mi takes small steps with full momentum, evade runs the ensemble)
     "Ball",
     "CarliniWagner",
     "Confirmed",
