@@ -11,7 +11,13 @@ from recsec.attacks.evasion.base import (
 from recsec.attacks.evasion.fast import Prepared, prepare
 from recsec.attacks.evasion.harness.catalog_scene import catalog_scene
 from recsec.attacks.evasion.harness.confirm import Confirmed, confirm, embed_pixels
-from recsec.attacks.evasion.harness.control import Control, control, control_run, has_control
+from recsec.attacks.evasion.harness.control import (
+    SAMPLE,
+    Control,
+    control,
+    control_run,
+    has_control,
+)
 from recsec.attacks.evasion.harness.evade import Evaded, Scene, evade
 from recsec.attacks.evasion.harness.hub import HubResult, HubScene, Lists, attack_hub
 from recsec.attacks.evasion.harness.hub_run import run_hubs, summarize_hubs
@@ -64,6 +70,7 @@ from recsec.attacks.evasion.steps import ascend
 __all__ = [
     "GOALS",
     "POLICIES",
+    "SAMPLE",
     "Access",
     "Apgd",
 <<<<<<< HEAD

@@ -20,7 +20,7 @@ from recsec.rng import Streams
 from recsec.runs import RunDirectory
 from recsec.stats import Estimate, wilson
 
-__all__ = ["Control", "control", "control_run", "failed_sample", "has_control"]
+__all__ = ["SAMPLE", "Control", "control", "control_run", "failed_sample", "has_control"]
 
 SAMPLE = 20
 """Failed pairs that the reference attacks."""

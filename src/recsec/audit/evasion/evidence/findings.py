@@ -80,7 +80,7 @@ def evasion_findings(
     """What the evidence of evasion says."""
     found = []
     names = {model.name: model for model in models}
-    if verdict.level != "incomplete" and verdict.row is not None:
+    if verdict.level not in ("incomplete", "weak") and verdict.row is not None:
         level: Literal["high", "moderate", "low"] = verdict.level
         title = {
             "high": "A changed photo often enters the list of a chosen item",

@@ -44,7 +44,7 @@ def findings(
 ) -> tuple[Finding, ...]:
     """What the evidence of extraction says."""
     found = []
-    if verdict.level != "incomplete" and verdict.row is not None:
+    if verdict.level not in ("incomplete", "weak") and verdict.row is not None:
         level: Literal["high", "moderate", "low"] = verdict.level
         title = {
             "high": "The recommender can be copied through its top-k API",
