@@ -93,9 +93,9 @@ def expand_evasion(plan: EvasionTables) -> tuple[EvasionCell, ...]:
         if cell.size is None and cell.eps < WHOLE and _sees_gradients(cell.attack)
     }
     reference = AttackPlan.model_construct(key=REFERENCE, settings={})
-    for model, eps in sorted(white):
+    for name, eps in sorted(white):
         cell = _cell(
-            names, model, reference, eps, plan.visual.count(eps), len(plan.evasion), ("all",)
+            names, name, reference, eps, plan.visual.count(eps), len(plan.evasion), ("all",)
         )
         found[f"control {cell.id}"] = replace(cell, control=True)
     return tuple(found.values())

@@ -60,7 +60,7 @@ class Auto(EvasionAttack):
         ready = prepare(embedder, images)
         names = list(range(len(images))) if keys is None else list(keys)
         left = torch.arange(len(images), device=images.device)
-        for member in self._members(objective):
+        for member in self._members():
             goal = objective.select(left)
             first = None if start is None else start[left]
             claim = member.perturb(
@@ -76,13 +76,14 @@ class Auto(EvasionAttack):
                 break
         return found
 
-    def _members(self, objective: Objective) -> list[EvasionAttack]:
+    def _members(self) -> list[EvasionAttack]:
+        steps, asked = {"steps": self.config.steps}, {"queries": self.config.queries}
         members: list[EvasionAttack] = [
-            MomentumPgd(MomentumPgd.config_class(steps=self.config.steps)),
-            Apgd(Apgd.config_class(steps=self.config.steps)),
+            MomentumPgd(MomentumPgd.config_class.model_validate(steps)),
+            Apgd(Apgd.config_class.model_validate(steps)),
         ]
-        if self.config.queries and not objective.raw:
-            members.append(Square(Square.config_class(queries=self.config.queries)))
+        if self.config.queries:
+            members.append(Square(Square.config_class.model_validate(asked)))
         return members
 
 
