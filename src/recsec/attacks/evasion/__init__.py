@@ -73,11 +73,8 @@ __all__ = [
     "SAMPLE",
     "Access",
     "Apgd",
-<<<<<<< HEAD
     "Attempt",
-=======
     "Auto",
->>>>>>> 1bea2cd (Defaults of attacks come from a panel: mi takes small steps with full momentum, evade runs the ensemble)
     "Ball",
     "CarliniWagner",
     "Confirmed",

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from recsec.attacks.evasion.base import Embedder, EvasionAttack, EvasionConfig, Perturbed, unchanged
+from recsec.attacks.evasion.base import Attempt, EvasionAttack, EvasionConfig, Perturbed, unchanged
 from recsec.attacks.evasion.fast import prepare
 from recsec.attacks.evasion.methods.gradient import Apgd, MomentumPgd
 from recsec.attacks.evasion.methods.square import Square
-from recsec.attacks.evasion.objective import Objective
-from recsec.attacks.evasion.projection import check_eps
-from recsec.rng import Streams
 
 __all__ = ["Auto", "AutoConfig"]
 
@@ -41,31 +36,17 @@ class Auto(EvasionAttack):
     config_class: ClassVar[type[EvasionConfig]] = AutoConfig
     config: AutoConfig
 
-    def perturb(
-        self,
-        embedder: Embedder,
-        images: Float[Tensor, "B C H W"],
-        objective: Objective,
-        *,
-        eps: float,
-        rng: Streams,
-        keys: Sequence[int] | None = None,
-        start: Float[Tensor, "B C H W"] | None = None,
-    ) -> Perturbed:
-        """See ``EvasionAttack.perturb``."""
-        check_eps(eps)
-        found = unchanged(images)
-        if len(images) == 0:
-            return found
-        ready = prepare(embedder, images)
-        names = list(range(len(images))) if keys is None else list(keys)
+    def search(self, attempt: Attempt) -> Perturbed:
+        """See ``EvasionAttack.search``."""
+        images, objective, start = attempt.images, attempt.objective, attempt.start
+        found, ready = unchanged(images), prepare(attempt.embedder, images)
         left = torch.arange(len(images), device=images.device)
         for member in self._members():
             goal = objective.select(left)
             first = None if start is None else start[left]
             claim = member.perturb(
-                ready, images[left], goal, eps=eps, rng=rng.child(member.name),
-                keys=[names[row] for row in left.tolist()],
+                ready, images[left], goal, eps=attempt.eps, rng=attempt.rng.child(member.name),
+                keys=[attempt.keys[row] for row in left.tolist()],
                 start=found.images[left] if member.name == "square" else first,
             )  # fmt: skip
             _add(found, left, claim)

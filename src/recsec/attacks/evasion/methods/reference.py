@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
-from recsec.attacks.evasion.base import Embedder, EvasionAttack, EvasionConfig, Perturbed, unchanged
+from recsec.attacks.evasion.base import Attempt, EvasionAttack, EvasionConfig, Perturbed, unchanged
 from recsec.attacks.evasion.fast import prepare
-from recsec.attacks.evasion.objective import Objective
 from recsec.attacks.evasion.projection import Ball, effective_eps
-from recsec.rng import Streams
 
 __all__ = ["Reference", "ReferenceConfig"]
 
@@ -37,23 +32,12 @@ class Reference(EvasionAttack):
     config_class: ClassVar[type[EvasionConfig]] = ReferenceConfig
     config: ReferenceConfig
 
-    def perturb(
-        self,
-        embedder: Embedder,
-        images: Float[Tensor, "B C H W"],
-        objective: Objective,
-        *,
-        eps: float,
-        rng: Streams,
-        keys: Sequence[int] | None = None,
-        start: Float[Tensor, "B C H W"] | None = None,
-    ) -> Perturbed:
-        """See ``EvasionAttack.perturb``. Rows go on until all are done."""
+    def search(self, attempt: Attempt) -> Perturbed:
+        """See ``EvasionAttack.search``. Rows go on until all are done."""
+        images, objective, eps = attempt.images, attempt.objective, attempt.eps
         found, ball = unchanged(images), Ball.around(images, eps)
-        if len(images) == 0:
-            return found
-        ready = prepare(embedder, images, precision="float32")
-        x = (images if start is None else start).clone()
+        ready = prepare(attempt.embedder, images, precision="float32")
+        x = (images if attempt.start is None else attempt.start).clone()
         momentum = torch.zeros_like(x)
         for left in range(self.config.steps, -1, -1):
             point = ball.round(x).requires_grad_(left > 0)
