@@ -13,7 +13,8 @@ Encoders are made once into ``DIR/NAME``, each on the fashion photos:
 and ``NAME-target`` is what ``recsec harden --method target`` makes of one. A pair is done when
 its 8-bit file ranks third or better; every row is judged as in ``recsec evade``. Rows that were
 measured before are kept in ``DIR/rows.jsonl``, so the same command goes on after a kill. Settings
-are chosen on validation pairs; the committed table has test pairs. Seconds are of one processor.
+are chosen on validation pairs; headline rows are of test pairs. Seconds are of one processor. A
+name such as ``mi-30 m0.6 2 cosine`` gives momentum, first step as a share of eps, and schedule.
 """
 
 from __future__ import annotations
@@ -153,6 +154,15 @@ def measure(scene: Scene, attack: str, eps: float) -> dict[str, Any]:
     }
 
 
+def label(row: dict[str, Any]) -> str:
+    """The attack; where only its name was given, with the defaults that it was measured with."""
+    name, (_, settings) = row["key"][1:3]
+    if name not in ATTACKS and "schedule" in settings:
+        wanted = ("momentum", "step_size", "schedule")
+        name = "{} (m{:g} {:g} {})".format(name, *(settings[key] for key in wanted))
+    return str(name)
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as text; ``all`` is the best of the measured attacks for each pair."""
     lines = []
@@ -169,7 +179,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             for row in same:
                 rate = row["success@3"]
                 lines.append(
-                    f"  {row['attack']:32} n {n:4}  success@3 {rate['value']:6.1%} "
+                    f"  {label(row):32} n {n:4}  success@3 {rate['value']:6.1%} "
                     f"[{rate['low']:.1%}, {rate['high']:.1%}]  steps {row['steps']:6.1f}  "
                     f"queries {row['queries']:6.0f}  {row['seconds']:6.2f} s a pair"
                 )
@@ -193,7 +203,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=25)
     parser.add_argument("--stage", choices=("test", "validation"), default="test")
     parser.add_argument("--mobilenet", type=Path, help="by default in RECSEC_MIRROR")
-    parser.add_argument("--out", type=Path, help="write rows and table to OUT.json and OUT.txt")
+    parser.add_argument("--out", type=Path, help="all rows of DIR go to OUT.json and OUT.txt")
     options = parser.parse_args()
     torch.set_num_threads(1)
     mirror = Path(os.environ.get("RECSEC_MIRROR", "."))
@@ -227,6 +237,8 @@ def main() -> None:
     text = table(rows)
     print(text)
     if options.out is not None:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        text = table(rows)
         facts = {"environment": environment(), "rows": rows}
         options.out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
         versions = environment()["versions"]
