@@ -16,7 +16,7 @@ from recsec.audit.plan import gate_class
 from recsec.data import load
 from recsec.errors import ConfigError, RunError, TargetError, UsageError
 from recsec.reports import Report, read_report
-from recsec.targets import Transcript
+from recsec.targets import CallableTarget, Transcript
 
 
 def audit(values: dict[str, Any], out: str = "run", **more: Any) -> Report:
@@ -97,14 +97,18 @@ def test_a_target_that_fails_in_the_middle_is_no_evidence_of_safety(
     (shop / "planted_shop.py").write_text(
         (shop / "planted_shop.py").read_text().replace("== 15", "== 999")
     )
-    again = audit(values)
+    with pytest.raises(RunError, match=r"planted_shop.py changed since") as caught:
+        audit(values)
+    assert "--same-answers" in str(caught.value.hint)
+    again = audit(values, same_answers=True)
     assert again.verdict.level != "incomplete"
 
 
-def test_thresholds_may_change_without_a_new_query(finished: Path, values: dict[str, Any]) -> None:
+def test_thresholds_may_change_without_a_new_query(
+    finished: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = read_report(finished / "run")
-    (finished / "planted_shop.py").unlink()  # whoever asks now fails
-    (finished / "planted_shop.py").write_text("def weak(histories, k):\n    raise OSError\n")
+    monkeypatch.setattr(CallableTarget, "query", None)  # whoever asks now fails
     values["gate"] = {"high": 0.999}
     second = audit(values)
     assert (first.verdict.level, second.verdict.level) == ("high", "moderate")
@@ -217,7 +221,7 @@ def test_a_target_that_breaks_its_contract_is_refused_before_the_attack(
 def test_data_that_changed_since_is_refused(finished: Path, values: dict[str, Any]) -> None:
     table = (finished / "shop.csv").read_text().splitlines()
     (finished / "shop.csv").write_text("\n".join(table[:-9]) + "\n")
-    with pytest.raises(RunError, match=r"the data of .* changed"):
+    with pytest.raises(RunError, match=r"the data shop.csv changed .* was \w{12}, now it is"):
         audit(values)
 
 

@@ -152,9 +152,17 @@ def make_place(folder: Path) -> Place:
     return Place(folder)
 
 
+def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function is imported anew, from the current folder and from its source."""
+    monkeypatch.delitem(sys.modules, "planted_api", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "/pytest-" not in path])
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.chdir(tmp_path)
+    afresh(monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     return make_place(tmp_path)
 
@@ -165,9 +173,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Place:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("undisturbed")
         patch.chdir(folder)
+        afresh(patch)
         place = make_place(folder)
         place.run()
     return place
+
+
+@pytest.fixture
+def plan() -> dict[str, Any]:
+    """The plan."""
+    return PLAN
 
 
 @pytest.fixture

@@ -74,6 +74,10 @@ def test_everything_that_is_named_is_covered(place: Path, spec: str, parts: list
         content = path.read_bytes()
         if path.name == "owner.key":
             path.write_bytes(content[::-1].strip() + b"\n")
+        elif path.name == "api.toml":
+            path.write_bytes(content + b"timeout = 3.0\n")
+            assert target_digests(spec) == before
+            path.write_bytes(content.replace(b":9/", b":99/"))
         elif path.name == "guarded.toml":
             path.write_bytes(content + b"# another\n")
         else:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["Names"]
+
+LONGEST = 120
+"""Signs of a wish that are kept; what is put before and behind has to fit a file name too."""
 
 
 class Names:
@@ -16,7 +20,7 @@ class Names:
 
     def of(self, wish: str, content: Sequence[Any]) -> str:
         """The name of ``content``, always the same for equal content."""
-        wish = "".join(sign if sign.isalnum() or sign in "._=-" else "+" for sign in wish)
+        wish = re.sub(r"[^A-Za-z0-9._=+-]", "+", wish).lstrip("._=+-")[:LONGEST] or "unnamed"
         key, name, number = repr(content), wish, 1
         while self._given.setdefault(name, key) != key:
             number += 1

@@ -10,14 +10,25 @@ from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Engine, LocalEngine
 from recsec.audit.gate import gate_policy, worse
 from recsec.audit.plan import without_idle
+from recsec.audit.reuse import take_along
 from recsec.audit.sections import Plan
 from recsec.audit.threat import Found, Opened, ThreatScope, audits
-from recsec.reports import GatePolicy, Report, Reproduce, Threat, render, report_class
-from recsec.runs import RunDirectory
+from recsec.errors import RunError
+from recsec.reports import (
+    GatePolicy,
+    Report,
+    Reproduce,
+    Threat,
+    read_report,
+    render,
+    report_class,
+)
+from recsec.runs import RunDirectory, check_room
 from recsec.types import Progress
 
 __all__ = ["run_audit"]
 
+INCOMPLETE = "incomplete"
 ORDER = ("high", "moderate", "low", "info")
 
 
@@ -28,6 +39,8 @@ def run_audit(
     command: str,
     authorised: bool = False,
     policy: GatePolicy | None = None,
+    answers_of: Path | str | None = None,
+    same_answers: bool = False,
     engine: Engine | None = None,
     announce: Callable[[Mapping[Threat, ThreatScope]], None] | None = None,
     progress: Progress | None = None,
@@ -43,6 +56,9 @@ def run_audit(
         command: what the user typed, for the report.
         authorised: the owner of a target beyond this machine agreed.
         policy: thresholds that override the plan's.
+        answers_of: another run, whose answers to the same questions are taken along.
+        same_answers: files of the target that answer may have changed since the run was begun, but
+            not their answers: recorded calls are asked again.
         engine: where tasks run; by default processes of this machine.
         announce: is told what is going to happen before the first query.
         progress: is told how it goes.
@@ -65,15 +81,21 @@ def run_audit(
     typed = plan.spoken(command)
     found: dict[Threat, Found] = {}
     with (
-        RunDirectory.create_or_resume(out, "audit", plan.evidence(), threads=threads) as run,
+        RunDirectory.create_or_resume(
+            out, "audit", plan.evidence(), threads=threads, replan=not _judged(Path(out))
+        ) as run,
         LocalEngine(workers=plan.engine.processes, threads=threads) as local,
     ):
-        conductor = Conductor(run, engine or local, progress)
+        if answers_of is not None:
+            take_along(run, Path(answers_of))
+        conductor = Conductor(run, engine or local, progress, same_answers)
         works = {threat: one.start(conductor) for threat, one in opened.items()}
         for work in works.values():
             work.same_inputs()
+        scopes = {threat: work.scope() for threat, work in works.items()}
         if announce is not None:
-            announce({threat: work.scope() for threat, work in works.items()})
+            announce(scopes)
+        check_room(run.path, sum(scope.room for scope in scopes.values()))
         for threat, work in works.items():
 
             def interim(told: Found, threat: Threat = threat) -> None:
@@ -84,6 +106,16 @@ def run_audit(
         _write(run, report)
         run.record("reported", level=report.verdict.level, passed=report.verdict.passed)
     return report
+
+
+def _judged(out: Path) -> bool:
+    """Whether a run has come to a verdict: it then stays the plan's that made it."""
+    if not (out / "report.json").exists():
+        return False
+    try:
+        return bool(read_report(out).verdict.level != INCOMPLETE)
+    except RunError:
+        return True
 
 
 def _write(run: RunDirectory, report: Report) -> None:

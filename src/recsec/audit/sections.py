@@ -31,7 +31,7 @@ Seed: TypeAlias = Annotated[int, Field(ge=0)]
 class Section(BaseModel):
     """Frozen and closed, as every table of a plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GatePlan(Section):

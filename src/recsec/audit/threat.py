@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import ClassVar, TypeAlias
 
@@ -53,11 +53,13 @@ class ThreatScope:
         cells: attacks that are measured.
         finished: units of work that an earlier process has measured already.
         seconds: a rough estimate of what is left.
+        room: bytes that it may take on the disk, likewise.
     """
 
     cells: int
     finished: int
     seconds: float
+    room: int = field(default=0, kw_only=True)
 
     def words(self, duration: Callable[[float], str]) -> list[str]:
         """Lines for a person.

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.common import AuthorisedOption, JsonOption, QuietOption
+from recsec.cli.shared.common import (
+    AnswersOfOption,
+    AuthorisedOption,
+    JsonOption,
+    QuietOption,
+    SameAnswersOption,
+)
 from recsec.cli.shared.output import emit, progress, resumable
 from recsec.cli.shared.views import announce, view_of
 from recsec.errors import UsageError
@@ -42,6 +48,8 @@ def run(
         typer.Option("--gate", metavar="FILE", help="Thresholds that override those of the plan."),
     ] = None,
     authorised: AuthorisedOption = False,
+    answers_of: AnswersOfOption = None,
+    same_answers: SameAnswersOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -51,8 +59,9 @@ def run(
     visual recommender and its photos ([visual], [[evasion]]), or both. "recsec audit init [FILE]"
     writes a commented plan that runs unchanged. The report is report.html in the run directory,
     beside report.json, junit.xml and sarif.json. Interrupted or killed at any point, the same
-    command continues: no answered query is asked and no measured pair attacked again. Exit code 1
-    if a gate fails, 4 if cells could not be measured.
+    command continues; of an API or a function only what was under way is asked again, and counted.
+    As long as there is no report, a corrected plan continues too, with the answers that it has in
+    common. Exit code 1 if a gate fails, 4 if cells could not be measured.
     """
     if plan == INIT:
         _init(file or DEFAULT_PLAN, json=json)
@@ -74,6 +83,8 @@ def run(
             out,
             command=command,
             authorised=authorised,
+            answers_of=answers_of,
+            same_answers=same_answers,
             policy=policy,
             announce=announce,
             progress=report,

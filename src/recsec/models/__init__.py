@@ -17,6 +17,8 @@ from recsec.models.sequential.meanpool import MeanPool, MeanPoolConfig
 from recsec.models.sequential.narm import Narm, NarmConfig
 from recsec.models.sequential.popularity import Popularity, PopularityConfig
 from recsec.models.sequential.sasrec import SasRec, SasRecConfig
+from recsec.models.tensors import load_tensors, tensor_bytes
+from recsec.models.trainer import check_device
 from recsec.models.training import is_first_process, train, train_into
 from recsec.models.visual.checkpoint import (
     encoder_fingerprint,
@@ -57,6 +59,7 @@ __all__ = [
     "ScheduleConfig",
     "Training",
     "catalog_features",
+    "check_device",
     "embed",
     "encoder_fingerprint",
     "frozen_copy",
@@ -64,11 +67,13 @@ __all__ = [
     "load",
     "load_encoder",
     "load_items",
+    "load_tensors",
     "mask_history",
     "new_encoder",
     "read_config",
     "save_checkpoint",
     "save_encoder",
+    "tensor_bytes",
     "top_k",
     "train",
     "train_encoder",

@@ -28,7 +28,7 @@ from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.rng import Streams
 from recsec.runs import atomic_write_bytes, atomic_write_text, digest
 
-__all__ = ["Objective", "fit", "resolve_precision", "uses_cpu"]
+__all__ = ["Objective", "check_device", "fit", "resolve_precision", "uses_cpu"]
 
 GRADIENT_NORM = 5.0
 
@@ -80,6 +80,39 @@ def uses_cpu(device: str) -> bool:
     accelerate has to be told, or several processes on a CPU do not find each other.
     """
     return device == "cpu" or not torch.accelerator.is_available()
+
+
+def check_device(device: str, *, one: bool = False) -> None:
+    """Whether a device is there, without touching it.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ...
+        one: a training is to run there, which takes the first of its kind.
+
+    Raises:
+        ConfigError: there is none, or it is no word for one.
+    """
+    if device in ("auto", "cpu"):
+        return
+    found = torch.accelerator.current_accelerator()
+    here = ["auto", "cpu"] + ([] if found is None else [found.type])
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{device!r} is no device; there are: {', '.join(here)}", hint="device = cpu, or auto"
+        ) from error
+    count = torch.accelerator.device_count()
+    if wanted.type not in here or (wanted.index or 0) >= max(1, count):
+        raise ConfigError(
+            f"the device {device!r} is not there; there are: {', '.join(here)}",
+            hint="device = cpu, or auto",
+        )
+    if one and wanted.index is not None:
+        raise ConfigError(
+            f"models are trained on the first device of a kind, not on {device!r}",
+            hint=f"device = {wanted.type}, and CUDA_VISIBLE_DEVICES to choose among several",
+        )
 
 
 def learning_rate(step: int, total: int, config: ScheduleConfig) -> float:
@@ -181,6 +214,7 @@ class _Run:
     ) -> None:
         self.objective, self.config, self.streams = objective, config, streams
         self.training = training
+        check_device(training.device, one=True)
         self.accelerator = cast("Any", Accelerator(cpu=uses_cpu(training.device)))
         self.place: torch.device = self.accelerator.device
         if training.device not in ("auto", self.place.type):

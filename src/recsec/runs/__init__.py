@@ -4,22 +4,25 @@ from recsec.runs.atomic import (
     atomic_write_bytes,
     atomic_write_json,
     atomic_write_text,
+    check_room,
     discard_unfinished,
     strangers,
 )
 from recsec.runs.canonical import canonical_json, digest
-from recsec.runs.directory import RunDirectory
+from recsec.runs.directory import REDO, RunDirectory
 from recsec.runs.environment import environment
 from recsec.runs.seal import PLACEHOLDER, intact, sealed
 from recsec.runs.tables import read_table, write_table
 
 __all__ = [
     "PLACEHOLDER",
+    "REDO",
     "RunDirectory",
     "atomic_write_bytes",
     "atomic_write_json",
     "atomic_write_text",
     "canonical_json",
+    "check_room",
     "digest",
     "discard_unfinished",
     "environment",

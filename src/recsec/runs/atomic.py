@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from recsec.errors import RunError
 from recsec.runs.canonical import canonical_json
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "atomic_write_bytes",
     "atomic_write_json",
     "atomic_write_text",
+    "check_room",
     "discard_unfinished",
     "strangers",
 ]
@@ -69,6 +72,24 @@ def atomic_write_text(path: Path | str, text: str) -> None:
 def atomic_write_json(path: Path | str, value: Any) -> None:
     """``atomic_write_text`` of the canonical JSON of ``value``."""
     atomic_write_text(path, canonical_json(value))
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Whether a disk has room for what is going to be written.
+
+    Args:
+        folder: where.
+        needed: bytes, roughly.
+
+    Raises:
+        RunError: it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise RunError(
+            f"{folder} needs about {needed / 1e6:,.0f} MB and has {free / 1e6:,.0f} MB left",
+            hint="make room, or give --out a folder on another disk",
+        )
 
 
 def discard_unfinished(folder: Path) -> None:

@@ -31,7 +31,7 @@ from recsec.runs.atomic import LOCK, UNFINISHED, atomic_write_json, strangers
 from recsec.runs.canonical import digest, plain
 from recsec.runs.environment import environment
 
-__all__ = ["RunDirectory"]
+__all__ = ["REDO", "RunDirectory"]
 
 FORMAT = 1
 SUM = "sha256"
@@ -139,7 +139,13 @@ class RunDirectory:
 
     @classmethod
     def create_or_resume(
-        cls, path: Path | str, kind: str, plan: Mapping[str, Any], *, threads: int | None = None
+        cls,
+        path: Path | str,
+        kind: str,
+        plan: Mapping[str, Any],
+        *,
+        threads: int | None = None,
+        replan: bool = False,
     ) -> Self:
         """Take the folder for this plan: a new one, or one in which the same plan was begun.
 
@@ -148,6 +154,8 @@ class RunDirectory:
             kind: what makes it.
             plan: everything the results depend on, as JSON data without paths of outputs.
             threads: see ``environment``.
+            replan: another plan of the same kind may take over: whoever works here checks of each
+                result what it answers.
 
         Raises:
             RunError: another process works there, it belongs to another plan, it holds files that
@@ -161,7 +169,7 @@ class RunDirectory:
         except OSError as error:
             raise _unwritable(path, error) from error
         try:
-            run = cls._begin(path, kind, wanted, threads)
+            run = cls._begin(path, kind, wanted, threads, replan=replan)
         except BaseException:
             lock.release()
             raise
@@ -169,13 +177,21 @@ class RunDirectory:
         return run
 
     @classmethod
-    def _begin(cls, path: Path, kind: str, plan: dict[str, Any], threads: int | None) -> Self:
+    def _begin(
+        cls, path: Path, kind: str, plan: dict[str, Any], threads: int | None, *, replan: bool
+    ) -> Self:
         wanted = digest(plan)
         header = {"format": FORMAT, "kind": kind, "plan": plan, "plan_digest": wanted}
         now = environment(threads=threads)
         begun = strangers(path, known=BLANK)
         if (path / "run.json").exists() and (begun or _same(path, kind, wanted)):
             run = cls.open(path)
+            other = run.kind == kind and run.plan_digest != wanted
+            if replan and other:
+                changed = _differences(run.plan, plan)
+                run = cls(path, header | now)
+                run.write_json("run.json", header | now)
+                run.record("replanned", changed=changed)
             run._check_same(kind, plan, wanted)
             for left in path.rglob(f"*{UNFINISHED}"):
                 left.unlink(missing_ok=True)
@@ -228,10 +244,11 @@ class RunDirectory:
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
-    def _cell(self, cell_id: str) -> Path:
+    def cell(self, cell_id: str) -> str:
+        """The file, in the run directory, of the result of a unit of work."""
         if not CELL_ID.fullmatch(cell_id):
             raise ValueError(f"{cell_id!r} cannot name a cell: letters, digits and ._=+- only")
-        return self.path / "cells" / f"{cell_id}.json"
+        return f"cells/{cell_id}.json"
 
     def done(self, cell_id: str) -> dict[str, Any] | None:
         """The result of a finished unit of work; None while it is not finished.
@@ -239,7 +256,7 @@ class RunDirectory:
         Raises:
             RunError: the record is broken.
         """
-        path = self._cell(cell_id)
+        path = self.path / self.cell(cell_id)
         if not path.exists():
             return None
         found = _read_json(path, "the result", hint=REDO)
@@ -254,7 +271,7 @@ class RunDirectory:
         Raises:
             RunError: it cannot be written.
         """
-        self.write_json(f"cells/{self._cell(cell_id).name}", {**result, SUM: digest(result)})
+        self.write_json(self.cell(cell_id), {**result, SUM: digest(result)})
 
     def record(self, event: str, **fields: Any) -> None:
         """Append one line to ``events.jsonl``: the event, the time, and ``fields``.

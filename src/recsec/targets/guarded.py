@@ -42,7 +42,7 @@ __all__ = [
 class GuardedFile(BaseModel):
     """What the file may hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     checkpoint: Path = Field(description="folder of the recommender")
     data: str | None = Field(None, description="data set whose training part gives popularity")

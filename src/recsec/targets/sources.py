@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from recsec.errors import CheckpointError, ConfigError
+from recsec.runs import digest
 from recsec.targets.guarded import read_guarded
 from recsec.targets.guards import configured, fingerprint, read_key
+from recsec.targets.http.config import HttpConfig
 
 __all__ = ["checkpoint_digests", "code_digests", "guard_digests", "target_digests"]
 
@@ -28,6 +30,8 @@ INSTALLED = ("site-packages", "dist-packages")
 
 def target_digests(spec: str) -> dict[str, str]:
     """By what it is, the SHA-256 of each file on which the answers of a target depend.
+
+    Of the file of an HTTP API it is what says whom to ask and how, not timeouts and rates.
 
     Args:
         spec: what ``open_target`` takes.
@@ -42,10 +46,10 @@ def target_digests(spec: str) -> dict[str, str]:
     path = Path(spec).expanduser()
     if not spec.endswith(".toml"):
         return checkpoint_digests(path)
-    found = {str(path): _file(path)}
     file = read_guarded(path)
     if file is None:
-        return found
+        return {str(path): digest(HttpConfig.load(path).decides())}
+    found = {str(path): _file(path)}
     found |= checkpoint_digests(file.checkpoint.expanduser())
     if file.data is not None and Path(file.data).is_file():
         found[file.data] = _file(Path(file.data))

@@ -51,7 +51,7 @@ def test_other_surrogates_share_queries_and_other_settings_do_not() -> None:
 
 def test_time_is_told_at_the_rate_limit_of_an_api() -> None:
     wanted = plan({"policies": "mixed", "calls": 36_000, "seeds": 0})
-    scope = scope_of(wanted, expand(wanted))
+    scope = scope_of(wanted, expand(wanted), items=60)
     assert (scope.cells, scope.calls, scope.local) == (1, 36_000, False)
     assert scope.seconds > 3600  # 10 calls a second
 
@@ -62,4 +62,4 @@ def test_a_checkpoint_behind_guards_answers_here(tmp_path: Path) -> None:
     api.write_text('url = "http://shop.example/recommend"\n')
     for path, local in ((served, True), (api, False)):
         wanted = plan({"policies": "mixed", "calls": 100, "seeds": 0}, model=str(path))
-        assert scope_of(wanted, expand(wanted)).local is local
+        assert scope_of(wanted, expand(wanted), items=60).local is local

@@ -219,7 +219,7 @@ def test_another_key_in_the_same_file_is_another_defense(
         path.read_text() for path in Path("run").rglob("*") if path.suffix in (".json", ".jsonl")
     )
     key.write_text("cd" * 32 + "\n")
-    with pytest.raises(RunError, match=r"key of watermark in the defense mark .* changed"):
+    with pytest.raises(RunError, match=r"key owner.key of watermark, in the defense mark, changed"):
         audit(values)
 
 

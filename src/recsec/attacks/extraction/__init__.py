@@ -1,6 +1,7 @@
 """Extraction: copy a recommender through its top-k API."""
 
 from recsec.attacks.extraction.adaptive import Adaptive
+from recsec.attacks.extraction.asking import asking, asks
 from recsec.attacks.extraction.collect import account_names, collect, make_policy
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.copying.leak import fit_guide, leaked_histories, leaked_users
@@ -20,6 +21,8 @@ __all__ = [
     "RoundPolicy",
     "Seen",
     "account_names",
+    "asking",
+    "asks",
     "collect",
     "fit_guide",
     "fit_surrogate",

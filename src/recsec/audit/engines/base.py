@@ -22,6 +22,10 @@ class Payload(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def decides(self) -> dict[str, Any]:
+        """The part on which the result of the task depends, besides the run's inputs."""
+        return self.model_dump(mode="json")
+
 
 Work: TypeAlias = Callable[[Any, Progress], BaseModel]
 """A function at module level: a ``Payload`` in, a model out; files go to the run directory."""
@@ -35,11 +39,16 @@ class Task:
         id: unique among the tasks of one ``run``.
         work: a function at module level.
         payload: its argument.
+        leaves: files and folders of the run directory that it leaves there; when one of them is
+            gone, the task is done again.
+        whole: whether what it left is complete, where that has to be looked at.
     """
 
     id: str
     work: Work
     payload: Payload
+    leaves: tuple[str, ...] = ()
+    whole: Callable[[], bool] | None = None
 
     def pack(self) -> dict[str, Any]:
         """The task as JSON, for another process or machine."""

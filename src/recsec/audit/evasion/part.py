@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from safetensors.torch import load_file
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.audit.evasion.evidence.checks import sanity_checks
@@ -23,9 +22,8 @@ from recsec.audit.evasion.evidence.rows import (
 )
 from recsec.audit.evasion.gate import judge_evasion, judged_model
 from recsec.audit.evasion.plan import ModelPlan, VisualPlan
-from recsec.audit.evasion.scene import Catalog, features_file
+from recsec.audit.evasion.scene import Catalog, features_file, quality_file, read_features
 from recsec.audit.evasion.tasks import AboutModel, Drawn
-from recsec.audit.evasion.work import quality_file
 from recsec.audit.threat import Found
 from recsec.evaluation import Retrieval
 from recsec.models import ExactIndex
@@ -44,6 +42,7 @@ from recsec.reports import (
     published_evasion,
 )
 from recsec.rng import Streams
+from recsec.runs import REDO, read_table
 from recsec.stats import mean_estimate
 
 __all__ = ["Looks", "evasion_part"]
@@ -152,7 +151,7 @@ def _statement(plan: VisualPlan, quality: str) -> str:
 def _models(
     plan: VisualPlan, run: Path, ids: Mapping[str, str], facts: Mapping[str, AboutModel]
 ) -> tuple[VisualModel, ...]:
-    tables = {name: pl.read_parquet(quality_file(run, ids[name])) for name in ids}
+    tables = {name: read_table(run / quality_file(ids[name]), hint=REDO) for name in ids}
     first = tables[plan.models[0].name]
     found = []
     for model in plan.models:
@@ -247,7 +246,7 @@ def _distances(
     catalog: Catalog, run: Path, name: str, model: str, pairs: Drawn, plan: VisualPlan
 ) -> Distances:
     """Histograms of 1 - cosine: to the nearest neighbor, and to the target of the pair."""
-    vectors = F.normalize(load_file(features_file(run, name))["features"], dim=1)
+    vectors = F.normalize(read_features(run / features_file(name)), dim=1)
     held = torch.from_numpy(catalog.held_out(plan.split))
     _, cosines = ExactIndex(vectors).neighbors(vectors[held], 1, exclude=held)
     attackers, targets = torch.tensor(pairs.attackers), torch.tensor(pairs.targets)

@@ -17,7 +17,7 @@ from recsec.audit.evasion.evidence.rows import Measured, best_ranks
 from recsec.audit.evasion.evidence.showing import chosen_show, show_map, show_pair
 from recsec.audit.evasion.part import Looks, evasion_part
 from recsec.audit.evasion.plan import ModelPlan, VisualPlan
-from recsec.audit.evasion.scene import Catalog, features_file
+from recsec.audit.evasion.scene import Catalog, features_file, quality_file
 from recsec.audit.evasion.scope import EvasionScope, evasion_scope
 from recsec.audit.evasion.tasks import (
     AboutModel,
@@ -33,8 +33,8 @@ from recsec.audit.evasion.tasks import (
 from recsec.audit.names import Names
 from recsec.audit.sections import EnginePlan
 from recsec.audit.threat import Found, Interim, ThreatRun
-from recsec.models import weights_digest
 from recsec.reports import CatalogMap, EvasionGate, GatePolicy, Journey
+from recsec.targets import checkpoint_digests
 
 __all__ = ["EvasionRun"]
 
@@ -65,7 +65,8 @@ class EvasionRun(ThreatRun):
             for cell in self.cells
             for task, numbers in chunks(cell)
         ]
-        return evasion_scope(units, size=self.size, processes=self.engine.processes)
+        photos = len(self.catalog.rows)
+        return evasion_scope(units, size=self.size, processes=self.engine.processes, photos=photos)
 
     def folder(self, model: ModelPlan) -> str:
         """Where the checkpoint of a model is: as the plan says, or in the run directory."""
@@ -75,10 +76,10 @@ class EvasionRun(ThreatRun):
 
     def same_inputs(self) -> None:
         """See ``ThreatRun.same_inputs``: photos and weights."""
-        now = {"photos": self.catalog.photos.fingerprint}
+        now = {f"the photos {self.plan.data}": self.catalog.photos.fingerprint}
         for model in self.plan.models:
             if model.model is not None:
-                now[f"model {model.name}"] = weights_digest(Path(self.folder(model)))
+                now |= checkpoint_digests(Path(self.folder(model)))
         self.conductor.same("visual-inputs", now)
 
     def about(self, model: ModelPlan | None = None) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class EvasionRun(ThreatRun):
             "device": self.engine.device,
         }
         if model is not None:
-            features = features_file(self.conductor.run.path, self.ids[model.name])
+            features = self.conductor.run.path / features_file(self.ids[model.name])
             told |= {"folder": self.folder(model), "features": str(features)}
         return told
 
@@ -145,13 +146,18 @@ class EvasionRun(ThreatRun):
                 settings=model.settings,
                 seed=model.seed,
             )
-            self.conductor.do([Task(f"make-{name}", work.make_model, told)], what=model.name)
+            made = self.conductor.run.path / "models" / name / "model.safetensors"
+            task = Task(
+                f"make-{name}", work.make_model, told, (f"models/{name}",), whole=made.exists
+            )
+            self.conductor.do([task], what=model.name)
             self.conductor.need(f"make-{name}", Made)
         tasks = [
             Task(
                 f"measure-{self.ids[model.name]}",
                 work.measure_model,
                 Measuring(**self.about(model), id=self.ids[model.name], name=model.name),
+                leaves=(features_file(self.ids[model.name]), quality_file(self.ids[model.name])),
             )
             for model in self.plan.models
         ]
@@ -205,7 +211,8 @@ class EvasionRun(ThreatRun):
                         numbers=tuple(chosen),
                         pairs=pairs,
                     )
-                    tasks[cell.id].append(Task(task, work.attack_chunk, told))
+                    leaves = (work.chunk_file(task),)
+                    tasks[cell.id].append(Task(task, work.attack_chunk, told, leaves))
         ordered = [task for cell in cells for task in tasks[cell.id]]
         what = f"evasion {cells[0].stage + 1}"
         if not cells[0].counts:

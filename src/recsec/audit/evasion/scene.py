@@ -10,7 +10,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -18,11 +17,21 @@ from recsec.attacks.evasion import PairPolicy, Pairs, Scene, popular_rows, read_
 from recsec.audit.evasion.tasks import Drawing, OnPairs
 from recsec.data import Photos, PhotoSplit, load_photos, split_photos
 from recsec.errors import DataError
-from recsec.models import Encoder, ExactIndex, load_encoder
+from recsec.models import Encoder, ExactIndex, load_encoder, load_tensors
 from recsec.rng import Streams
+from recsec.runs import REDO
 from recsec.types import IntArray
 
-__all__ = ["Catalog", "features_file", "open_catalog", "open_encoder", "open_scene", "the_pairs"]
+__all__ = [
+    "Catalog",
+    "features_file",
+    "open_catalog",
+    "open_encoder",
+    "open_scene",
+    "quality_file",
+    "read_features",
+    "the_pairs",
+]
 
 POPULAR = "popular-target"
 
@@ -76,15 +85,29 @@ def open_catalog(name: str) -> Catalog:
     return _open(name, os.environ.get("RECSEC_MIRROR"))
 
 
-def features_file(run: Path, model: str) -> Path:
-    """Where the features of the whole catalog are kept."""
-    return run / "features" / f"{model}.safetensors"
+def features_file(model: str) -> str:
+    """Where in the run directory the features of the whole catalog are kept."""
+    return f"features/{model}.safetensors"
+
+
+def quality_file(model: str) -> str:
+    """Where in the run directory retrieval and classification per query are kept."""
+    return f"quality/{model}.parquet"
+
+
+def read_features(path: Path) -> Tensor:
+    """The features of the whole catalog ``(N, D)``, before they get unit norm.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    return load_tensors(path, hint=REDO)["features"]
 
 
 @lru_cache(maxsize=2)
 def _open_model(folder: str, features: str, device: str) -> tuple[Encoder, ExactIndex]:
     encoder = open_encoder(folder, device)
-    vectors = F.normalize(load_file(features)["features"], dim=1)
+    vectors = F.normalize(read_features(Path(features)), dim=1)
     return encoder, ExactIndex(vectors.to(encoder.device))
 
 

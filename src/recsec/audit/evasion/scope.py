@@ -16,6 +16,8 @@ PAIR_STEPS_PER_SECOND = 500.0
 """Gradients of one pair at 64 px that one core computes, in order of magnitude."""
 FORWARDS_PER_GRADIENT = 2.5
 SIDE = 64
+BYTES_OF_TASK, BYTES_OF_PHOTO = 20_000, 2048
+"""Of the table of a chunk, and of the features of a photo, in order of magnitude."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class EvasionScope(ThreatScope):
 
 
 def evasion_scope(
-    units: Sequence[tuple[EvasionCell, int, bool]], *, size: int, processes: int
+    units: Sequence[tuple[EvasionCell, int, bool]], *, size: int, processes: int, photos: int
 ) -> EvasionScope:
     """Count, and guess the time from the settings of the attacks.
 
@@ -54,6 +56,7 @@ def evasion_scope(
         units: cell, pairs and whether it is finished, of every chunk.
         size: side of the images in pixels.
         processes: that work side by side.
+        photos: of the catalog.
     """
     left = [(cell, pairs) for cell, pairs, finished in units if not finished]
     work = sum(pairs * gradients(cell) for cell, pairs in left) * (size / SIDE) ** 2
@@ -61,6 +64,8 @@ def evasion_scope(
         cells=len({cell.id for cell, _, _ in units}),
         finished=len(units) - len(left),
         seconds=work / PAIR_STEPS_PER_SECOND / processes,
+        room=BYTES_OF_TASK * len(left)
+        + BYTES_OF_PHOTO * photos * len({cell.model for cell, _, _ in units}),
         tasks=len(units),
         attacks=sum(pairs for _, pairs in left),
     )

@@ -16,7 +16,7 @@ from recsec.audit.sections import EnginePlan, Plan
 from recsec.audit.threat import Opened, ThreatAudit
 from recsec.errors import ConfigError
 from recsec.hardening import hardening_class
-from recsec.models import Encoder, load_encoder
+from recsec.models import Encoder, check_device, load_encoder
 from recsec.registry import registry
 from recsec.settings import checked
 
@@ -60,6 +60,8 @@ class EvasionAudit(ThreatAudit):
         mine = plan.of(EvasionTables)
         if mine.visual is None:
             raise ConfigError("the plan has no [visual]")
+        trains = any(model.model is None for model in mine.visual.models)
+        check_device(mine.engine.device, one=trains)
         cells = expand_evasion(mine)
         for cell in cells:
             open_attack(cell.attack.key, cell.attack.settings)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-from safetensors.torch import save
 
 from recsec.attacks.evasion import evade, open_attack
 from recsec.audit.engines import named
@@ -17,6 +15,8 @@ from recsec.audit.evasion.scene import (
     open_catalog,
     open_encoder,
     open_scene,
+    quality_file,
+    read_features,
     the_pairs,
 )
 from recsec.audit.evasion.tasks import (
@@ -31,19 +31,26 @@ from recsec.audit.evasion.tasks import (
 )
 from recsec.evaluation import embed, evaluate_encoder
 from recsec.hardening import harden, hardening_class
-from recsec.models import Encoder, ExactIndex, Training, encoder_fingerprint, train_encoder
+from recsec.models import (
+    Encoder,
+    ExactIndex,
+    Training,
+    encoder_fingerprint,
+    tensor_bytes,
+    train_encoder,
+)
 from recsec.registry import registry
 from recsec.rng import Streams
-from recsec.runs import atomic_write_bytes
+from recsec.runs import REDO, atomic_write_bytes, read_table, write_table
 from recsec.settings import checked
 from recsec.types import Progress
 
 __all__ = [
     "attack_chunk",
+    "chunk_file",
     "draw_pairs",
     "make_model",
     "measure_model",
-    "quality_file",
     "read_chunk",
 ]
 
@@ -81,11 +88,6 @@ def make_model(told: Making, progress: Progress) -> Made:
     return Made(fingerprint=encoder_fingerprint(model))
 
 
-def quality_file(run: Path, model: str) -> Path:
-    """Where retrieval and classification per query are kept."""
-    return run / "quality" / f"{model}.parquet"
-
-
 def measure_model(told: Measuring, progress: Progress) -> AboutModel:
     """Embed the whole catalog and measure retrieval and classification on the held-out photos."""
     run, name = Path(told.run), told.id
@@ -96,11 +98,9 @@ def measure_model(told: Measuring, progress: Progress) -> AboutModel:
     features = embed(encoder, catalog.photos, every, normalize=False, progress=said)
     found = evaluate_encoder(encoder, catalog.split, features=features)
     kept = features[torch.from_numpy(catalog.rows)]
-    atomic_write_bytes(features_file(run, name), save({"features": kept}))
-    table = io.BytesIO()
+    atomic_write_bytes(run / features_file(name), tensor_bytes({"features": kept}))
     columns = {key: np.asarray(values) for key, values in found.columns.items()}
-    pl.DataFrame(columns).write_parquet(table)
-    atomic_write_bytes(quality_file(run, name), table.getvalue())
+    write_table(run / quality_file(name), pl.DataFrame(columns))
     return AboutModel(
         fingerprint=encoder_fingerprint(encoder),
         size=encoder.size,
@@ -115,10 +115,9 @@ def measure_model(told: Measuring, progress: Progress) -> AboutModel:
 
 def draw_pairs(told: Drawing, progress: Progress) -> Drawn:
     """The pairs that every attack gets."""
-    from safetensors.torch import load_file
     from torch.nn import functional as F  # noqa: N812
 
-    features = load_file(features_file(Path(told.run), told.first))["features"]
+    features = read_features(Path(told.run) / features_file(told.first))
     pairs = the_pairs(open_catalog(told.data), told, ExactIndex(F.normalize(features, dim=1)))
     return Drawn(
         attackers=tuple(pairs.attackers.tolist()),
@@ -127,8 +126,9 @@ def draw_pairs(told: Drawing, progress: Progress) -> Drawn:
     )
 
 
-def chunk_file(run: Path, task: str) -> Path:
-    return run / "evasion" / f"{task}.parquet"
+def chunk_file(task: str) -> str:
+    """Where in the run directory the table of a chunk is."""
+    return f"evasion/{task}.parquet"
 
 
 def attack_chunk(told: Attacking, progress: Progress) -> Tried:
@@ -144,12 +144,15 @@ def attack_chunk(told: Attacking, progress: Progress) -> Tried:
         keys=numbers.tolist(),
         progress=named(progress, told.id),
     )
-    table = io.BytesIO()
-    found.table.with_columns(pl.Series("pair", numbers)).write_parquet(table)
-    atomic_write_bytes(chunk_file(Path(told.run), told.id), table.getvalue())
+    table = found.table.with_columns(pl.Series("pair", numbers))
+    write_table(Path(told.run) / chunk_file(told.id), table)
     return Tried(pairs=len(numbers))
 
 
 def read_chunk(run: Path, task: str) -> pl.DataFrame:
-    """The table of a finished chunk: ``Evaded.table`` and ``pair``."""
-    return pl.read_parquet(chunk_file(run, task))
+    """The table of a finished chunk: ``Evaded.table`` and ``pair``.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    return read_table(run / chunk_file(task), hint=REDO)

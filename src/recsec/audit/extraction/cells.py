@@ -7,16 +7,12 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from recsec.attacks.extraction import Adaptive, ExtractionConfig, Policy
+from recsec.attacks.extraction import Adaptive, ExtractionConfig, asking, asks
 from recsec.audit.extraction.plan import ExtractionPlan, ExtractionTables
 from recsec.audit.names import Names
-from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 
 __all__ = ["CellSpec", "Collection", "Grid", "expand"]
-
-LEARNING = {"set_only": False, "list_flip": False}
-"""Switches that change how answers are learned from, not which are asked for."""
 
 
 @dataclass(frozen=True)
@@ -135,27 +131,6 @@ def _label(config: ExtractionConfig, longest: int) -> str:
     return " ".join([label, *more, *(f"+{word}" for word in config.adaptive.words())])
 
 
-def _plain(config: ExtractionConfig) -> bool:
-    """Questions come from the policy alone: no surrogate chooses any."""
-    return issubclass(registry("policies").get(config.policy), Policy)
-
-
-def _asking(config: ExtractionConfig) -> ExtractionConfig:
-    """An attack without what only changes how it learns."""
-    if not _plain(config):
-        return config
-    adaptive = config.adaptive.model_copy(update=LEARNING)
-    return config.model_copy(update={"adaptive": adaptive})
-
-
-def _query(config: ExtractionConfig) -> list[Any]:
-    """What decides the questions: of attacks in rounds everything, as surrogates choose there."""
-    whole = config.model_dump(mode="json")
-    if _plain(config) and not config.leak and not config.adaptive.words():
-        return [whole[key] for key in ("policy", "policy_settings", "length", "sessions")]
-    return [whole]
-
-
 def expand(plan: ExtractionTables) -> Grid:
     """Cells = defense x policy x k x calls x seed of each grid; the same cell twice counts once.
 
@@ -169,8 +144,8 @@ def expand(plan: ExtractionTables) -> Grid:
     collections: dict[str, Collection] = {}
     for grid in plan.extraction:
         for config in _configs(grid):
-            label, asking = _label(config, longest), _asking(config)
-            asked_as, query = _label(asking, longest), _query(asking)
+            label, asked_for = _label(config, longest), asking(config)
+            asked_as, query = _label(asked_for, longest), asks(config)
             whole = config.model_dump(mode="json")
             floor = "floor"
             if config.leak:
@@ -199,7 +174,7 @@ def expand(plan: ExtractionTables) -> Grid:
                             bare=f"{bare}-s{seed}",
                         )
                         cells[cell.id] = cell
-                        fresh = Collection(unit, asking, k, seed, calls, defense)
+                        fresh = Collection(unit, asked_for, k, seed, calls, defense)
                         known = collections.get(unit, fresh)
                         collections[unit] = replace(known, calls=max(known.calls, calls))
 

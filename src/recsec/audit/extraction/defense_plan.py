@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import Section, Several
 from recsec.errors import ConfigError
-from recsec.models import weights_digest
 from recsec.reports import UNDEFENDED
 from recsec.settings import parse_guards
-from recsec.targets.guards import configured, fingerprint, read_key
+from recsec.targets import checkpoint_digests, guard_digests
+from recsec.targets.guards import configured
 
 __all__ = ["DefensePlan"]
 
@@ -36,22 +36,17 @@ class DefensePlan(Section):
         """The guards as tables of name and settings."""
         return parse_guards(self.guards)
 
-    def content(self) -> dict[str, str | None]:
-        """What its files hold, fingerprint by what they are: weights, and keys of guards.
+    def content(self) -> dict[str, str]:
+        """Digests of its files by what they are: its checkpoint, and what its guards name.
 
         Raises:
+            CheckpointError: the checkpoint is not whole.
             ConfigError: a key is missing or others may read it.
-            OSError: the checkpoint has no weights.
         """
-        found: dict[str, str | None] = {}
+        found = guard_digests(self.tables)
         if self.model is not None:
-            weights = weights_digest(Path(self.model).expanduser())
-            found[f"model of the defense {self.name}"] = weights
-        for table in self.tables:
-            if "key" in table:
-                key = read_key(Path(table["key"]).expanduser())
-                found[f"key of {table['name']} in the defense {self.name}"] = fingerprint(key)
-        return found
+            found |= checkpoint_digests(Path(self.model).expanduser())
+        return {f"{what}, in the defense {self.name},": value for what, value in found.items()}
 
     @model_validator(mode="after")
     def _stands(self) -> DefensePlan:

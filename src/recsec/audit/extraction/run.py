@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Failure, LocalEngine, Task
 from recsec.audit.extraction import tasks, work
-from recsec.audit.extraction.cells import CellSpec, Grid
+from recsec.audit.extraction.cells import CellSpec, Collection, Grid
+from recsec.audit.extraction.evidence.answers import answers_file
 from recsec.audit.extraction.evidence.audience import audience
 from recsec.audit.extraction.evidence.desk import Gathered, defense_id
 from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.extraction.part import extraction_part
 from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
-from recsec.audit.extraction.scope import ExtractionScope, scope_of
+from recsec.audit.extraction.scope import ExtractionScope, answers_here, scope_of
 from recsec.audit.extraction.twins import TwinOf, twin_recipes
 from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.data import Dataset, Split
-from recsec.models import weights_digest
 from recsec.reports import ExtractionGate, GatePolicy
+from recsec.targets import SPOTS, Transcript, recorded, target_digests
+from recsec.types import IntArray
 
 __all__ = ["ExtractionRun"]
+
+INPUTS = "inputs"
+
+MANY_SPOTS = 30
+"""Recorded calls that are asked again when a target has changed, but its answers have not."""
 
 Told = TypeVar("Told", bound=tasks.Scene)
 
@@ -46,19 +54,27 @@ class ExtractionRun(ThreatRun):
 
     def same_inputs(self) -> None:
         """See ``ThreatRun.same_inputs``: the data, the weights, and what defenses name."""
-        now: dict[str, str | None] = {"data": self.dataset.fingerprint, "target": None}
-        model = self.target.model
-        if model is not None and is_checkpoint(model):
-            now["target"] = weights_digest(Path(model).expanduser())
+        self.conductor.same(INPUTS, self._inputs(), answering=self._answering())
+
+    def _inputs(self) -> dict[str, str]:
+        """Digests of all that answers depend on."""
+        found = {f"the data {self.target.data}": self.dataset.fingerprint} | self._answering()
+        if self.target.model is not None:
+            found |= target_digests(self.target.model)
         for defense in self.plan.defense:
-            now |= defense.content()
-        self.conductor.same("inputs", now)
+            found |= defense.content()
+        return found
+
+    def _answering(self) -> dict[str, str]:
+        """Those of a target that only answers, and so can be asked whether it has changed."""
+        only = self.target.model is not None and not answers_here(self.target.model)
+        return target_digests(str(self.target.model)) if only else {}
 
     def scope(self) -> ExtractionScope:
         """See ``ThreatRun.scope``."""
         done = self.conductor.run.done
         finished = sum(done(cell.id) is not None for cell in self.grid.cells)
-        return scope_of(self.plan, self.grid, finished=finished)
+        return scope_of(self.plan, self.grid, items=len(self.dataset.catalog), finished=finished)
 
     def measure(self, policy: GatePolicy, *, interim: Interim) -> Found:
         """See ``ThreatRun.measure``; there is no interim evidence."""
@@ -93,15 +109,29 @@ class ExtractionRun(ThreatRun):
         recipes, no_twin = twin_recipes(self.target, self.dataset.fingerprint)
         twins = {f"twin-{recipe.seed}": recipe for recipe in recipes}
         if self.target.train is not None:
-            training = Task("train-target", work.train, self._own_training(self.target.train))
+            training = Task(
+                "train-target",
+                work.train,
+                self._own_training(self.target.train),
+                leaves=("target",),
+                whole=(self.conductor.run.path / "target" / "model.safetensors").exists,
+            )
             self.conductor.do([training], what="target")
             self.conductor.need("train-target", tasks.Trained)
-        elif not is_checkpoint(self.model):
+        measuring = Task(
+            "measure-target",
+            work.measure_target,
+            self.told(tasks.Scene),
+            leaves=(answers_file("target"), answers_file("floor")),
+        )
+        if not is_checkpoint(self.model):
             longest = max(spec.k for spec in self.grid.cells)
-            check = Task("check-target", work.check_target, self.told(tasks.Checking, k=longest))
+            told = self.told(tasks.Checking, k=longest)
+            check = Task("check-target", work.check_target, told, leaves=(work.CHECK,))
+            measuring = replace(measuring, leaves=(*measuring.leaves, work.OWNED))
+            self._spot_check()
             self.conductor.do([check], what="check")
             self.conductor.need("check-target", tasks.Checked)
-        measuring = Task("measure-target", work.measure_target, self.told(tasks.Scene))
         self.conductor.do([measuring], what="measurement")
         target = self.conductor.need("measure-target", tasks.AboutTarget)
         self.conductor.do(self._defenses(), what="defenses")
@@ -114,7 +144,6 @@ class ExtractionRun(ThreatRun):
         measured = {name: recipe.seed for name, recipe in twins.items() if name not in failures}
         if twins and not measured:
             no_twin = f"its training failed: {failures[next(iter(twins))].message}"
-        chosen = self.plan.evaluation
         return Gathered(
             target=target,
             defenses={
@@ -122,11 +151,38 @@ class ExtractionRun(ThreatRun):
                 or self.conductor.need(defense_id(defense.name), tasks.MeasuredDefense)
                 for defense in self.plan.defense
             },
-            users=audience(self.split, users=chosen.users, seed=chosen.seed, leak=self.grid.leak),
+            users=self._users(),
             twins=measured,
             no_twin=no_twin,
             failures=self._failed_cells(),
         )
+
+    def _spot_check(self) -> None:
+        """Ask a few recorded calls again, where a run is resumed that has more to ask.
+
+        Where the target has changed, and the user says that its answers have not, it is more.
+
+        Raises:
+            RunError: the target is another one now.
+        """
+        run, now = self.conductor.run, self._inputs()
+        same = self.conductor.same(INPUTS, now, answering=self._answering())
+        owned = Transcript.open(run.path / work.OWNED, self.dataset.catalog)
+        left = len(owned) < len(self._users()) or not all(map(self._asked, self.grid.collections))
+        if len(owned) == 0 or (same and not left):
+            return
+        number = next(n for n in count(1) if run.done(f"spot-check-{n}") is None)
+        name = f"spot-check-{number}"
+        spots = SPOTS if same else MANY_SPOTS
+        told = self.told(tasks.Spotting, record=work.OWNED, count=spots)
+        self.conductor.do([Task(name, work.spot_check, told)], what="spot check")
+        self.conductor.need(name, tasks.Spotted)
+        self.conductor.keep(INPUTS, now)
+
+    def _users(self) -> IntArray:
+        """``(U,)`` on whom fidelity is measured."""
+        chosen = self.plan.evaluation
+        return audience(self.split, users=chosen.users, seed=chosen.seed, leak=self.grid.leak)
 
     def _own_training(self, architecture: str) -> tasks.Training:
         return self.told(
@@ -148,7 +204,8 @@ class ExtractionRun(ThreatRun):
             seed=recipe.seed,
             out=str(self.conductor.run.path / "twins" / name),
         )
-        return Task(name, work.measure_twin, told)
+        leaves = (answers_file(name), f"twins/{name}")
+        return Task(name, work.measure_twin, told, leaves=leaves)
 
     def _before(self, name: str) -> dict[str, Any]:
         """What a defense puts between the thief and the target: nothing for the bare one."""
@@ -167,6 +224,7 @@ class ExtractionRun(ThreatRun):
                 self.told(
                     tasks.MeasuringDefense, id=defense_id(name), name=name, **self._before(name)
                 ),
+                leaves=(answers_file(defense_id(name)), f"owner-{name}"),
             )
             for name in (defense.name for defense in self.plan.defense)
         ]
@@ -186,15 +244,27 @@ class ExtractionRun(ThreatRun):
                     calls=collection.calls,
                     seed=collection.seed,
                 ),
+                leaves=(f"transcript/{collection.id}",),
+                whole=partial(self._asked, collection),
             )
             for collection in self.grid.collections
             if defense_id(collection.defense) not in self.conductor.failures
         ]
 
+    def _asked(self, collection: Collection) -> bool:
+        """Whether all calls of a collection are recorded."""
+        folder = self.conductor.run.path / "transcript" / collection.id
+        return recorded(folder) >= collection.calls
+
     def _floors(self) -> list[Task]:
         """What thieves with leaked histories know without a call."""
         return [
-            Task(name, work.measure_leak, self.told(tasks.Learning, id=name, attack=config))
+            Task(
+                name,
+                work.measure_leak,
+                self.told(tasks.Learning, id=name, attack=config),
+                leaves=(answers_file(name), f"floors/{name}"),
+            )
             for name, config in self.grid.floors.items()
         ]
 
@@ -217,7 +287,8 @@ class ExtractionRun(ThreatRun):
             calls=spec.calls,
             seed=spec.seed,
         )
-        return Task(spec.id, work.fit_copy, told)
+        leaves = (answers_file(spec.id), f"surrogate/{spec.id}")
+        return Task(spec.id, work.fit_copy, told, leaves=leaves)
 
     def _failed_cells(self) -> dict[str, Failure]:
         """By cell: its own failure, or that of the queries, floor or defense it depends on."""

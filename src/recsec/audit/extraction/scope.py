@@ -13,12 +13,16 @@ from recsec.audit.extraction.plan import ExtractionTables
 from recsec.audit.threat import ThreatScope
 from recsec.targets.guarded import read_guarded
 
-__all__ = ["ExtractionScope", "scope_of"]
+__all__ = ["ExtractionScope", "answers_here", "scope_of"]
 
 LOCAL_CALLS_PER_SECOND = 8000.0
 """What one core asks of a checkpoint with 3,000 items, in order of magnitude."""
 LESSONS_PER_SECOND = 20_000.0
 """Recorded lists that one core learns from, 3,000 items, in order of magnitude."""
+BYTES_OF_CALL, BYTES_OF_ID = 24, 4
+"""Of a call in a transcript, and of each id in its list, compressed, in order of magnitude."""
+BYTES_OF_WEIGHT = 40
+"""Of a surrogate: kept three times, with two moments each, once more while they are written."""
 SECONDS_PER_CELL = 5.0
 """Reading the transcript, and asking the surrogate about every user."""
 
@@ -53,16 +57,19 @@ class ExtractionScope(ThreatScope):
         return lines
 
 
-def scope_of(plan: ExtractionTables, grid: Grid, *, finished: int = 0) -> ExtractionScope:
+def scope_of(
+    plan: ExtractionTables, grid: Grid, *, items: int, finished: int = 0
+) -> ExtractionScope:
     """Count, and guess the time of all cells: asking at the plan's rate limit, or a checkpoint's.
 
     Args:
         plan: what is asked for.
         grid: its cells.
+        items: of the catalog.
         finished: how many of them are measured already.
     """
     target = plan.target
-    local = target is not None and (target.train is not None or _answers_here(str(target.model)))
+    local = target is not None and (target.train is not None or answers_here(str(target.model)))
     workers = plan.engine.processes
     rate = LOCAL_CALLS_PER_SECOND * workers if local else plan.cost.calls_per_second
     lessons = sum(
@@ -73,6 +80,7 @@ def scope_of(plan: ExtractionTables, grid: Grid, *, finished: int = 0) -> Extrac
         cells=len(grid.cells),
         finished=finished,
         seconds=grid.calls / rate + fitting / workers,
+        room=_room(grid, items),
         collections=len(grid.collections),
         calls=grid.calls,
         users=plan.evaluation.users,
@@ -80,6 +88,14 @@ def scope_of(plan: ExtractionTables, grid: Grid, *, finished: int = 0) -> Extrac
     )
 
 
-def _answers_here(spec: str) -> bool:
+def _room(grid: Grid, items: int) -> int:
+    """Bytes of transcripts, and of surrogates with the state of their training."""
+    lists = sum(one.calls * (BYTES_OF_CALL + BYTES_OF_ID * one.k) for one in grid.collections)
+    configs = [surrogate_config(spec.config, calls=spec.calls) for spec in grid.cells]
+    weights = sum(items * getattr(config, "embedding_dim", 64) for config in configs)
+    return lists + BYTES_OF_WEIGHT * weights
+
+
+def answers_here(spec: str) -> bool:
     """A checkpoint on this machine, guarded or not."""
     return is_checkpoint(spec) or read_guarded(Path(spec).expanduser()) is not None

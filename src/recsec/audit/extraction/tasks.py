@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsec.attacks.extraction import ExtractionConfig
+from recsec.attacks.extraction import ExtractionConfig, asks
 from recsec.audit.engines import Payload
 from recsec.audit.extraction.plan import EvaluationPlan
 
@@ -23,6 +23,8 @@ __all__ = [
     "MeasuringDefense",
     "MeasuringTwin",
     "Scene",
+    "Spotted",
+    "Spotting",
     "Trained",
     "Training",
 ]
@@ -52,6 +54,14 @@ class Scene(Payload):
     evaluation: EvaluationPlan
     leak: float
     device: str
+
+    def decides(self) -> dict[str, Any]:
+        """See ``Payload.decides``: on whom fidelity is measured, not how it is summed up."""
+        told = super().decides()
+        for name in ("run", "authorised"):
+            del told[name]
+        del told["evaluation"]["resamples"]
+        return told
 
 
 class Training(Scene):
@@ -86,6 +96,19 @@ class Checking(Scene):
     """Ask a target a few questions with lists of ``k``."""
 
     k: int
+
+
+class Spotting(Scene):
+    """Ask ``count`` of the calls that are recorded in the folder ``record`` again."""
+
+    record: str
+    count: int
+
+
+class Spotted(Payload):
+    """Calls that were made."""
+
+    calls: int
 
 
 class Checked(Payload):
@@ -147,12 +170,30 @@ class Collecting(Scene):
     calls: int
     seed: int
 
+    def decides(self) -> dict[str, Any]:
+        """See ``Payload.decides``: the questions. A smaller budget asks the first of them."""
+        told = super().decides()
+        names = ["data", "columns", "model", "guards", "k", "seed"]
+        questions = asks(self.attack)
+        if "surrogate" in questions:
+            names.append("device")
+        leaked = {"leaked": self.evaluation.seed} if self.attack.leak else {}
+        return {name: told[name] for name in names} | leaked | {"asks": questions}
+
 
 class Collected(Payload):
-    """Calls that were made, and accounts that made them."""
+    """What a collection cost.
+
+    Attributes:
+        calls: that were made.
+        accounts: that made them.
+        sent: requests that went out, those repeated after kills and failures included; ``None``
+            for a recommender of this process.
+    """
 
     calls: int
     accounts: int
+    sent: int | None = None
 
 
 class Copying(Scene):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from recsec.attacks.extraction import make_policy, surrogate_config
+from recsec.attacks.extraction import leaked_users, make_policy, surrogate_config
 from recsec.audit.conductor import Conductor
 from recsec.audit.extraction.cells import Grid, expand
 from recsec.audit.extraction.opening import open_data, open_model
@@ -16,7 +16,10 @@ from recsec.audit.sections import Plan
 from recsec.audit.threat import Opened, ThreatAudit
 from recsec.data import Dataset, Split
 from recsec.errors import ConfigError
+from recsec.models import Recommender, check_device
 from recsec.registry import registry
+from recsec.rng import Streams
+from recsec.settings import checked
 
 __all__ = ["ExtractionAudit"]
 
@@ -66,9 +69,13 @@ class ExtractionAudit(ThreatAudit):
         mine = plan.of(ExtractionTables)
         if mine.target is None:
             raise ConfigError("the plan has no [target]")
+        check_device(mine.engine.device, one=True)
         grid = expand(mine)
-        check_attacks(grid, mine.target)
+        check_attacks(grid)
+        check_recipes(mine.target)
         dataset, split = open_data(mine.target.data, mine.target.columns)
+        for leak in {cell.config.leak for cell in grid.cells}:
+            leaked_users(split, leak, Streams(0))
         if mine.target.model is not None:
             open_model(mine.target.model, dataset, authorised=authorised)
         for defense in mine.defense:
@@ -78,7 +85,7 @@ class ExtractionAudit(ThreatAudit):
         return OpenExtraction(mine, mine.target, grid, dataset, split, authorised)
 
 
-def check_attacks(grid: Grid, target: TargetPlan) -> None:
+def check_attacks(grid: Grid) -> None:
     """Find settings that do not fit before anything is trained or asked.
 
     Raises:
@@ -95,5 +102,16 @@ def check_attacks(grid: Grid, target: TargetPlan) -> None:
                 f"the cell {spec.id}: {where}: {fault['msg']}",
                 hint="recsec list policies and recsec list models print the settings there are",
             ) from error
-    if target.train is not None:
-        registry("models").get(target.train)
+
+
+def check_recipes(target: TargetPlan) -> None:
+    """Find settings that do not fit of a target or twins that are to be trained.
+
+    Raises:
+        ConfigError: no such model, or settings that it does not take.
+    """
+    recipes = [(target.train, target.settings), (target.twins.model, target.twins.settings)]
+    for name, settings in recipes:
+        if name is not None:
+            kind: type[Recommender] = registry("models").get(name)
+            checked(kind.config_class, settings, where=f"settings of {name}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from recsec import models
+from recsec import models, targets
 from recsec.attacks.extraction import (
     ExtractionConfig,
     account_names,
@@ -38,6 +38,8 @@ from recsec.audit.extraction.tasks import (
     MeasuringDefense,
     MeasuringTwin,
     Scene,
+    Spotted,
+    Spotting,
     Trained,
     Training,
 )
@@ -52,6 +54,8 @@ from recsec.targets import Budget, MeteredTarget, Target, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
 __all__ = [
+    "CHECK",
+    "OWNED",
     "check_target",
     "collect_calls",
     "fit_copy",
@@ -59,10 +63,17 @@ __all__ = [
     "measure_leak",
     "measure_target",
     "measure_twin",
+    "spot_check",
     "train",
 ]
 
 OWNER = "owner"
+OWNED = "owner"
+"""The folder with what the target answered its owner, where it is only an API."""
+
+CHECK = "check"
+"""The folder with what it answered before."""
+
 CHECKED_USERS = 4
 
 
@@ -161,8 +172,20 @@ def check_target(scene: Checking, progress: Progress) -> Checked:
     opened = _open(scene)
     _, split = open_data(scene.data, scene.columns)
     batch = next(split.batches("test", size=CHECKED_USERS, users=_users(split, scene)))
-    found = preflight(opened.api, batch.histories, scene.k, account=OWNER)
+    budget = Budget(calls=3 * len(batch.histories), k=scene.k)
+    with MeteredTarget(opened.api, budget=budget, folder=Path(scene.run) / CHECK) as metered:
+        found = preflight(metered, batch.histories, scene.k, account=OWNER)
     return Checked(calls=found.calls, shortest=found.shortest, own_history=found.own_history)
+
+
+def spot_check(scene: Spotting, progress: Progress) -> Spotted:
+    """Ask a few recorded calls again: is this still the target that answered them?"""
+    del progress
+    opened = _open(scene)
+    folder = Path(scene.run) / scene.record
+    transcript = Transcript.open(folder, opened.api.catalog)
+    calls = targets.spot_check(opened.api, transcript, name=str(folder), count=scene.count)
+    return Spotted(calls=calls)
 
 
 def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
@@ -178,7 +201,7 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
         evaluation = _measure(opened.recommender, "target", scene, report)
     else:
         depth = scene.evaluation.depth
-        evaluation = _measure_served(opened.api, "owner", "target", depth, scene, report)
+        evaluation = _measure_served(opened.api, OWNED, "target", depth, scene, report)
     _measure(Popularity.of(split.train), "floor", scene, named(progress, "measure the floor"))
     fingerprint = (
         models.weights_digest(Path(scene.model)) if opened.recommender is not None else None
@@ -242,7 +265,8 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
             )
     except Timeout as error:
         raise RunError(f"another process still asks into {folder}") from error
-    return Collected(calls=metered.calls, accounts=len(metered.calls_by_account))
+    accounts = len(metered.calls_by_account)
+    return Collected(calls=metered.calls, accounts=accounts, sent=metered.sent)
 
 
 def fit_copy(scene: Copying, progress: Progress) -> Copied:

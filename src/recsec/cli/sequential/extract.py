@@ -12,6 +12,7 @@ from rich.console import Console
 
 from recsec.cli.sequential.view import count_json, metrics_json, show_rows
 from recsec.cli.shared.common import (
+    AnswersOfOption,
     AuthorisedOption,
     ColumnsOption,
     ConfigOption,
@@ -22,6 +23,7 @@ from recsec.cli.shared.common import (
     ModelOption,
     OutOption,
     QuietOption,
+    SameAnswersOption,
     SeedOption,
     SetOption,
     given_settings,
@@ -75,6 +77,8 @@ def run(
     config: ConfigOption = None,
     device: DeviceOption = "auto",
     authorised: AuthorisedOption = False,
+    answers_of: AnswersOfOption = None,
+    same_answers: SameAnswersOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -85,8 +89,8 @@ def run(
     --set takes length, sessions, loss, leak, policy_settings.KEY and surrogate_settings.KEY; leak
     is the share of users whose histories the thief has: they are left out of the measurement.
     --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, accounts=A,
-    benign=SHARE and one-call. Interrupted or killed at any point, the same command continues and
-    asks no answered query again.
+    benign=SHARE and one-call. Interrupted or killed at any point, the same command continues; of
+    an API or a function only what was under way is asked again, and counted.
     """
     from recsec.audit import parse_plan, run_audit
     from recsec.reports import ExtractionReport
@@ -135,6 +139,8 @@ def run(
             out,
             command=command,
             authorised=authorised,
+            answers_of=answers_of,
+            same_answers=same_answers,
             announce=announce,
             progress=report,
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recsec.targets.base import Target
 
 __all__ = [
+    "AnswersOfOption",
     "AuthorisedOption",
     "ColumnsOption",
     "ConfigOption",
@@ -34,6 +35,7 @@ __all__ = [
     "PhotosOption",
     "PrecisionOption",
     "QuietOption",
+    "SameAnswersOption",
     "SeedOption",
     "SepOption",
     "SetOption",
@@ -167,6 +169,22 @@ UsersOption = Annotated[
         min=1,
         metavar="N",
         help="Measure on N users drawn with the seed, not on all: for a target that costs.",
+    ),
+]
+AnswersOfOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--answers-of",
+        metavar="RUN",
+        help="Take along what another run was answered to the same questions.",
+    ),
+]
+SameAnswersOption = Annotated[
+    bool,
+    typer.Option(
+        "--same-answers",
+        help="The target's code or file changed since the run was begun, its answers did not: "
+        "recorded calls are asked again.",
     ),
 ]
 JsonOption = Annotated[

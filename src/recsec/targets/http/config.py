@@ -112,7 +112,9 @@ class HttpConfig(BaseModel):
     ``{account}`` the account. Inside a longer string the ids are joined by commas.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     url: str = Field(repr=False)
     method: Literal["GET", "POST", "PUT"] = "POST"
@@ -129,6 +131,10 @@ class HttpConfig(BaseModel):
     rate: float | None = Field(None, gt=0, description="requests per second, all together")
     concurrency: int = Field(4, ge=1, le=256, description="requests under way at a time")
     max_bytes: int = Field(1_000_000, gt=0, description="largest response that is read")
+
+    def decides(self) -> dict[str, Any]:
+        """The part on which answers depend: whom to ask, and how to read what comes back."""
+        return self.model_dump(mode="json", include={"url", "method", "request", "response"})
 
     @field_validator("url")
     @classmethod

@@ -62,9 +62,8 @@ class Journal:
         left: columns of what the process before answered and did not put into a segment.
     """
 
-    def __init__(self, folder: Path, catalog: Catalog) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.catalog = catalog
         self.sent = 0
         self.left: list[dict[str, Any]] = []
         self._under_way = 0
@@ -105,9 +104,9 @@ class Journal:
         """So many histories are about to be asked."""
         self._write({"ask": count})
 
-    def got(self, calls: Calls, requests: int) -> None:
+    def got(self, calls: Calls, catalog: Catalog, requests: int) -> None:
         """They were answered, with so many requests."""
-        self._write({"got": _columns(calls, self.catalog), "requests": requests})
+        self._write({"got": _columns(calls, catalog), "requests": requests})
 
     def failed(self, requests: int) -> None:
         """They were not answered, after so many requests."""

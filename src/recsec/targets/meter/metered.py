@@ -147,7 +147,7 @@ class MeteredTarget:
         self._journal: Journal | None = None
         if folder is not None:
             discard_unfinished(folder)
-            journal = Journal(folder, self.catalog)
+            journal = Journal(folder)
             write_columns(folder, journal.left, self.catalog)
             compact(folder)
             if not isinstance(target, Stateful):
@@ -343,7 +343,7 @@ class MeteredTarget:
         if self.folder is None:
             return
         if self._journal is not None:
-            self._journal.got(calls, sent)
+            self._journal.got(calls, self.catalog, sent)
         if len(calls) == 0:
             return
         self._waiting.append(calls)

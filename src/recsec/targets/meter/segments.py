@@ -41,7 +41,9 @@ __all__ = [
     "encode_calls",
     "narrow",
     "ranges",
+    "read_columns",
     "read_segments",
+    "recorded_calls",
     "write_columns",
     "write_segment",
 ]
@@ -52,6 +54,7 @@ SEALED = 32_768
 COLUMNS = ("call", "account", "parent", "items", "k", "answer")
 PATTERN = "calls-*.parquet"
 AGAIN = "delete that file and run the same command again: only its calls are asked again"
+CATALOG = "use the data set with which the transcript was collected"
 ROOM = "make room there; the same command continues"
 
 
@@ -186,21 +189,44 @@ def write_segment(folder: Path, calls: Calls, catalog: Catalog) -> Path:
     return _write(folder, encode_calls(calls, catalog))
 
 
-def write_columns(folder: Path, parts: Sequence[Mapping[str, Any]], catalog: Catalog) -> None:
-    """Write columns in external ids, such as a journal keeps them, as one segment.
-
-    Raises:
-        RunError: they are no columns of a segment, or the folder cannot be written.
-    """
+def _tabled(parts: Sequence[Mapping[str, Any]], catalog: Catalog) -> list[pl.DataFrame]:
+    """Columns in external ids, such as a journal keeps them, as tables."""
     ids = pl.List(catalog.table["id"].dtype)
     types: tuple[Any, ...] = (pl.Int64, pl.String, pl.Int64, ids, pl.Int64, ids)
     schema = dict(zip(COLUMNS, types, strict=True))
     try:
-        frames = [pl.DataFrame(part, schema=schema) for part in parts if part["call"]]
+        return [pl.DataFrame(part, schema=schema) for part in parts if part["call"]]
     except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"the journal in {folder} fits another catalog: {error}") from error
+        raise RunError(f"the journal fits another catalog: {error}", hint=CATALOG) from error
+
+
+def write_columns(folder: Path, parts: Sequence[Mapping[str, Any]], catalog: Catalog) -> None:
+    """Write columns in external ids as one segment.
+
+    Raises:
+        RunError: they are no columns of a segment, or the folder cannot be written.
+    """
+    frames = _tabled(parts, catalog)
     if frames:
         _write(folder, pl.concat(frames))
+
+
+def read_columns(parts: Sequence[Mapping[str, Any]], catalog: Catalog) -> list[Calls]:
+    """Columns in external ids as calls.
+
+    Raises:
+        RunError: they are no columns of a segment, or name items that the catalog does not have.
+    """
+    return [_fitting(frame, catalog, "the journal") for frame in _tabled(parts, catalog)]
+
+
+def recorded_calls(folder: Path) -> list[int]:
+    """The numbers of the calls in the segments of a transcript; some may repeat.
+
+    Raises:
+        RunError: a segment is damaged.
+    """
+    return [call for path in folder.glob(PATTERN) for call in _read(path)["call"]]
 
 
 def read_segments(folder: Path, catalog: Catalog) -> Iterator[Calls]:
@@ -210,15 +236,18 @@ def read_segments(folder: Path, catalog: Catalog) -> Iterator[Calls]:
         RunError: a segment is broken, or names items that the catalog does not have.
     """
     for path in sorted(folder.glob(PATTERN)):
-        frame = _read(path)
-        try:
-            yield _decode(frame, catalog)
-        except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
-            raise RunError(
-                f"the transcript segment {path} does not fit this catalog of "
-                f"{len(catalog)} items: {str(error).splitlines()[0]}",
-                hint="use the data set with which the transcript was collected",
-            ) from error
+        yield _fitting(_read(path), catalog, f"the transcript segment {path}")
+
+
+def _fitting(frame: pl.DataFrame, catalog: Catalog, name: str) -> Calls:
+    try:
+        return _decode(frame, catalog)
+    except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        raise RunError(
+            f"{name} does not fit this catalog of {len(catalog)} items: "
+            f"{str(error).splitlines()[0]}",
+            hint=CATALOG,
+        ) from error
 
 
 def _span(path: Path) -> int:

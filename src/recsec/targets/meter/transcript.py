@@ -12,10 +12,28 @@ import numpy.typing as npt
 
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
-from recsec.targets.meter.segments import Calls, narrow, ranges, read_segments
+from recsec.targets.meter.journal import Journal
+from recsec.targets.meter.segments import (
+    Calls,
+    narrow,
+    ranges,
+    read_columns,
+    read_segments,
+    recorded_calls,
+)
 from recsec.types import IntArray
 
-__all__ = ["Chains", "Transcript"]
+__all__ = ["Chains", "Transcript", "recorded"]
+
+
+def recorded(folder: Path) -> int:
+    """How many calls are recorded in a folder.
+
+    Raises:
+        RunError: a segment or the journal is damaged.
+    """
+    left = (call for part in Journal(folder).left for call in part["call"])
+    return len({*recorded_calls(folder), *left})
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +71,13 @@ class Transcript:
 
     @classmethod
     def open(cls, folder: Path, catalog: Catalog) -> Transcript:
-        """Read the segments of ``folder``; a folder without segments is an empty transcript.
+        """Read what is recorded in ``folder``; a folder without records is an empty transcript.
 
         Raises:
             RunError: a segment is broken (it is named) or belongs to another catalog.
         """
-        return cls.from_parts(catalog, list(read_segments(folder, catalog)))
+        parts = [*read_segments(folder, catalog), *read_columns(Journal(folder).left, catalog)]
+        return cls.from_parts(catalog, parts)
 
     @classmethod
     def from_parts(cls, catalog: Catalog, parts: Sequence[Calls]) -> Transcript:

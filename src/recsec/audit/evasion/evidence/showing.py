@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.attacks.evasion import Evaded, Scene, evade, open_attack, png_bytes
 from recsec.audit.evasion.evidence.rows import Measured, best_ranks, ranks_of
 from recsec.audit.evasion.plan import AttackPlan
-from recsec.audit.evasion.scene import Catalog, open_catalog, open_scene, pixels
+from recsec.audit.evasion.scene import (
+    Catalog,
+    open_catalog,
+    open_scene,
+    pixels,
+    read_features,
+)
 from recsec.audit.evasion.tasks import Mapping, Showing
 from recsec.reports import CatalogMap, ExampleItem, Frame, Journey, Neighbor, Place
 from recsec.rng import Streams
@@ -237,7 +242,7 @@ def show_map(told: Mapping, progress: Progress) -> CatalogMap:
     rng = Streams(told.seed).numpy("map")
     shown = np.unique(np.append(rng.permutation(held)[:TILES], [target]))
     shown = shown[shown != attacker]
-    features = load_file(told.features)["features"]
+    features = read_features(Path(told.features))
     vectors = torch.cat([F.normalize(features[torch.from_numpy(shown)], dim=1), torch.stack(ways)])
     places = _layout(vectors.numpy(), int(rng.integers(2**31)))
     picture = _tiles(catalog, shown, places[: len(shown)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,12 @@ import polars as pl
 
 from recsec.data import Split
 from recsec.data.catalog import Catalog
-from recsec.errors import RunError
 from recsec.evaluation import Evaluation, fidelity_of_lists
 from recsec.metrics import hits, ndcg
-from recsec.runs import atomic_write_bytes
+from recsec.runs import REDO, read_table, write_table
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["SERVED", "Answers", "read_answers", "write_answers"]
+__all__ = ["SERVED", "Answers", "answers_file", "read_answers", "write_answers"]
 
 SERVED = 10
 """Places of the list that users get: guards are judged on it, because what they do depends on k."""
@@ -45,22 +43,22 @@ class Answers:
         return fidelity_of_lists(self.lists, target.lists).values | self.quality
 
 
-def _path(run: Path, name: str) -> Path:
-    return run / "answers" / f"{name}.parquet"
+def answers_file(name: str) -> str:
+    """Where in the run directory the answers of ``name`` are."""
+    return f"answers/{name}.parquet"
 
 
 def write_answers(run: Path, name: str, evaluation: Evaluation) -> None:
     """Keep ``answers/NAME.parquet``: user, rank of the held-out item, list of external ids."""
     split = evaluation.split
-    buffer = io.BytesIO()
-    pl.DataFrame(
+    table = pl.DataFrame(
         {
             "user": split.full.users[evaluation.users],
             "rank": evaluation.ranks,
             "list": [split.catalog.external(row) for row in evaluation.lists],
         }
-    ).write_parquet(buffer)
-    atomic_write_bytes(_path(run, name), buffer.getvalue())
+    )
+    write_table(run / answers_file(name), table)
 
 
 def read_answers(run: Path, name: str, catalog: Catalog, depth: int) -> Answers:
@@ -73,14 +71,7 @@ def read_answers(run: Path, name: str, catalog: Catalog, depth: int) -> Answers:
         RunError: the file is missing or broken.
         DataError: it names items that the catalog does not have.
     """
-    path = _path(run, name)
-    try:
-        table = pl.read_parquet(path, columns=["rank", "list"])
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(
-            f"cannot read {path}: {error}",
-            hint=f"delete {run / 'cells' / (name + '.json')} and run the same command again",
-        ) from error
+    table = read_table(run / answers_file(name), columns=("rank", "list"), hint=REDO)
     lists = np.zeros((len(table), depth), dtype=np.int64)
     for row, items in enumerate(table["list"].to_list()):
         lists[row, : len(items)] = catalog.index(items)
