@@ -171,7 +171,8 @@ def test_an_interrupted_audit_says_how_to_go_on(
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as running:  # a shell's background job, such as this test may be, ignores the signal
         end = time.monotonic() + 120
-        while not list(transcript.glob("calls-*.parquet")) and running.poll() is None:
+        journal = transcript / "journal.jsonl"
+        while not (journal.exists() and "got" in journal.read_text()) and running.poll() is None:
             assert time.monotonic() < end
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
