@@ -40,14 +40,15 @@ GUARDED: dict[str, Any] = {
 API = '''
 """A recommender that looks at the last item only, and writes down every question."""
 
-import json
+import json, os
 
 
 def recommend(histories, k):
     with open("asked.log", "a") as log:
         for history in histories:
             log.write(json.dumps([history, k]) + "\\n")
-    return [_after(history, k) for history in histories]
+    turn = -1 if os.path.exists("other-mood") else 1
+    return [_after(history, k)[::turn] for history in histories]
 
 
 def acquitted(account, histories):

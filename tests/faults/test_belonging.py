@@ -66,14 +66,9 @@ def test_the_same_answers_from_other_code_are_believed_when_asked_again(
 
 
 @pytest.mark.hostile(kind="runs", what="a function answers otherwise though its source is the same")
-def test_what_no_file_tells_is_found_by_asking_again(
-    place: Place, plan: dict[str, Any], monkeypatch: Any
-) -> None:
+def test_what_no_file_tells_is_found_by_asking_again(place: Place, plan: dict[str, Any]) -> None:
     half_done(place, plan)
-    import planted_api  # type: ignore[import-not-found]
-
-    after = planted_api._after
-    monkeypatch.setattr(planted_api, "_after", lambda history, k: after(history, k)[::-1])
+    (place.folder / "other-mood").touch()
     with pytest.raises(RunError, match=r"call \d+ was answered \[.*\] then, and is answered \["):
         place.run(plan)
 
