@@ -107,10 +107,14 @@ def schema_page() -> str:
 HAPPENS = {
     "callable": "the right answer, or an error with the line and the deed (exit 3)",
     "checkpoints": "loaded, or what is broken is named (exit 3)",
+    "disk": "named as full (exit 3)",
     "models": "refused (exit 3), or a warning beside the number",
+    "paths": "left out of the page",
     "plugins": "named and skipped",
+    "server": "the list, or one sentence in time, without a secret (exit 3)",
     "settings": "refused when read (exit 2)",
     "streams": "the exit code of the table",
+    "text": "shown as it is written, and nothing else happens",
 }
 """What becomes of each kind of hostile input."""
 

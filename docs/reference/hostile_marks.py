@@ -7,14 +7,24 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 
+def drawn(item: pytest.Item) -> int:
+    """How many examples hypothesis draws for a test; 1 where it is an ordinary one."""
+    function = getattr(item, "obj", None)
+    if not hypothesis.is_hypothesis_test(function):
+        return 1
+    own = getattr(function, "_hypothesis_internal_use_settings", None)
+    return (own or hypothesis.settings()).max_examples
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Count cases by kind and by what was tried; a fuzz test says how many it draws."""
+    """Count cases by kind and by what was tried; a fuzz test counts as often as it draws."""
     found: Counter[tuple[str, str]] = Counter()
     for item in session.items:
         for mark in item.iter_markers("hostile"):
-            found[mark.kwargs["kind"], mark.kwargs["what"]] += mark.kwargs.get("cases", 1)
+            found[mark.kwargs["kind"], mark.kwargs["what"]] += drawn(item)
     rows = [[*key, count] for key, count in sorted(found.items())]
     Path(os.environ["HOSTILE_MARKS"]).write_text(json.dumps(rows), encoding="utf-8")

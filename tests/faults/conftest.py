@@ -40,15 +40,15 @@ GUARDED: dict[str, Any] = {
 API = '''
 """A recommender that looks at the last item only, and writes down every question."""
 
-import json
-import os
+import json, os
 
 
 def recommend(histories, k):
     with open("asked.log", "a") as log:
         for history in histories:
             log.write(json.dumps([history, k]) + "\\n")
-    return [_after(history, k) for history in histories]
+    turn = -1 if os.path.exists("other-mood") else 1
+    return [_after(history, k)[::turn] for history in histories]
 
 
 def acquitted(account, histories):
@@ -61,8 +61,7 @@ def acquitted(account, histories):
 
 def _after(history, k):
     steps = ((history[-1] * 7 + 11 * step) % 60 + 1 for step in range(60))
-    found = [item for item in dict.fromkeys(steps) if item not in set(history)]
-    return (found[::-1] if os.path.exists("turned") else found)[:k]
+    return [item for item in dict.fromkeys(steps) if item not in set(history)][:k]
 '''
 DRIVER = '''
 """Run the plan, and die as by kill -9 when a file is about to get its name, or a line, for the

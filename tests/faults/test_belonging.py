@@ -74,14 +74,12 @@ def test_the_same_answers_from_other_code_are_believed_when_asked_again(
 
 @pytest.mark.hostile(kind="runs", what="a function answers otherwise though its source is the same")
 @pytest.mark.hint("bring back the target that answered then, or give --out another folder")
-def test_what_no_file_tells_is_found_by_asking_again(
-    place: Place, plan: dict[str, Any], monkeypatch: Any
-) -> None:
+def test_what_no_file_tells_is_found_by_asking_again(place: Place, plan: dict[str, Any]) -> None:
     half_done(place, plan)
-    (place.folder / "turned").write_text("")
+    (place.folder / "other-mood").touch()
     with pytest.raises(RunError, match=r"call \d+ was answered \[.*\] then, and is answered \["):
         place.run(plan)
-    (place.folder / "turned").unlink()
+    (place.folder / "other-mood").unlink()
     place.run(plan)
 
 

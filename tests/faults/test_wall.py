@@ -377,3 +377,35 @@ def test_a_verdict_lives_behind_the_same_wall(module, line, tmp_path):
 
     with pytest.raises(TargetError, match=r"their_shop:answer ended (the|its) process"):
         guard.answer("a", HISTORIES, torch.rand(2, 41), 3)
+
+
+PLAN = """
+title = "tiny"
+[target]
+model = "callable:their_shop:answer"
+data = "log.csv"
+twins = 0
+[[extraction]]
+policies = "random"
+k = 5
+calls = 100
+seeds = 0
+sessions = 10
+length = 10
+surrogate = "meanpool"
+surrogate_settings = { epochs = 1, embedding_dim = 8, max_length = 10 }
+"""
+
+
+@pytest.mark.hostile(kind="callable", what="a function that ends the process in the middle")
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)"])
+def test_an_audit_whose_target_ends_itself_gives_no_verdict(command, module, tmp_path, end):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    module(
+        "import os, sys\nasked = 0\n\n\ndef answer(histories, k):\n    global asked\n"
+        f"    asked += 1\n    if asked > 4:\n        {end}\n"
+        "    return [[(h[-1] + j) % 30 + 1 for j in range(30)][:k] for h in histories]\n"
+    )
+    ended = command("audit", "plan.toml", "--out", "audit.run", "-q")
+    assert ended.returncode in (3, 4), "target at fault, or evidence incomplete; never 0"
+    assert "their_shop:answer ended" in " ".join((ended.stdout + ended.stderr).split())

@@ -183,7 +183,7 @@ CASES = [
     Case("device = cpu, or auto", f"train sasrec --data {DATA} --out {{new}} --device evil",
          f"train sasrec --data {DATA} --out {{new}} --device cpu --set epochs=1"
          " --set max_length=8"),
-    Case("backbone=residual or backbone=hf:ORG/NAME@REVISION",
+    Case("backbone=residual, backbone=resnet or backbone=hf:ORG/NAME@REVISION",
          f"train encoder --data {PHOTOS} --out {{new}} {TINY} --set backbone=nonsense",
          f"train encoder --data {PHOTOS} --out {{new}} {TINY} --set backbone=residual"),
     Case("--ingest jpeg:75", EVADE + "--attack fgsm --n 2 --eps 0.05 --ingest gif",

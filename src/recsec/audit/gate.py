@@ -55,7 +55,7 @@ def worse(verdicts: Sequence[Verdict]) -> Verdict:
     """
     if len(verdicts) == 1:
         return verdicts[0]
-    order = (*LEVELS, "incomplete")
+    order = (*LEVELS, "weak", "incomplete")
     return Verdict(
         level=max((verdict.level for verdict in verdicts), key=order.index),
         passed=all(verdict.passed for verdict in verdicts),
@@ -65,7 +65,7 @@ def worse(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """0 passed, 1 failed, 4 evidence incomplete."""
-    if verdict.level == "incomplete":
+    """0 passed, 1 failed, 4 evidence incomplete or weak."""
+    if verdict.level in ("incomplete", "weak"):
         return EvidenceIncomplete.exit_code
     return EXIT_OK if verdict.passed else EXIT_GATE_FAILED

@@ -53,14 +53,22 @@ def verdict_on(
     )
 
 
-def no_verdict(why: str, found: str, *, rule: str, row: int | None) -> Verdict:
-    """Evidence is missing: never passed.
+def no_verdict(
+    why: str,
+    found: str,
+    *,
+    rule: str,
+    row: int | None,
+    level: Literal["incomplete", "weak"] = "incomplete",
+) -> Verdict:
+    """Evidence is missing, or weak: never passed.
 
     Args:
         why: what is missing.
         found: what was found all the same.
         rule: the rule in words.
         row: the row that would have decided.
+        level: incomplete, or weak where what was measured proves little.
     """
     statement = f"There is no verdict: {why}. {found}".strip()
-    return Verdict(level="incomplete", passed=False, rule=rule, statement=statement, row=row)
+    return Verdict(level=level, passed=False, rule=rule, statement=statement, row=row)

@@ -129,7 +129,7 @@ def _show(console: Console, found: Report, out: Path) -> None:
     verdict = found.verdict
     passed = "passed" if verdict.passed else "failed"
     data = " (made-up data: no evidence about a real system)" if found.synthetic else ""
-    gate = "no verdict" if verdict.level == "incomplete" else f"gate {passed}"
+    gate = "no verdict" if verdict.level in ("incomplete", "weak") else f"gate {passed}"
     console.print(f"{verdict.level}, {gate}{data}", style="bold", markup=False)
     console.print(verdict.statement, markup=False)
     console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)

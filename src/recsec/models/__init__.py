@@ -29,6 +29,7 @@ from recsec.models.visual.checkpoint import (
 from recsec.models.visual.embedding import catalog_features, embed
 from recsec.models.visual.encoder import Encoder, EncoderConfig, Heads, frozen_copy
 from recsec.models.visual.index import ExactIndex
+from recsec.models.visual.resnet import Resnet, ResnetConfig
 from recsec.models.visual.training import PhotoObjective, new_encoder, train_encoder
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "PopularityConfig",
     "Precision",
     "Recommender",
+    "Resnet",
+    "ResnetConfig",
     "SasRec",
     "SasRecConfig",
     "ScheduleConfig",

@@ -35,7 +35,7 @@ LABELS = {
     "served_agr@10": "Agr@10, served",
 }
 """Keys of metrics as the reader knows them; another key is its own label."""
-SIGNS = {"high": "▲", "moderate": "◆", "low": "●", "incomplete": "?", "info": "i"}
+SIGNS = {"high": "▲", "moderate": "◆", "low": "●", "incomplete": "?", "weak": "?", "info": "i"}
 """Levels and severities by shape, for who does not tell colors apart."""
 OURS = "recsec.reports"
 

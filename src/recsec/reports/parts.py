@@ -32,7 +32,7 @@ __all__ = [
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
-Level: TypeAlias = Literal["high", "moderate", "low", "incomplete"]
+Level: TypeAlias = Literal["high", "moderate", "low", "weak", "incomplete"]
 Policy = TypeVar("Policy", bound="GatePolicy")
 
 
@@ -135,7 +135,9 @@ class Verdict(Part):
     """The answer to the owner's question, and the rule it follows from."""
 
     level: Level = Field(description="How well the attack works.")
-    passed: bool = Field(description="Whether the gate is passed; false if evidence is incomplete.")
+    passed: bool = Field(
+        description="Whether the gate is passed; false if evidence is incomplete or weak."
+    )
     rule: Text = Field(description="The rule in words, with its thresholds.")
     statement: Text = Field(description="What was found, in one or two plain sentences.")
     row: Count | None = Field(

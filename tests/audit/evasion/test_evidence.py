@@ -112,6 +112,44 @@ def test_missing_pairs_are_no_verdict() -> None:
     assert judge_evasion([], policy(), "plain").level == "incomplete"
 
 
+def control(won: int, tried: int = 20) -> Any:
+    """The reference on pairs 180 and above, that no attack reached."""
+    found = planted(
+        [1] * won + [99] * (tried - won), attack="reference", pairs=range(180, 180 + tried)
+    )
+    return replace(found, cell=replace(found.cell, control=True))
+
+
+@pytest.mark.parametrize(
+    ("won", "dead", "status", "level", "code"),
+    [
+        (1, 0, "passed", "low", 0),  # chance
+        (18, 0, "failed", "weak", 4),  # a bad schedule
+        (0, 9, "passed", "weak", 4),  # masked gradients, which blind the reference as well
+    ],
+)
+def test_a_weak_attack_is_no_strong_encoder(
+    won: int, dead: int, status: str, level: str, code: int
+) -> None:
+    cells = [planted([99] * 200, dead=dead), control(won)]
+    checks = sanity_checks(cells, ["plain"])
+    assert {check.check: check.status for check in checks}["reference"] == status
+    worst = worst_cases(cells, ["plain"])
+    assert worst[0].success["success@10"].value == 0, "the control is no part of the worst case"
+    verdict = judge_evasion(worst, policy(), "plain", checks=checks)
+    assert (verdict.level, exit_code(verdict), verdict.passed) == (level, code, code == 0)
+    assert ("weak on this encoder" in verdict.statement) is (level == "weak")
+
+
+def test_what_is_high_already_stays_high_and_other_models_do_not_matter() -> None:
+    cells = [planted([1] * 100 + [99] * 100), control(20)]
+    checks = sanity_checks(cells, ["plain"])
+    worst = worst_cases(cells, ["plain"])
+    assert judge_evasion(worst, policy(), "plain", checks=checks).level == "high"
+    quiet = worst_cases([planted([99] * 100, model="other")], ["other"])
+    assert judge_evasion(quiet, policy(), "other", checks=checks).level == "low"
+
+
 def test_the_worse_of_two_threats_counts() -> None:
     def one(level: Any, passed: bool) -> Verdict:
         return Verdict(level=level, passed=passed, rule="r", statement=f"{level}.")

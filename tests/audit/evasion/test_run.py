@@ -116,6 +116,13 @@ def test_one_plan_gives_models_cells_worst_cases_and_pictures(finished: Path) ->
         assert worst[name, eps].pairs in (6, 60)
     assert {rate.kind for rate in found.base} == {"clean", "noise"}
     assert exit_code(report.verdict) in (0, 1)
+    controls = {check.model: check for check in found.checks if check.check == "reference"}
+    assert set(controls) == {"plain", "hard"}
+    assert all("reference" not in row.attack for row in found.rows)
+    paths = (finished / "run" / "evasion").glob("plain-reference-e0.1*")
+    tried = sum(len(pl.read_parquet(path)) for path in paths)
+    assert 0 < tried <= 20
+    assert f"of {tried} failed pairs" in controls["plain"].evidence
     for journey in found.journeys:
         assert [frame.eps for frame in journey.frames] == [0.0, 0.05, 0.1]
         table = pl.read_parquet(

@@ -99,6 +99,30 @@ def test_sampled_pairs_over_budgets_and_after_a_kill(
     assert again[1:].equals(table[1:])
 
 
+def test_an_attack_that_a_plain_one_beats_is_called_weak(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evade", "--data", PHOTOS, "--json", "--device", "cpu", "--model", model]
+    words += ["--eps", "0.2", "--attack", "pgd-2", "--set", "step_size=0.01"]
+    out = tmp_path / "pairs"
+    many = [*words, "--n", "12", "--stop-rank", "3", "--out", str(out)]
+    assert main(many) == 0
+    said = capsys.readouterr()
+    first = json.loads(said.out)
+    assert "warning: pgd is weak on this encoder" in said.err
+    assert first["reference"]["weak"]
+    (out / "cells" / "reference-0000.json").unlink()
+    assert main(many) == 0
+    assert json.loads(capsys.readouterr().out)["reference"] == first["reference"]
+    pair = pl.read_parquet(out / "pairs.parquet").filter(pl.col("rank_after") > 3).row(0)[:2]
+    one = ["--item", pair[0], "--target-item", pair[1], "--stop-rank", "3"]
+    assert main([*words, *one, "--out", str(tmp_path / "one")]) == 0
+    said = capsys.readouterr()
+    result = json.loads(said.out)
+    assert result["reference_rank"] < result["rank_after"]
+    assert "the plain reference attack gets the item to rank" in said.err
+
+
 def test_pairs_of_the_user(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text("item,target\n10001,10050\n10002,10060\n")

@@ -52,7 +52,7 @@ def answer(content: bytes, response: str = "$.items") -> list[int] | str:
 
 @given(near("answers", words=WORDS), st.sampled_from(PATHS))
 @BOUNDED
-@pytest.mark.hostile(kind="server", what="mutated HTTP answers (fuzzed)")
+@pytest.mark.hostile(kind="server", what="mutated HTTP answers (fuzzed)", cases=120)
 def test_mutated_answers(found: tuple[str, bytes], response: str) -> None:
     said = answer(found[1], response)
     if isinstance(said, str):

@@ -178,9 +178,7 @@ WAYS: dict[str, Callable[[Path, st.DataObject], None]] = {
 }
 
 
-@pytest.mark.hostile(
-    kind="checkpoints", what="config, items or tensors of a recommender, changed", cases=EXAMPLES
-)
+@pytest.mark.hostile(kind="checkpoints", what="config, items or tensors of a recommender, changed")
 @pytest.mark.parametrize("way", WAYS)
 @bounded
 @hypothesis.given(data=st.data())
@@ -191,9 +189,7 @@ def test_a_changed_recommender_loads_or_is_refused(
     survives(corpus / name, tmp_path / "changed", lambda folder: WAYS[way](folder, data))
 
 
-@pytest.mark.hostile(
-    kind="checkpoints", what="config or tensors of an encoder, changed", cases=EXAMPLES
-)
+@pytest.mark.hostile(kind="checkpoints", what="config or tensors of an encoder, changed")
 @pytest.mark.parametrize("way", [way for way in WAYS if "items" not in way])
 @bounded
 @hypothesis.given(data=st.data())

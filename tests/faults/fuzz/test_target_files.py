@@ -37,7 +37,7 @@ def opened(path: Path) -> str:
 
 @given(near("targets", words=WORDS))
 @BOUNDED
-@pytest.mark.hostile(kind="server", what="mutated target files (fuzzed)")
+@pytest.mark.hostile(kind="server", what="mutated target files (fuzzed)", cases=120)
 def test_mutated_target_files(
     tmp_path_factory: pytest.TempPathFactory, found: tuple[str, bytes]
 ) -> None:

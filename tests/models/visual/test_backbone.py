@@ -55,12 +55,24 @@ def test_a_local_network_becomes_an_encoder_and_its_checkpoint_needs_it_no_more(
     assert encoder.dim == width
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     pixels = images.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(frozen_copy(encoder)(pixels).sum(), pixels)
+    weighted = frozen_copy(encoder)(pixels) @ torch.arange(float(width))  # a norm has sum 0
+    (gradient,) = torch.autograd.grad(weighted.sum(), pixels)
     assert float(gradient.abs().sum()) > 0
     save_encoder(encoder, out, {}, items=ITEMS)
     for path in source.iterdir():
         path.unlink()
     torch.testing.assert_close(load_encoder(out)(images), encoder(images))
+
+
+def test_a_frozen_copy_has_no_norm_left_where_the_function_stays(tmp_path: Path) -> None:
+    mobilenet().save_pretrained(tmp_path)
+    encoder = Encoder(EncoderConfig(backbone=f"hf:{tmp_path}", size=32), ("shirt",), {}).train()
+    images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    encoder(images)  # running statistics that are not those of a fresh norm
+    frozen = frozen_copy(encoder)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in frozen.modules())
+    torch.testing.assert_close(frozen(images), encoder.eval()(images), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(frozen_copy(frozen)(images), frozen(images))
 
 
 def test_weights_and_channels_are_those_of_the_folder(tmp_path: Path) -> None:

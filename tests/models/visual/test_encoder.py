@@ -16,6 +16,8 @@ from recsec.models import (
     EncoderConfig,
     Popularity,
     PopularityConfig,
+    Resnet,
+    ResnetConfig,
     encoder_fingerprint,
     frozen_copy,
     load,
@@ -108,6 +110,17 @@ def test_a_checkpoint_brings_back_the_same_encoder(encoder, images, tmp_path):
     with torch.no_grad():
         found.category.bias[0] += 1
     assert encoder_fingerprint(found) != encoder_fingerprint(encoder)
+
+
+def test_a_resnet_is_an_encoder_with_another_network(images, tmp_path):
+    made = Resnet(ResnetConfig(size=16, stem=4, widths=(4, 8), epochs=1), ("shirt", "shoe"), {})
+    made.initialize(torch.Generator().manual_seed(0))
+    shortcut = made.body.stages[1].shortcut
+    assert shortcut.conv.stride == (2, 2)
+    assert made.eval().body.stages[0](torch.rand(1, 4, 8, 8)).shape[2:] == (8, 8), "keeps the grid"
+    save_encoder(made, tmp_path, {}, items=ITEMS)
+    assert torch.equal(load_encoder(tmp_path)(images), made(images))
+    torch.testing.assert_close(frozen_copy(made)(images), made(images), rtol=1e-3, atol=1e-4)
 
 
 def test_weights_that_are_not_finite_are_refused(encoder, tmp_path):

@@ -38,7 +38,7 @@ def test_its_own_picture_is_read(run: Path) -> None:
     assert set(read_pictures(run, naming("pictures/own.png"))) == {"pictures/own.png"}
 
 
-@pytest.mark.hostile(kind="text", what="a picture of a run that leads out of the run")
+@pytest.mark.hostile(kind="paths", what="a picture of a run that leads out of the run")
 @pytest.mark.parametrize(
     "name",
     [

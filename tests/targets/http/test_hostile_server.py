@@ -125,7 +125,11 @@ def bomb(layers):
         ("br", b"\x0b\x01\x80[1]\x03", "content encoding 'br'"),
         ("zstd", b"(\xb5/\xfd", "content encoding 'zstd'"),
         ("gzip", b"[1]", "answered what is no gzip"),
-        ("gzip", gzip.compress(b'{"items": [1]}')[:-9], "answered gzip that ends too early"),
+        (
+            "gzip",
+            gzip.compress(b'{"items": [1]}', mtime=0)[:-9],
+            "answered gzip that ends too early",
+        ),
     ],
 )
 def test_encodings_are_bounded(server, ask, encoding, content, words):

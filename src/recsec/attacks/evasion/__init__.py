@@ -11,6 +11,13 @@ from recsec.attacks.evasion.base import (
 from recsec.attacks.evasion.fast import Prepared, prepare
 from recsec.attacks.evasion.harness.catalog_scene import catalog_scene
 from recsec.attacks.evasion.harness.confirm import Confirmed, confirm, embed_pixels
+from recsec.attacks.evasion.harness.control import (
+    SAMPLE,
+    Control,
+    control,
+    control_run,
+    has_control,
+)
 from recsec.attacks.evasion.harness.evade import Evaded, Scene, evade
 from recsec.attacks.evasion.harness.hub import HubResult, HubScene, Lists, attack_hub
 from recsec.attacks.evasion.harness.hub_run import run_hubs, summarize_hubs
@@ -33,6 +40,7 @@ from recsec.attacks.evasion.harness.pairs import (
 from recsec.attacks.evasion.harness.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
 from recsec.attacks.evasion.harness.summary import smallest_budget, summarize
 from recsec.attacks.evasion.harness.sweep import min_levels, sweep
+from recsec.attacks.evasion.methods.auto import Auto
 from recsec.attacks.evasion.methods.carlini_wagner import CarliniWagner, ThesisCw
 from recsec.attacks.evasion.methods.gradient import (
     Apgd,
@@ -44,6 +52,7 @@ from recsec.attacks.evasion.methods.gradient import (
 )
 from recsec.attacks.evasion.methods.noise import Noise
 from recsec.attacks.evasion.methods.presets import ThesisFgsm, ThesisPgd, open_attack
+from recsec.attacks.evasion.methods.reference import Reference
 from recsec.attacks.evasion.methods.square import Square
 from recsec.attacks.evasion.methods.transfer import Ensemble, Transfer
 from recsec.attacks.evasion.objective import (
@@ -61,12 +70,15 @@ from recsec.attacks.evasion.steps import ascend
 __all__ = [
     "GOALS",
     "POLICIES",
+    "SAMPLE",
     "Access",
     "Apgd",
     "Attempt",
+    "Auto",
     "Ball",
     "CarliniWagner",
     "Confirmed",
+    "Control",
     "CosineToTarget",
     "Demotion",
     "Embedder",
@@ -94,6 +106,7 @@ __all__ = [
     "Prepared",
     "QueryMargin",
     "Ranking",
+    "Reference",
     "Scene",
     "SoftRank",
     "Square",
@@ -105,9 +118,12 @@ __all__ = [
     "attack_hub",
     "catalog_scene",
     "confirm",
+    "control",
+    "control_run",
     "effective_eps",
     "embed_pixels",
     "evade",
+    "has_control",
     "levels",
     "min_levels",
     "open_attack",

@@ -18,6 +18,7 @@ from recsec.errors import ConfigError
 from recsec.models import Encoder, Precision
 from recsec.models.trainer import resolve_precision
 from recsec.models.visual.folding import folded_copy
+from recsec.models.visual.memory import keep_freed_memory
 
 __all__ = ["Prepared", "prepare"]
 
@@ -91,6 +92,7 @@ def prepare(
         return embedder
     if not isinstance(embedder, nn.Module):
         return Prepared(embedder)
+    keep_freed_memory()
     exact = folded_copy(embedder, images[:2])
     exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if resolve_precision(precision, images.device) == torch.float32:

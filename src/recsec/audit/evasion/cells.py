@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from recsec.attacks.evasion import open_attack
 from recsec.audit.evasion.plan import AttackPlan, EvasionPlan, EvasionTables, VisualPlan
 from recsec.audit.names import Names
 
-__all__ = ["CHUNK", "NOISE", "EvasionCell", "chunks", "expand_evasion"]
+__all__ = ["CHUNK", "NOISE", "WHOLE", "EvasionCell", "R", "chunks", "expand_evasion"]
 
 CHUNK = 50
 """Pairs of one task: what a kill loses at most."""
 NOISE = "noise"
+REFERENCE = "reference"
+WHOLE = 0.5
+"""A budget of half the pixel range: any photo can become any other to the eye."""
+R = 10
+"""The list length on which checks look."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class EvasionCell:
         survivors_of: labels of attacks; only pairs that none of them brought to rank 1.
         project: see ``EvasionPlan``.
         size: see ``EvasionPlan``.
+        control: the reference attack on some pairs that all others left, to check the others.
     """
 
     id: str
@@ -40,6 +47,12 @@ class EvasionCell:
     survivors_of: tuple[str, ...] | None = None
     project: bool = True
     size: int | None = None
+    control: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is part of the evidence: noise and the control stand beside it."""
+        return self.attack.key != NOISE and not self.control
 
     @property
     def label(self) -> str:
@@ -52,6 +65,8 @@ class EvasionCell:
 
 def expand_evasion(plan: EvasionTables) -> tuple[EvasionCell, ...]:
     """Cells in the order of the plan; noise first, because it costs next to nothing.
+
+    Last comes the reference attack, for each model and budget that gradients were used with.
 
     The same attack in two grids counts once, with the larger number of pairs.
     """
@@ -72,7 +87,22 @@ def expand_evasion(plan: EvasionTables) -> tuple[EvasionCell, ...]:
                 found[cell.id] = cell
             elif known.survivors_of is None:
                 found[cell.id] = replace(known, pairs=max(known.pairs, cell.pairs))
+    white = {
+        (cell.model, cell.eps)
+        for cell in found.values()
+        if cell.size is None and cell.eps < WHOLE and _sees_gradients(cell.attack)
+    }
+    reference = AttackPlan.model_construct(key=REFERENCE, settings={})
+    for name, eps in sorted(white):
+        cell = _cell(
+            names, name, reference, eps, plan.visual.count(eps), len(plan.evasion), ("all",)
+        )
+        found[f"control {cell.id}"] = replace(cell, control=True)
     return tuple(found.values())
+
+
+def _sees_gradients(attack: AttackPlan) -> bool:
+    return open_attack(attack.key, attack.settings).access == "gradients"
 
 
 def _grid(names: Names, visual: VisualPlan, grid: EvasionPlan, stage: int) -> Sequence[EvasionCell]:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recsec.attacks.evasion import levels
-from recsec.audit.verdict import ENDS, fails, no_verdict, verdict_on
-from recsec.reports import EvasionGate, EvasionPolicy, Metric, Verdict, VisualModel, WorstCase
+from recsec.audit.verdict import ENDS, LEVELS, fails, no_verdict, verdict_on
+from recsec.reports import (
+    EvasionGate,
+    EvasionPolicy,
+    Metric,
+    SanityCheck,
+    Verdict,
+    VisualModel,
+    WorstCase,
+)
 
 __all__ = ["judge_evasion", "judged_model"]
+
+
+WEAK = ("reference", "gradients")
+"""Checks without which a low rate is the attacks', not the encoder's."""
 
 
 def judged_model(policy: EvasionPolicy, models: Sequence[VisualModel]) -> str:
@@ -22,7 +34,8 @@ def _rule(policy: EvasionGate, model: str) -> str:
         f"Evasion of {model}: the level is high if the {ENDS[rules.statistic]} worst-case "
         f"{rules.metric} over all attacks inside the budget, at the largest eps up to "
         f"{rules.eps:g}, is at least {rules.high:g}, moderate from {rules.moderate:g}, else low; "
-        f"{fails(policy.fail_at)}. Pairs that could not be measured make the evidence incomplete."
+        f"{fails(policy.fail_at)}. Pairs that could not be measured make the evidence incomplete, "
+        "attacks that a plain one beats or that find no gradients make it weak."
     )
 
 
@@ -61,6 +74,7 @@ def judge_evasion(
     *,
     missing: int = 0,
     clean: Metric | None = None,
+    checks: Sequence[SanityCheck] = (),
 ) -> Verdict:
     """The verdict on one model.
 
@@ -70,6 +84,7 @@ def judge_evasion(
         model: name of the model judged.
         missing: pairs of its cells that could not be measured; any makes the evidence incomplete.
         clean: the deciding metric of photos as they are, for the statement.
+        checks: where the attacks on the model are weak, a level below high says nothing of it.
     """
     rules = policy.evasion
     rule = _rule(policy, model)
@@ -83,4 +98,15 @@ def judge_evasion(
         )
         return no_verdict(what, found, rule=rule, row=at)
     value = getattr(worst[at].success[rules.metric], rules.statistic) or 0.0
-    return verdict_on(value, rules, policy.fail_at, rule=rule, statement=found, row=at)
+    verdict = verdict_on(value, rules, policy.fail_at, rule=rule, statement=found, row=at)
+    weak = [
+        check.evidence
+        for check in checks
+        if check.model == model and check.check in WEAK and check.status == "failed"
+    ]
+    if weak and verdict.level != LEVELS[-1]:
+        return no_verdict(
+            f"the attacks are weak on this encoder ({'; '.join(weak)})",
+            found, rule=rule, row=at, level="weak",
+        )  # fmt: skip
+    return verdict

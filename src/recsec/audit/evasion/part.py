@@ -11,7 +11,6 @@ import polars as pl
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from recsec.audit.evasion.cells import NOISE
 from recsec.audit.evasion.evidence.checks import sanity_checks
 from recsec.audit.evasion.evidence.findings import evasion_findings, evasion_threat
 from recsec.audit.evasion.evidence.rows import (
@@ -86,7 +85,7 @@ def evasion_part(
     """
     names = [model.name for model in plan.models]
     models = _models(plan, run, ids, facts)
-    rows = tuple(evasion_row(found) for found in measured if found.cell.attack.key != NOISE)
+    rows = tuple(evasion_row(found) for found in measured if found.cell.counts)
     worst = worst_cases(measured, names)
     base = base_rates(measured, names)
     checks = sanity_checks(measured, names)
@@ -94,7 +93,12 @@ def evasion_part(
     missing = sum(found.planned - len(found.table) for found in measured)
     mine = sum(f.planned - len(f.table) for f in measured if f.cell.model == judged)
     verdict = judge_evasion(
-        worst, policy, judged, missing=mine, clean=_clean(base, judged, policy.evasion.metric)
+        worst,
+        policy,
+        judged,
+        missing=mine,
+        clean=_clean(base, judged, policy.evasion.metric),
+        checks=checks,
     )
     size = facts[names[0]].size
     eps = max((row.eps for row in worst if row.eps <= policy.evasion.eps), default=0.0)

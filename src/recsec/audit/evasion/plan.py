@@ -138,7 +138,8 @@ class EvasionPlan(Section):
     """``[[evasion]]``: a grid of attacks and budgets. Several tables are several grids."""
 
     attacks: Several[Attack] = Field(
-        description='keys (mi, mi-100), or {attack = "mi", momentum = 0.5}'
+        default=(AttackPlan(key="auto"),),
+        description='keys (auto, mi-100), or {attack = "mi", momentum = 0.5}',
     )
     eps: Several[Budget] = Field(description="L-infinity budgets, shares of the pixel range")
     pairs: Positive | None = Field(

@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from recsec.attacks.evasion import open_attack
+from recsec.attacks.evasion import SAMPLE, open_attack
 from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Failure, Task
 from recsec.audit.evasion import work
-from recsec.audit.evasion.cells import EvasionCell, chunks
+from recsec.audit.evasion.cells import CHUNK, EvasionCell, R, chunks
 from recsec.audit.evasion.evidence.rows import Measured, best_ranks
 from recsec.audit.evasion.evidence.showing import chosen_show, show_map, show_pair
 from recsec.audit.evasion.part import Looks, evasion_part
@@ -61,7 +61,7 @@ class EvasionRun(ThreatRun):
         """See ``ThreatRun.scope``."""
         done = self.conductor.run.done
         units = [
-            (cell, len(numbers), done(task) is not None)
+            (cell, min(len(numbers), SAMPLE if cell.control else CHUNK), done(task) is not None)
             for cell in self.cells
             for task, numbers in chunks(cell)
         ]
@@ -214,7 +214,9 @@ class EvasionRun(ThreatRun):
                     leaves = (work.chunk_file(task),)
                     tasks[cell.id].append(Task(task, work.attack_chunk, told, leaves))
         ordered = [task for cell in cells for task in tasks[cell.id]]
-        what = "noise" if cells[0].stage < 0 else f"evasion {cells[0].stage + 1}"
+        what = f"evasion {cells[0].stage + 1}"
+        if not cells[0].counts:
+            what = cells[0].attack.key
         self.conductor.do(ordered, what=what)
         return [
             self._measured(cell, tasks[cell.id], UNMEASURED if cell.id in blocked else None)
@@ -285,9 +287,13 @@ def _counts(earlier: EvasionCell, cell: EvasionCell) -> bool:
 
 
 def _survivors(cell: EvasionCell, before: list[Measured]) -> set[int]:
-    """Pairs that no earlier attack of the list brought to rank 1."""
+    """Pairs that no earlier attack of the list brought to rank 1; for the control a few of those
+    that none brought among the first ``R``.
+    """
     rows = [found for found in before if _counts(found.cell, cell)]
     best = best_ranks(rows, cell.model, cell.eps)
+    if cell.control:
+        return set(sorted(pair for pair, rank in best.items() if rank > R)[:SAMPLE])
     return {pair for pair in range(cell.pairs) if best.get(pair, 2) > 1}
 
 

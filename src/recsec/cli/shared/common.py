@@ -155,22 +155,6 @@ GuardOption = Annotated[
         "repeatable, the first is nearest to the recommender.",
     ),
 ]
-AnswersOfOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--answers-of",
-        metavar="RUN",
-        help="Take along what another run was answered to the same questions.",
-    ),
-]
-SameAnswersOption = Annotated[
-    bool,
-    typer.Option(
-        "--same-answers",
-        help="The target's code or file changed since the run was begun, its answers did not: "
-        "recorded calls are asked again.",
-    ),
-]
 AuthorisedOption = Annotated[
     bool,
     typer.Option(
@@ -185,6 +169,22 @@ UsersOption = Annotated[
         min=1,
         metavar="N",
         help="Measure on N users drawn with the seed, not on all: for a target that costs.",
+    ),
+]
+AnswersOfOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--answers-of",
+        metavar="RUN",
+        help="Take along what another run was answered to the same questions.",
+    ),
+]
+SameAnswersOption = Annotated[
+    bool,
+    typer.Option(
+        "--same-answers",
+        help="The target's code or file changed since the run was begun, its answers did not: "
+        "recorded calls are asked again.",
     ),
 ]
 JsonOption = Annotated[

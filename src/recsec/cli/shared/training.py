@@ -70,8 +70,8 @@ def start(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"--out {out} is a file, expected a folder", hint="choose another --out")
-    found = strangers(out)
-    if found and not (out / "config.json").exists():
+    found = [] if (out / "config.json").exists() else strangers(out)
+    if found:
         raise DataError(
             f"--out {out} holds files ({', '.join(found[:3])}) but no checkpoint",
             hint="choose a new folder for --out",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsec.errors import CheckpointError, ConfigError
+from recsec.models.visual.folding import foldable
 
 __all__ = ["PretrainedBody", "pretrained", "rebuilt"]
 
@@ -43,6 +45,7 @@ class PretrainedBody(nn.Module):
     def __init__(self, model: nn.Module, mean: list[float], std: list[float], size: int) -> None:
         super().__init__()
         self.model = model
+        self.size = size
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
         try:
@@ -56,6 +59,12 @@ class PretrainedBody(nn.Module):
 
     def initialize(self, generator: torch.Generator) -> None:
         """Pretrained weights stay as they are."""
+
+    @cached_property
+    def norm_pairs(self) -> list[tuple[str, str]]:
+        """Convolutions and the batch norms that ``fold_norms`` may merge into them."""
+        ramp = torch.linspace(0, 1, 3 * self.size**2, device=self.mean.device)
+        return foldable(self, ramp.view(1, 3, self.size, self.size))
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -72,7 +81,8 @@ class PretrainedBody(nn.Module):
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Pooled features; normalizes inside."""
         dtype = next(self.model.parameters()).dtype
-        out = self.model(((images - self.mean) / self.std).to(dtype))
+        x = ((images - self.mean) / self.std).to(dtype)
+        out = self.model(x.contiguous(memory_format=torch.channels_last))
         maps = getattr(out, "feature_maps", None)
         if maps is not None:
             features: Tensor = maps[-1].mean(dim=(2, 3))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["catalog_features", "embed"]
 
 BATCH = 128
+PIXELS = 2**21
+"""Of a batch: more takes memory and no less time."""
 
 
 @torch.no_grad()
@@ -34,7 +36,7 @@ def embed(
     rows: IntArray,
     *,
     normalize: bool = True,
-    batch: int = BATCH,
+    batch: int | None = None,
     progress: Progress | None = None,
 ) -> Float[Tensor, "B D"]:
     """Embeddings of photos, float32 on the CPU.
@@ -45,10 +47,12 @@ def embed(
         encoder: on any device; it is put into evaluation mode.
         rows: ``(B,)`` int64.
         normalize: unit norm; otherwise the features, as the heads take them.
-        batch: photos per pass.
+        batch: photos per pass; by default 128, fewer of more than 128 pixels a side.
         progress: is told about every batch.
     """
     encoder.eval()
+    if batch is None:
+        batch = min(BATCH, max(1, PIXELS // encoder.size**2))
     out = torch.empty(len(rows), encoder.dim)
     for start in range(0, len(rows), batch):
         pixels = photos.pixels(rows[start : start + batch], encoder.size)

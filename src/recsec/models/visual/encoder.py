@@ -17,8 +17,9 @@ from recsec.errors import CheckpointError, ConfigError
 from recsec.models.base import ScheduleConfig
 from recsec.models.checkpoint import refuse_not_finite
 from recsec.models.visual.backbone import PretrainedBody, pretrained
-from recsec.models.visual.body import ResidualBody, norm_pairs
+from recsec.models.visual.body import ResidualBody
 from recsec.models.visual.folding import fold_norms
+from recsec.models.visual.memory import keep_freed_memory
 
 __all__ = ["Body", "Encoder", "EncoderConfig", "Heads", "frozen_copy"]
 
@@ -30,7 +31,8 @@ class EncoderConfig(ScheduleConfig):
     """Settings of an encoder: the network, the image it sees, and how it is trained."""
 
     backbone: str = Field(
-        "residual", description="residual (trained from scratch) or hf:ORG/NAME@REVISION"
+        "residual",
+        description="residual or resnet (trained from scratch), or hf:ORG/NAME@REVISION",
     )
     size: int = Field(64, ge=8, le=1024, description="side S of the image in pixels")
     stem: int = Field(32, gt=0, description="channels of the first convolution")
@@ -187,9 +189,13 @@ def _body(config: EncoderConfig) -> Body:
                 f"of the {len(config.widths)} stages halve it"
             )
         return ResidualBody(config.stem, config.widths, config.blocks)
+    if config.backbone == "resnet":
+        return ResidualBody(
+            config.stem, config.widths, config.blocks, kernel=3, keeps=True, averaged=False
+        )
     raise ConfigError(
         f"backbone {config.backbone!r} is not known",
-        hint="backbone=residual or backbone=hf:ORG/NAME@REVISION",
+        hint="backbone=residual, backbone=resnet or backbone=hf:ORG/NAME@REVISION",
     )
 
 
@@ -199,8 +205,9 @@ def frozen_copy(encoder: Encoder, *, dtype: torch.dtype = torch.float32) -> Enco
     Gradients by the images work as before. With ``dtype=torch.bfloat16`` the network computes in
     bfloat16, which is for searching; what is reported is embedded in float32.
     """
+    keep_freed_memory()
     copied = copy.deepcopy(encoder).eval()
-    fold_norms(copied, norm_pairs(copied))
+    fold_norms(copied.body, encoder.body.norm_pairs)
     copied.requires_grad_(False).to(dtype)
     cast("Any", copied).to(memory_format=torch.channels_last)
     return copied

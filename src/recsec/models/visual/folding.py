@@ -15,14 +15,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["fold_norms", "folded_copy"]
+__all__ = ["fold_norms", "foldable", "folded_copy"]
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def fold_norms(model: nn.Module, pairs: Iterable[tuple[str, str]]) -> None:
-    """Merge batch norms into convolutions, in place.
+    """Merge batch norms into convolutions, in place; what is merged already is passed over.
 
     Args:
         model: in evaluation mode.
@@ -31,8 +31,9 @@ def fold_norms(model: nn.Module, pairs: Iterable[tuple[str, str]]) -> None:
     for conv_name, norm_name in pairs:
         conv: Any = model.get_submodule(conv_name)
         norm: Any = model.get_submodule(norm_name)
-        _replace(model, conv_name, fuse_conv_bn_eval(conv, norm))
-        _replace(model, norm_name, nn.Identity())
+        if isinstance(norm, NORMS):
+            _replace(model, conv_name, fuse_conv_bn_eval(conv, norm))
+            _replace(model, norm_name, nn.Identity())
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
@@ -40,11 +41,11 @@ def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), last, module)
 
 
-def folded_copy(model: nn.Module, images: Float[Tensor, "B C H W"]) -> nn.Module:
-    """A frozen copy of any network, with each batch norm merged into the convolution before it.
+def foldable(model: nn.Module, images: Float[Tensor, "B C H W"]) -> list[tuple[str, str]]:
+    """Which batch norms of a network can be merged: pairs for ``fold_norms``.
 
-    Which convolution feeds which norm is observed on ``images``, so any control flow will do. A
-    copy whose output differs is thrown away and the unfolded one is returned.
+    Which convolution feeds which norm is observed on ``images``, so any control flow will do. Where
+    the merged network answers otherwise, there is no pair.
 
     Args:
         model: in any mode; left as it is.
@@ -52,12 +53,23 @@ def folded_copy(model: nn.Module, images: Float[Tensor, "B C H W"]) -> nn.Module
     """
     plain = copy.deepcopy(model).eval().requires_grad_(False)
     if not any(isinstance(module, NORMS) for module in plain.modules()):
-        return plain
+        return []
     folded = copy.deepcopy(plain)
     with torch.no_grad():
-        fold_norms(folded, _observed(folded, images))
+        pairs = _observed(folded, images)
+        fold_norms(folded, pairs)
         same = torch.allclose(folded(images), plain(images), rtol=1e-3, atol=1e-4)
-    return folded if same else plain
+    return pairs if same else []
+
+
+def folded_copy(model: nn.Module, images: Float[Tensor, "B C H W"]) -> nn.Module:
+    """A frozen copy of any network, with each batch norm merged into the convolution before it.
+
+    Arguments as in ``foldable``.
+    """
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    fold_norms(copied, foldable(model, images))
+    return copied
 
 
 def _observed(model: nn.Module, images: Tensor) -> list[tuple[str, str]]:

@@ -136,9 +136,9 @@ class SanityCheck(Part):
     """A property that a sound evaluation has."""
 
     model: Text = Field(description="Model under test.")
-    check: Literal["monotone", "whole-range", "black-box", "plateau", "gradients", "noise"] = Field(
-        description="Which property."
-    )
+    check: Literal[
+        "monotone", "whole-range", "black-box", "plateau", "gradients", "noise", "reference"
+    ] = Field(description="Which property.")
     title: Text = Field(description="The property in words.")
     status: Literal["passed", "failed", "not tried"] = Field(
         description="A failed check means that the numbers may understate the attacker."

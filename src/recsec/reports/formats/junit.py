@@ -50,8 +50,8 @@ def junit(report: Report) -> str:
 def _gate(threat: str, verdict: Verdict) -> ET.Element:
     """The verdict as a test case."""
     case = ET.Element("testcase", classname=f"recsec.{threat}", name="gate")
-    if verdict.level == "incomplete":
-        _outcome(case, "error", "evidence incomplete", verdict.statement)
+    if verdict.level in ("incomplete", "weak"):
+        _outcome(case, "error", f"evidence {verdict.level}", verdict.statement)
     elif not verdict.passed:
         _outcome(case, "failure", f"level {verdict.level}", verdict.statement)
     ET.SubElement(case, "system-out").text = _clean(verdict.rule)

@@ -12,16 +12,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy.stats import binomtest
 
-from recsec.audit.evasion.cells import NOISE
+from recsec.attacks.evasion import Control
+from recsec.audit.evasion.cells import NOISE, WHOLE, R
 from recsec.audit.evasion.evidence.rows import Measured, best_ranks, ranks_of
 from recsec.reports import SanityCheck
 
 __all__ = ["sanity_checks"]
 
-R = 10
-"""The list length on which checks look."""
-WHOLE = 0.5
-"""A budget of half the pixel range: any photo can become any other to the eye."""
 ENOUGH = 0.95
 DEAD = 0.01
 SURE = 0.05
@@ -68,7 +65,7 @@ def _attacks(cells: Sequence[Measured], *, white: bool | None = None) -> list[Me
     return [
         found
         for found in cells
-        if found.cell.attack.key != NOISE
+        if found.cell.counts
         and found.cell.survivors_of is None
         and (white is None or (found.access == "gradients") == white)
     ]
@@ -234,9 +231,27 @@ def _noise(cells: Sequence[Measured], model: str) -> Answer:
     )
 
 
+def _reference(cells: Sequence[Measured], model: str) -> Answer:
+    """A plain attack with nothing to tune adds little to all others together."""
+    lines, failed = [], False
+    for found in cells:
+        if not found.cell.control:
+            continue
+        best = best_ranks(cells, model, found.cell.eps).values()
+        won = _solved(found).values()
+        seen = Control(len(best), sum(rank <= R for rank in best), len(won), sum(won))
+        failed |= seen.weak
+        lines.append(f"eps {found.cell.eps:g}: {seen}")
+    if not lines:
+        return "not tried", f"no pair was left above rank {R}, or no attack used gradients"
+    return ("failed" if failed else "passed"), f"success@{R}: " + "; ".join(lines)
+
+
 CHECKS: tuple[
     tuple[
-        Literal["monotone", "whole-range", "black-box", "plateau", "gradients", "noise"],
+        Literal[
+            "monotone", "whole-range", "black-box", "plateau", "gradients", "noise", "reference"
+        ],
         str,
         Callable[[Sequence[Measured], str], Answer],
     ],
@@ -248,4 +263,5 @@ CHECKS: tuple[
     ("plateau", "more steps change little", _plateau),
     ("gradients", "gradients are there", _gradients),
     ("noise", "random noise does little", _noise),
+    ("reference", "a plain reference attack adds little", _reference),
 )

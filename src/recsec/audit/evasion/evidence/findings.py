@@ -6,9 +6,9 @@ Techniques: MITRE ATLAS v5.6.0, OWASP Machine Learning Security Top Ten (2023 dr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from recsec.audit.evasion.gate import deciding_row
+from recsec.audit.verdict import LEVELS
 from recsec.reports import (
     EvasionPolicy,
     EvasionRow,
@@ -80,8 +80,8 @@ def evasion_findings(
     """What the evidence of evasion says."""
     found = []
     names = {model.name: model for model in models}
-    if verdict.level != "incomplete" and verdict.row is not None:
-        level: Literal["high", "moderate", "low"] = verdict.level
+    level = next((one for one in LEVELS if one == verdict.level), None)
+    if level is not None and verdict.row is not None:
         title = {
             "high": "A changed photo often enters the list of a chosen item",
             "moderate": "A changed photo sometimes enters the list of a chosen item",

@@ -122,7 +122,7 @@ def best_ranks(
         found
         for found in cells
         if found.cell.model == model
-        and found.cell.attack.key != NOISE
+        and found.cell.counts
         and found.cell.eps <= eps
         and (labels is None or found.cell.label in labels)
     ]
@@ -154,9 +154,7 @@ def worst_cases(cells: Sequence[Measured], models: Sequence[str]) -> tuple[Worst
                     )
                 )
                 for found in cells
-                if found.cell.model == model
-                and found.cell.eps == eps
-                and found.cell.attack.key != NOISE
+                if found.cell.model == model and found.cell.eps == eps and found.cell.counts
             }
             ranks = np.array([best[pair] for pair in sorted(best)], dtype=np.int64)
             rows.append(
@@ -173,9 +171,7 @@ def worst_cases(cells: Sequence[Measured], models: Sequence[str]) -> tuple[Worst
 
 
 def _budgets(cells: Sequence[Measured], model: str) -> list[float]:
-    return sorted(
-        {f.cell.eps for f in cells if f.cell.model == model and f.cell.attack.key != NOISE}
-    )
+    return sorted({f.cell.eps for f in cells if f.cell.model == model and f.cell.counts})
 
 
 def base_rates(cells: Sequence[Measured], models: Sequence[str]) -> tuple[BaseRate, ...]:
@@ -209,7 +205,7 @@ def _best_cosines(cells: Sequence[Measured], model: str, eps: float) -> Mapping[
     best: dict[int, FloatArray] = {}
     for found in cells:
         cell = found.cell
-        if cell.model != model or cell.eps != eps or cell.attack.key == NOISE:
+        if cell.model != model or cell.eps != eps or not cell.counts:
             continue
         inside = found.table.filter(pl.col("in_budget"))
         for pair, before, after in inside.select("pair", "cosine_before", "cosine_after").rows():

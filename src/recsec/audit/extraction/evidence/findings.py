@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from recsec.attacks.extraction import Adaptive
+from recsec.audit.verdict import LEVELS
 from recsec.reports import Finding, Floor, Metrics, Row, ThreatModel, Twin, Verdict
 
 __all__ = ["findings", "number", "threat_model"]
@@ -44,8 +44,8 @@ def findings(
 ) -> tuple[Finding, ...]:
     """What the evidence of extraction says."""
     found = []
-    if verdict.level != "incomplete" and verdict.row is not None:
-        level: Literal["high", "moderate", "low"] = verdict.level
+    level = next((one for one in LEVELS if one == verdict.level), None)
+    if level is not None and verdict.row is not None:
         title = {
             "high": "The recommender can be copied through its top-k API",
             "moderate": "The recommender can be copied in part through its top-k API",

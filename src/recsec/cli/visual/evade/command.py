@@ -40,7 +40,7 @@ def run(
     attack: Annotated[
         str,
         typer.Option("--attack", metavar="A", help="recsec list attacks; apgd-100 sets the steps."),
-    ] = "mi",
+    ] = "auto",
     eps: Annotated[
         list[float] | None,
         typer.Option("--eps", metavar="X", help="Budget, share of the pixel range; repeatable."),

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from recsec.cli.shared.output import emit, note_synthetic, progress
-from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, place_encoder
+from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.visual.evade.shared import (
+    NATIVE,
+    judged,
+    open_surrogates,
+    place_encoder,
+    warn_of_masking,
+)
 from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,
@@ -61,10 +67,12 @@ def evade_one(
 
     from recsec.attacks.evasion import (
         Pairs,
+        Reference,
         catalog_scene,
         effective_eps,
         embed_pixels,
         evade,
+        has_control,
         levels,
         min_levels,
         png_bytes,
@@ -129,6 +137,12 @@ def evade_one(
                 "synthetic": photos.synthetic,
                 "protocol": judged(plan, len(photos)),
             }
+            if has_control(tool) and not found.reached(stop_rank)[0]:
+                plain = evade(
+                    Reference(Reference.config_class()), scene,
+                    eps=eps, rng=streams, stop_rank=stop_rank, **options,
+                )  # fmt: skip
+                result["reference_rank"] = int(plain.table["rank_after"][0])
             if chosen["min_eps"]:
                 least = min_levels(tool, scene, [found], rng=streams, rank=stop_rank, **options)
                 result["min_eps"] = float(least[0]) / 255 if least[0] >= 0 else None
@@ -137,6 +151,12 @@ def evade_one(
             atomic_write_bytes(out / "panel.png", panel)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result, out), json=json)
+    warn_of_masking(line["dead"], line["backwards"])
+    if "reference_rank" in result and plain.reached(stop_rank)[0]:
+        note(
+            f"warning: {tool.name} is weak on this encoder: the plain reference attack gets the "
+            f"item to rank {result['reference_rank']}. Take --attack reference, or more steps"
+        )
     note_synthetic(photos.synthetic, photos=True)
 
 

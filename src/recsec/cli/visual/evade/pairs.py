@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
-from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, place_encoder
+from recsec.cli.visual.evade.shared import (
+    NATIVE,
+    judged,
+    open_surrogates,
+    place_encoder,
+    warn_of_masking,
+)
 from recsec.cli.visual.opening import open_embedded, open_encoder
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from recsec.attacks.evasion import EvasionAttack, Pairs
+    from recsec.attacks.evasion import Control, EvasionAttack, Pairs
     from recsec.data import PhotoSplit
     from recsec.models import ExactIndex
 
@@ -41,7 +47,7 @@ def evade_pairs(
     import numpy as np
     from torch.nn import functional as F  # noqa: N812
 
-    from recsec.attacks.evasion import catalog_scene, run_pairs
+    from recsec.attacks.evasion import catalog_scene, control_run, has_control, run_pairs
     from recsec.models import ExactIndex, encoder_fingerprint
     from recsec.rng import Streams
     from recsec.runs import RunDirectory
@@ -71,9 +77,22 @@ def evade_pairs(
                 eps=plan["eps"], rng=streams, stop_rank=plan["stop_rank"],
                 min_eps=plan["min_eps"], progress=report, **options,
             )  # fmt: skip
-            result = _result(table, plan, out, len(catalog), split)
+            controls: list[Control] = []
+            if has_control(tool):
+                controls = control_run(
+                    directory, scene, table,
+                    eps=plan["eps"], rng=streams, stop_rank=plan["stop_rank"], **options,
+                )  # fmt: skip
+            result = _result(table, plan, out, len(catalog), split, controls)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result), json=json)
+    warn_of_masking(int(table["dead"].sum()), int(table["backwards"].sum()))
+    for budget, seen in zip(plan["eps"], controls, strict=False):
+        if seen.weak:
+            note(
+                f"warning: {tool.name} is weak on this encoder: at eps {budget:g} {seen}. "
+                "Take --attack auto, or more steps: --attack auto-400"
+            )
     note_synthetic(photos.synthetic, photos=True)
 
 
@@ -99,13 +118,20 @@ def _pairs(plan: dict[str, Any], split: PhotoSplit, index: ExactIndex, streams: 
 
 
 def _result(
-    table: pl.DataFrame, plan: dict[str, Any], out: Path, catalog: int, split: PhotoSplit
+    table: pl.DataFrame,
+    plan: dict[str, Any],
+    out: Path,
+    catalog: int,
+    split: PhotoSplit,
+    controls: list[Control],
 ) -> dict[str, Any]:
     import polars as pl
 
     from recsec.attacks.evasion import smallest_budget, summarize
 
     found = [summarize(table.filter(pl.col("eps") == budget), eps=budget) for budget in plan["eps"]]
+    for one, seen in zip(found, controls, strict=False):
+        one["reference"] = seen.to_json()
     count = table.height // len(plan["eps"])
     goal = plan["goal"] or "default"
     shared: dict[str, Any] = {

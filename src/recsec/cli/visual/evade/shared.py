@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recsec.cli.shared.output import note
 from recsec.cli.visual.opening import open_encoder
 from recsec.errors import ConfigError
 
@@ -11,10 +12,19 @@ if TYPE_CHECKING:
     from recsec.attacks.evasion import EvasionAttack
     from recsec.models import Encoder
 
-__all__ = ["NATIVE", "judged", "open_surrogates", "place_encoder"]
+__all__ = ["NATIVE", "judged", "open_surrogates", "place_encoder", "warn_of_masking"]
 
 NATIVE = 224
 """Side of a photo as shops store it; resized inside the gradient."""
+
+
+def warn_of_masking(dead: int, steps: int) -> None:
+    """Say so where gradients are missing: an attack that follows them proves nothing then."""
+    if dead > steps / 100:
+        note(
+            f"warning: {dead:,} of {steps:,} gradients were zero or not finite: the encoder masks "
+            "them, and these numbers say little. Try --attack square, which asks for scores only"
+        )
 
 
 def open_surrogates(tool: EvasionAttack, encoder: Encoder) -> Any:
