@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from recsec import errors
 from recsec.audit.engines import Engine, Failure, Task
 from recsec.errors import RecsecError, RunError
-from recsec.runs import RunDirectory, digest
+from recsec.runs import REDO, RunDirectory, digest
 from recsec.types import Progress
 
 __all__ = ["Conductor"]
@@ -190,4 +190,9 @@ class Conductor:
         if failure is not None:
             raised: type[RecsecError] = getattr(errors, failure.kind, RecsecError)
             raise raised(failure.message, hint=failure.hint)
-        return kind.model_validate(self.run.done(name))
+        try:
+            return kind.model_validate(self.run.done(name))
+        except ValidationError as error:
+            raise RunError(
+                f"{self.run.path / self.run.cell(name)} was written by another version", hint=REDO
+            ) from error

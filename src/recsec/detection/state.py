@@ -62,7 +62,7 @@ def read_arrays(path: Path, *, hint: str) -> tuple[dict[str, npt.NDArray[Any]], 
         CheckpointError: the file is missing or broken.
     """
     try:
-        if not intact(path.read_bytes(), footer=False):
+        if not intact(path.read_bytes(), footer=False, ours=True):
             raise CheckpointError(f"{path} is damaged: its check sum is another", hint=hint)
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})["facts"])

@@ -260,8 +260,7 @@ class RunDirectory:
         if not path.exists():
             return None
         found = _read_json(path, "the result", hint=REDO)
-        known = found.pop(SUM, None)
-        if known is not None and known != digest(found):
+        if found.pop(SUM, None) != digest(found):
             raise RunError(f"{path} is damaged: its check sum is another", hint=REDO)
         return found
 

@@ -47,12 +47,18 @@ def sealed(content: bytes, *, footer: bool) -> bytes:
     return content[:at] + _sum(content, at) + content[at + DIGITS :]
 
 
-def intact(content: bytes, *, footer: bool) -> bool:
-    """Whether the sum is that of the content; a file without a seal cannot be told.
+def intact(content: bytes, *, footer: bool, ours: bool = False) -> bool:
+    """Whether the sum is that of the content.
+
+    Args:
+        content: of the file.
+        footer: see ``sealed``.
+        ours: nobody else writes such files: one without a seal is damaged. Of those that others
+            write too it cannot be told.
 
     >>> kept = sealed(b"facts " + PLACEHOLDER.encode(), footer=True)
     >>> intact(kept, footer=True), intact(kept.replace(b"facts", b"fakts"), footer=True)
     (True, False)
     """
     at = _place(content, footer=footer)
-    return at < 0 or content[at : at + DIGITS] == _sum(content, at)
+    return not ours if at < 0 else content[at : at + DIGITS] == _sum(content, at)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recsec import runs
 from recsec.data.catalog import Catalog
 from recsec.data.sources.tables import (
     WRITTEN,
@@ -141,7 +142,9 @@ def write_log(path: Path, log: QueryLog) -> Path:
         frame = frame.with_columns(pl.Series("time", log.times))
     if path.suffix.lower() not in WRITTEN:
         path = path / f"calls-{0:010}-{max(len(log) - 1, 0):010}.parquet"
-    write_table(path, frame)
+        runs.write_table(path, frame)
+    else:
+        write_table(path, frame)
     return path
 
 
