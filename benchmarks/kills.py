@@ -243,7 +243,7 @@ def rounds(kind: str, kills: int, calls: int, *, moments: bool) -> dict[str, Any
         for number, (at, half) in enumerate(chosen):
             folder, before = Path(place) / str(number), counter.value
             if moments:
-                first = child(partial(collected, folder), die_after=rng.uniform(0.0, took))
+                first = child(partial(collected, folder), die_after=rng.uniform(0.1, 0.7) * took)
             else:
                 first = child(partial(collected, folder, at, half))
             died += first is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,10 @@ def test_kill_and_run_again(
     collecting = "/journal" in part
     assert len(place.asked) == len(undisturbed.asked) + lost + (SPOTS if collecting else 0)
     assert place.asked[: len(before)] == before
+    timings = json.loads((place.folder / "run" / "timings.json").read_text())
+    known = timings["requests"]
+    assert known["sent"] + known["spot_checks"] == len(place.asked), "the function's own count"
+    assert known["calls"] == len(undisturbed.asked)
 
 
 def test_a_finished_run_asks_nothing_and_writes_the_same(place: Place, undisturbed: Place) -> None:

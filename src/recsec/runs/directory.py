@@ -18,7 +18,7 @@ import platform
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -308,14 +308,29 @@ class RunDirectory:
         Raises:
             RunError: it cannot be written.
         """
-        path = self.path / "timings.json"
-        timings: dict[str, Any] = {"seconds": {}}
-        with suppress(
-            RunError, KeyError, TypeError, ValueError
-        ):  # no result depends on a damaged one
-            found = _read_json(path, "the timings")["seconds"] if path.exists() else {}
-            timings["seconds"] = {key: float(value) for key, value in dict(found).items()}
+        timings = self._timings()
         timings["seconds"][name] = round(timings["seconds"].get(name, 0.0) + seconds, 3)
+        self._keep_timings(timings)
+
+    def remark(self, name: str, value: Any) -> None:
+        """Keep in ``timings.json`` what depends on when a run was interrupted.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self._keep_timings({**self._timings(), name: value})
+
+    def _timings(self) -> dict[str, Any]:
+        """The timings so far; no result depends on them, so damaged ones begin anew."""
+        path = self.path / "timings.json"
+        try:
+            found = _read_json(path, "the timings") if path.exists() else {}
+            seconds = {key: float(value) for key, value in dict(found.get("seconds", {})).items()}
+        except (RunError, TypeError, ValueError):
+            return {"seconds": {}}
+        return {**found, "seconds": seconds}
+
+    def _keep_timings(self, timings: dict[str, Any]) -> None:
         timings["host"] = platform.node()
         timings["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
         timings["updated"] = datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,7 +9,7 @@ from recsec.targets.http.config import HttpConfig
 from recsec.targets.local import LocalTarget
 from recsec.targets.meter.metered import MeteredTarget
 from recsec.targets.meter.spot import SPOTS, spot_check
-from recsec.targets.meter.transcript import Chains, Transcript, recorded
+from recsec.targets.meter.transcript import Chains, Transcript, recorded, requests
 from recsec.targets.open import open_target
 from recsec.targets.preflight import Preflight, preflight
 from recsec.targets.sources import (
@@ -44,6 +44,7 @@ __all__ = [
     "open_target",
     "preflight",
     "recorded",
+    "requests",
     "spot_check",
     "target_digests",
 ]

@@ -39,6 +39,10 @@ __all__ = ["extraction_part"]
 EXAMPLES = (0.9, 0.5, 0.1)
 SHOWN_HISTORY = 8
 SHOWN_LIST = 10
+AGAIN = (
+    " Calls under way when a run is interrupted are asked again, and a few recorded ones when it "
+    "goes on: the run directory counts them."
+)
 
 
 def extraction_part(
@@ -223,6 +227,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
             f"excluded. Quality: {desk.found.target.protocol}. Intervals: percentile bootstrap "
             f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
             + against
+            + (AGAIN if desk.found.target.fingerprint is None else "")
         ),
         users=users,
         candidates=len(desk.dataset.catalog),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
+from itertools import count, takewhile
 from typing import Any, TypeVar
 
 from recsec.audit.conductor import Conductor
@@ -22,7 +22,7 @@ from recsec.audit.extraction.twins import TwinOf, twin_recipes
 from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.data import Dataset, Split
 from recsec.reports import ExtractionGate, GatePolicy
-from recsec.targets import SPOTS, Transcript, recorded, target_digests
+from recsec.targets import SPOTS, recorded, requests, target_digests
 from recsec.types import IntArray
 
 __all__ = ["ExtractionRun"]
@@ -67,20 +67,25 @@ class ExtractionRun(ThreatRun):
 
     def _answering(self) -> dict[str, str]:
         """Those of a target that only answers, and so can be asked whether it has changed."""
-        only = self.target.model is not None and not answers_here(self.target.model)
-        return target_digests(str(self.target.model)) if only else {}
+        return target_digests(str(self.target.model)) if self._only_answers else {}
+
+    @property
+    def _only_answers(self) -> bool:
+        """Whether nothing is known of the target but what it answers."""
+        return self.target.model is not None and not answers_here(self.target.model)
 
     def scope(self) -> ExtractionScope:
         """See ``ThreatRun.scope``."""
         done = self.conductor.run.done
         finished = sum(done(cell.id) is not None for cell in self.grid.cells)
-        return scope_of(self.plan, self.grid, items=len(self.dataset.catalog), finished=finished)
+        scope = scope_of(self.plan, self.grid, items=len(self.dataset.catalog), finished=finished)
+        return replace(scope, spots=self._spots())
 
     def measure(self, policy: GatePolicy, *, interim: Interim) -> Found:
         """See ``ThreatRun.measure``; there is no interim evidence."""
         del interim
         public = self.plan.public()
-        return extraction_part(
+        found = extraction_part(
             public,
             public.target or self.target,
             self.grid,
@@ -89,6 +94,20 @@ class ExtractionRun(ThreatRun):
             self.gather(),
             policy.of(ExtractionGate),
         )
+        self._count_requests()
+        return found
+
+    def _count_requests(self) -> None:
+        """Keep what the target was sent: more than the calls, where a run was interrupted."""
+        run = self.conductor.run
+        folders = [run.path / name for name in (work.CHECK, work.OWNED)]
+        folders += [run.path / "transcript" / one.id for one in self.grid.collections]
+        sent = sum(map(requests, folders))
+        if sent:
+            spots = (run.done(f"spot-check-{n}") for n in count(1))
+            again = sum(spot["calls"] for spot in takewhile(bool, spots) if spot)
+            calls = sum(map(recorded, folders))
+            run.remark("requests", {"calls": calls, "sent": sent, "spot_checks": again})
 
     def told(self, kind: type[Told], **more: Any) -> Told:
         """What a task is told: the scene, and what only it needs."""
@@ -165,19 +184,26 @@ class ExtractionRun(ThreatRun):
         Raises:
             RunError: the target is another one now.
         """
-        run, now = self.conductor.run, self._inputs()
-        same = self.conductor.same(INPUTS, now, answering=self._answering())
-        owned = Transcript.open(run.path / work.OWNED, self.dataset.catalog)
-        left = len(owned) < len(self._users()) or not all(map(self._asked, self.grid.collections))
-        if len(owned) == 0 or (same and not left):
-            return
-        number = next(n for n in count(1) if run.done(f"spot-check-{n}") is None)
-        name = f"spot-check-{number}"
-        spots = SPOTS if same else MANY_SPOTS
-        told = self.told(tasks.Spotting, record=work.OWNED, count=spots)
-        self.conductor.do([Task(name, work.spot_check, told)], what="spot check")
-        self.conductor.need(name, tasks.Spotted)
-        self.conductor.keep(INPUTS, now)
+        spots = self._spots()
+        if spots:
+            run = self.conductor.run
+            number = next(n for n in count(1) if run.done(f"spot-check-{n}") is None)
+            name = f"spot-check-{number}"
+            told = self.told(tasks.Spotting, record=work.OWNED, count=spots)
+            self.conductor.do([Task(name, work.spot_check, told)], what="spot check")
+            self.conductor.need(name, tasks.Spotted)
+        self.conductor.keep(INPUTS, self._inputs())
+
+    def _spots(self) -> int:
+        """How many recorded calls are going to be asked again."""
+        if not self._only_answers:
+            return 0
+        owned = recorded(self.conductor.run.path / work.OWNED)
+        same = self.conductor.same(INPUTS, self._inputs(), answering=self._answering())
+        left = owned < len(self._users()) or not all(map(self._asked, self.grid.collections))
+        if same and not left:
+            return 0
+        return min(owned, SPOTS if same else MANY_SPOTS)
 
     def _users(self) -> IntArray:
         """``(U,)`` on whom fidelity is measured."""

@@ -36,12 +36,14 @@ class ExtractionScope(ThreatScope):
         calls: queries over all collections.
         users: on how many users fidelity is measured; None for all.
         local: the target answers from a checkpoint on this machine.
+        spots: recorded calls that are asked again, to see whether it is the same target.
     """
 
     collections: int
     calls: int
     users: int | None
     local: bool
+    spots: int = 0
 
     def words(self, duration: Callable[[float], str]) -> list[str]:
         """See ``ThreatScope.words``."""
@@ -53,6 +55,10 @@ class ExtractionScope(ThreatScope):
         if self.finished:
             lines.append(
                 f"{self.finished} cells are finished already: nothing of them is asked again"
+            )
+        if self.spots:
+            lines.append(
+                f"{self.spots} recorded calls are asked again: is it still the same target?"
             )
         return lines
 

@@ -182,18 +182,10 @@ class Collecting(Scene):
 
 
 class Collected(Payload):
-    """What a collection cost.
-
-    Attributes:
-        calls: that were made.
-        accounts: that made them.
-        sent: requests that went out, those repeated after kills and failures included; ``None``
-            for a recommender of this process.
-    """
+    """Calls that were made, and accounts that made them."""
 
     calls: int
     accounts: int
-    sent: int | None = None
 
 
 class Copying(Scene):

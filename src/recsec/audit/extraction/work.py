@@ -265,8 +265,7 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
             )
     except Timeout as error:
         raise RunError(f"another process still asks into {folder}") from error
-    accounts = len(metered.calls_by_account)
-    return Collected(calls=metered.calls, accounts=accounts, sent=metered.sent)
+    return Collected(calls=metered.calls, accounts=len(metered.calls_by_account))
 
 
 def fit_copy(scene: Copying, progress: Progress) -> Copied:

@@ -23,7 +23,7 @@ from recsec.targets.meter.segments import (
 )
 from recsec.types import IntArray
 
-__all__ = ["Chains", "Transcript", "recorded"]
+__all__ = ["Chains", "Transcript", "recorded", "requests"]
 
 
 def recorded(folder: Path) -> int:
@@ -34,6 +34,15 @@ def recorded(folder: Path) -> int:
     """
     left = (call for part in Journal(folder).left for call in part["call"])
     return len({*recorded_calls(folder), *left})
+
+
+def requests(folder: Path) -> int:
+    """How many requests any process sent for a folder; see ``MeteredTarget.sent``.
+
+    Raises:
+        RunError: the journal is damaged.
+    """
+    return Journal(folder).sent
 
 
 @dataclass(frozen=True, eq=False)
