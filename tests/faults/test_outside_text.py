@@ -31,7 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [
         f"{EVIL}{user},{EVIL}{(user + step) % 20},{step}" for user in range(60) for step in range(8)
     ]
-    (folder / "log.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
+    (folder / "log[a].csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
     shop = folder / "shop[b]"
     (shop / "images").mkdir(parents=True)
     labels = ["id,category,title,image"]
@@ -49,8 +49,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for words in (
-            ["train", "markov", "--data", "log.csv", "--out", "markov[c]"],
-            ["train", "popularity", "--data", "log.csv", "--out", "popular[/c]"],
+            ["train", "markov", "--data", "log[a].csv", "--out", "markov[c]"],
+            ["train", "popularity", "--data", "log[a].csv", "--out", "popular[/c]"],
             ["train", "encoder", "--data", "shop[b]", "--out", "encoder[d]", "--device", "cpu"]
             + [word for setting in SIZE for word in ("--set", setting)],
         ):
@@ -87,20 +87,20 @@ pytestmark = pytest.mark.hostile(
 
 
 def test_data(run: Run) -> None:
-    run("data", "analyze", "log.csv")
+    run("data", "analyze", "log[a].csv")
     assert MARKUP in run("data", "analyze", "shop[b]")
     assert f"absent{MARKUP}" in run("data", "analyze", f"absent{EVIL}.csv", code=3)
 
 
 def test_train_prints_the_folder_that_is_there(run: Run) -> None:
-    said = run("train", "markov", "--data", "log.csv", "--out", "outs[a]")
+    said = run("train", "markov", "--data", "log[a].csv", "--out", "outs[a]")
     assert re.search(r"^checkpoint: outs\[a\]$", said, re.MULTILINE)
     assert Path("outs[a]").is_dir()
-    assert "checkpoint: out[/]" in run("train", "markov", "--data", "log.csv", "--out", "out[/]")
+    assert "checkpoint: out[/]" in run("train", "markov", "--data", "log[a].csv", "--out", "out[/]")
 
 
 def test_wrong_words(run: Run) -> None:
-    given = ["--data", "log.csv", "--out", "o"]
+    given = ["--data", "log[a].csv", "--out", "o"]
     for words in (
         ["list", EVIL],
         ["train", EVIL, *given],
@@ -110,60 +110,60 @@ def test_wrong_words(run: Run) -> None:
 
 
 def test_evaluate(run: Run) -> None:
-    run("evaluate", "--model", "markov[c]", "--data", "log.csv")
+    run("evaluate", "--model", "markov[c]", "--data", "log[a].csv")
     for function, code in (("fails", 3), ("lies", 3)):
-        words = ["evaluate", "--model", f"callable:evil_api:{function}", "--data", "log.csv"]
+        words = ["evaluate", "--model", f"callable:evil_api:{function}", "--data", "log[a].csv"]
         assert MARKUP in run(*words, "--users", "5", code=code)
-    assert MARKUP in run("evaluate", "--model", f"absent{EVIL}", "--data", "log.csv", code=3)
+    assert MARKUP in run("evaluate", "--model", f"absent{EVIL}", "--data", "log[a].csv", code=3)
 
 
 def test_recommend(run: Run) -> None:
     lines = f"popular 3\nsearch x\nadd {EVIL}1\nrecommend 3\nshow\n{EVIL}\nadd {EVIL}\n"
-    words = ["recommend", "--model", "markov[c]", "--data", "log.csv"]
+    words = ["recommend", "--model", "markov[c]", "--data", "log[a].csv"]
     assert MARKUP in run(*words, stdin=lines)
     said = run("recommend", "--model", "callable:evil_api:fails", *words[3:], stdin=lines)
     assert MARKUP in said
 
 
 def test_compare(run: Run) -> None:
-    words = ["compare", "--data", "log.csv", "--model", "markov[c]"]
+    words = ["compare", "--data", "log[a].csv", "--model", "markov[c]"]
     assert MARKUP in run(*words, "--model", "popular[/c]", "--history", f"{EVIL}1,{EVIL}2")
     assert MARKUP in run(*words, "--model", "callable:evil_api:fails", "--users", "5", code=3)
 
 
 def test_detect(run: Run) -> None:
-    fit = ["detect", "fit", "--model", "markov[c]", "--data", "log.csv", "--out", "D[e]"]
+    fit = ["detect", "fit", "--model", "markov[c]", "--data", "log[a].csv", "--out", "D[e]"]
     run(*fit, "--queries", "5")
     run(
         "data",
         "traffic",
-        "log.csv",
+        "log[a].csv",
         "--model",
         "markov[c]",
         "--out",
-        "t.parquet",
+        "t[f].parquet",
         "--users",
         "9",
     )
-    log = pl.read_parquet("t.parquet")
+    log = pl.read_parquet("t[f].parquet", glob=False)
     log.with_columns(account=pl.lit(EVIL) + pl.col("account").cast(pl.String)).write_parquet(
-        "e.parquet"
+        "e[q].parquet"
     )
-    assert MARKUP in run("detect", "e.parquet", "--detectors", "D[e]")
+    assert MARKUP in run("detect", "e[q].parquet", "--detectors", "D[e]")
 
 
 def test_extract_audit_and_report(run: Run, world: Path) -> None:
-    words = ["extract", "--model", "callable:evil_api:fails", "--data", "log.csv"]
+    words = ["extract", "--model", "callable:evil_api:fails", "--data", "log[a].csv"]
     assert MARKUP in run(*words, "--calls", "20", "--out", "x[g]", code=3)
     (world / "plan[h].toml").write_text(
-        '[target]\nmodel = "markov[c]"\ndata = "log.csv"\ntwins = 0\n'
+        '[target]\nmodel = "markov[c]"\ndata = "log[a].csv"\ntwins = 0\n'
         '[extraction]\npolicies = "mixed"\ncalls = [20]\nseeds = 0\nlength = 5\nsessions = 4\n'
         "surrogate_settings = { embedding_dim = 8, blocks = 1, max_length = 5, epochs = 1 }\n"
         '[evaluation]\nresamples = 100\n[gate]\nfail_at = "never"\n'
         '[engine]\nworkers = 1\ndevice = "cpu"\n'
     )
-    assert "run" in run("audit", "plan[h].toml", "--out", "run")
-    assert "page[/j]" in run("report", "run", "--out", "page[/j]")
+    assert "run[i]" in run("audit", "plan[h].toml", "--out", "run[i]")
+    assert "page[/j]" in run("report", "run[i]", "--out", "page[/j]")
     unnamed = (world / "plan[h].toml").read_text().replace('"mixed"', json.dumps(EVIL))
     (world / "evil.toml").write_text(unnamed)
     assert MARKUP in run("audit", "evil.toml", "--out", "run2", code=2)
@@ -171,7 +171,7 @@ def test_extract_audit_and_report(run: Run, world: Path) -> None:
 
 def test_verify(run: Run, world: Path) -> None:
     assert "key[k]" in run("verify", "keygen", "--out", "key[k]", json_lines=False)
-    words = ["verify", "--key", "key[k]", "--data", "log.csv", "--queries", "20"]
+    words = ["verify", "--key", "key[k]", "--data", "log[a].csv", "--queries", "20"]
     assert "p = " in run(*words, "--suspect", "markov[c]", "--control", "popular[/c]")
     assert MARKUP in run(*words, "--suspect", "callable:evil_api:fails", code=3)
 
