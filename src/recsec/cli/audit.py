@@ -115,8 +115,8 @@ def _init(path: Path, *, json: bool) -> None:
     step = f"recsec audit {shlex.quote(str(path))} --out runs/first-audit"
 
     def show(console: Console) -> None:
-        console.print(f"wrote {path}", markup=False, soft_wrap=True)
-        console.print(f"next: {step}", markup=False, soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"next: {step}", soft_wrap=True)
 
     emit({"plan": str(path), "next": step}, show, json=json)
 
@@ -130,6 +130,6 @@ def _show(console: Console, found: Report, out: Path) -> None:
     passed = "passed" if verdict.passed else "failed"
     data = " (made-up data: no evidence about a real system)" if found.synthetic else ""
     gate = "no verdict" if verdict.level in ("incomplete", "weak") else f"gate {passed}"
-    console.print(f"{verdict.level}, {gate}{data}", style="bold", markup=False)
-    console.print(verdict.statement, markup=False)
-    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+    console.print(f"{verdict.level}, {gate}{data}", style="bold")
+    console.print(verdict.statement)
+    console.print(f"report: {out / 'report.html'}", soft_wrap=True)

@@ -199,6 +199,6 @@ def _result(report: Report, folder: Path, data: str) -> dict[str, Any]:
 def _render(console: Console, result: dict[str, Any]) -> None:
     about = "synthetic data" if result["synthetic"] else "real data"
     statement = result["verdict"]["statement"]
-    console.print(f"found ({about}): {statement}", soft_wrap=True, markup=False)
-    console.print(f"report: {result['report']}", soft_wrap=True, markup=False)
-    console.print(f"next: {result['next']}", soft_wrap=True, markup=False)
+    console.print(f"found ({about}): {statement}", soft_wrap=True)
+    console.print(f"report: {result['report']}", soft_wrap=True)
+    console.print(f"next: {result['next']}", soft_wrap=True)

@@ -73,7 +73,7 @@ def _show(console: Console, found: dict[str, Any], report: Report | None) -> Non
         verdict = found["verdict"]
         passed = "passed" if verdict["passed"] else "failed"
         note = " (synthetic data)" if found["synthetic"] else ""
-        console.print(f"{verdict['level']}, gate {passed}{note}", style="bold", markup=False)
-        console.print(verdict["statement"], markup=False)
+        console.print(f"{verdict['level']}, gate {passed}{note}", style="bold")
+        console.print(verdict["statement"])
     for path in found["files"]:
-        console.print(path, markup=False, soft_wrap=True)
+        console.print(path, soft_wrap=True)

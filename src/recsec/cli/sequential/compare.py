@@ -230,7 +230,7 @@ def _render(out: Console, found: Comparison, catalog: Catalog) -> None:
         out.print(_change_table(change, whole=at == 0))
     for side in found.histories:
         _render_side(out, side, catalog)
-    out.print(found.protocol, markup=False)
+    out.print(found.protocol)
 
 
 def _moved(row: GroupRow) -> bool:
@@ -258,7 +258,7 @@ def _render_side(out: Console, side: SideBySide, catalog: Catalog) -> None:
     """Titles side by side, one table per bias; items that all models name are marked."""
     titles = "; ".join(catalog.title(int(item)) for item in side.history[-5:])
     out.print(Text(f"\nAfter {side.name}", style="bold"))
-    out.print(f"{len(side.history)} items, newest: {titles}", markup=False)
+    out.print(f"{len(side.history)} items, newest: {titles}")
     for bias in sorted({variant.genre_bias for variant in side.lists}):
         variants = [variant for variant in side.lists if variant.genre_bias == bias]
         common = set.intersection(*(set(side.lists[v].tolist()) for v in variants)) - {0}

@@ -196,7 +196,7 @@ def _show_fit(console: Console, result: dict[str, Any]) -> None:
         "laws": f"{', '.join(protocol['laws'])} (assumed, not measured)",
         "times": protocol["times"],
     }.items():
-        console.print(f"{name:<11}{value}", markup=False, soft_wrap=True)
+        console.print(f"{name:<11}{value}", soft_wrap=True)
 
 
 @app.command("log")

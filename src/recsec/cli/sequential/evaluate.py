@@ -151,12 +151,12 @@ def _render(
             table.add_row(name.removesuffix("@10"), interval(value), str(value.n), what)
     out.print(table)
     for name, reason in found.left_out.items():
-        out.print(f"{name} is left out: {reason}", markup=False)
+        out.print(f"{name} is left out: {reason}")
     for by, title in BY.items():
         rows = [row for row in groups if row.by == by]
         if rows:
             out.print(group_table(title, rows, GROUP_COLUMNS, _group_cell))
-    out.print(found.protocol, markup=False)
+    out.print(found.protocol)
 
 
 def _group_cell(name: str, value: Estimate) -> Text:

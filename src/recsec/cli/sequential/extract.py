@@ -184,6 +184,6 @@ def _result(found: Extraction, out: Path) -> dict[str, Any]:
 
 def _show(console: Console, found: Extraction, out: Path) -> None:
     show_rows(console, found)
-    console.print(found.verdict.statement, markup=False)
+    console.print(found.verdict.statement)
     console.print(f"surrogate: {out / 'surrogate' / found.cells[0].id}", soft_wrap=True)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)

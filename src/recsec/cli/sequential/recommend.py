@@ -138,4 +138,4 @@ def _render(out: Console, reply: Reply, catalog: Catalog) -> None:
     if reply.items:
         out.print(items_table(catalog, reply.items))
     if reply.message:
-        out.print(reply.message, markup=False, soft_wrap=True)
+        out.print(reply.message, soft_wrap=True)

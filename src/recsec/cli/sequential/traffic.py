@@ -101,7 +101,7 @@ def make_traffic(
 
     def render(console: Console) -> None:
         for key in ("path", "accounts", "queries", "times"):
-            console.print(f"{key:<10}{result[key]}", markup=False, soft_wrap=True)
-        console.print(f"{'law':<10}{law.label} (assumed, not measured)", markup=False)
+            console.print(f"{key:<10}{result[key]}", soft_wrap=True)
+        console.print(f"{'law':<10}{law.label} (assumed, not measured)")
 
     emit(result, render, json=json)

@@ -154,7 +154,7 @@ def keygen(
     name = fingerprint(write_key(path))
 
     def render(console: Console) -> None:
-        console.print(f"key: {path}", soft_wrap=True, markup=False)
+        console.print(f"key: {path}", soft_wrap=True)
         console.print(f"fingerprint: {name}")
 
     emit({"key": str(path), "fingerprint": name}, render, json=json)

@@ -37,7 +37,7 @@ class ExtractionView(ThreatView):
         show_defenses(console, part)
         for one in part.cells:
             if one.error is not None:
-                console.print(f"{one.status}: {one.id}: {one.error}", markup=False)
+                console.print(f"{one.status}: {one.id}: {one.error}")
 
 
 def metrics_json(found: Extraction, metrics: Metrics) -> dict[str, Any]:
@@ -91,7 +91,6 @@ def show_rows(console: Console, found: Extraction) -> None:
     console.print(
         f"floor: {found.floor.name}, without a call; twin: "
         f"{found.twin.reason or 'same recipe and data, other seed, without a call'}",
-        markup=False,
     )
 
 
@@ -134,5 +133,4 @@ def show_defenses(console: Console, found: Extraction) -> None:
         "same: overlap@10 with the bare lists; utility: HR@10 kept; plain, adapt: the\n"
         "most lift of a thief who ignores defenses, and of one who adapts; taken: of\n"
         "the lift of the better of the two",
-        markup=False,
     )

@@ -98,6 +98,6 @@ def show_checkpoint(console: Console, result: dict[str, Any], step: str, *, why:
     if "best_epoch" in result:
         console.print(f"best epoch: {result['best_epoch']} of {result['epochs']}")
     console.print(f"checkpoint: {result['checkpoint']}", soft_wrap=True)
-    console.print(f"next: {why or step}", soft_wrap=True, markup=False)
+    console.print(f"next: {why or step}", soft_wrap=True)
     if why:
-        console.print(f"  {step}", soft_wrap=True, markup=False)
+        console.print(f"  {step}", soft_wrap=True)

@@ -186,4 +186,4 @@ def _render(out: Console, result: dict[str, Any]) -> None:
             cells = (interval(result[name][attribute]) for name in shown)
             table.add_row(attribute, *cells, f"{value.n:,}")
         out.print(table)
-    out.print(result["protocol"], markup=False)
+    out.print(result["protocol"])

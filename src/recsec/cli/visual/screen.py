@@ -146,6 +146,6 @@ def _render(console: Console, result: dict[str, Any]) -> None:
             f"{100 * found.value:.2f} % [{100 * found.low:.2f}, {100 * found.high:.2f}], "
             f"n = {found.n:,}"
         )
-    console.print(f"declared category: {result['category']}; nearest photos:", markup=False)
+    console.print(f"declared category: {result['category']}; nearest photos:")
     for entry in result["neighbors"]:
-        console.print(f"  {entry['id']}  {entry['category']}  {entry['title']}", markup=False)
+        console.print(f"  {entry['id']}  {entry['category']}  {entry['title']}")

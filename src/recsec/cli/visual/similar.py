@@ -100,6 +100,6 @@ def _render(out: Console, result: dict[str, Any]) -> None:
     for entry in result["neighbors"]:
         words = (Text(str(entry[key] or "")) for key in ("id", "title", "category"))
         table.add_row(str(entry["place"]), *words, f"{entry['cosine']:.3f}")
-    out.print(f"Nearest to {query['id']}, {query['title']} ({query['category']})", markup=False)
+    out.print(f"Nearest to {query['id']}, {query['title']} ({query['category']})")
     out.print(table)
-    out.print(result["protocol"], markup=False)
+    out.print(result["protocol"])

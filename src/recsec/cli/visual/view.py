@@ -41,7 +41,7 @@ class EvasionView(ThreatView):
         _show_worst(console, part)
         for row in part.rows:
             if row.error is not None:
-                console.print(f"{row.status}: {row.id}: {row.error}", markup=False)
+                console.print(f"{row.status}: {row.id}: {row.error}")
 
 
 def _show_worst(console: Console, found: Evasion) -> None:
@@ -56,9 +56,7 @@ def _show_worst(console: Console, found: Evasion) -> None:
         worth = "-" if quality is None or quality.value is None else f"{quality.value:.3f}"
         table.add_row(row.model, f"{row.eps:g}", f"{row.pairs:,}", *cells, worth)
     console.print(table)
-    console.print("s@r: worst case over all attacks inside eps; p@10: precision@10", markup=False)
+    console.print("s@r: worst case over all attacks inside eps; p@10: precision@10")
     for check in found.checks:
         if check.status == "failed":
-            console.print(
-                f"check failed: {check.model}: {check.title}: {check.evidence}", markup=False
-            )
+            console.print(f"check failed: {check.model}: {check.title}: {check.evidence}")

@@ -172,5 +172,5 @@ def _render(out: Console, result: dict[str, Any]) -> None:
             f"L-inf {found['linf']:.4f}; SSIM {found['ssim']:.4f}; {found['backwards']:.1f} "
             f"gradients and {found['queries']:.0f} queries a photo"
         )
-    out.print(result["protocol"], markup=False)
+    out.print(result["protocol"])
     out.print(f"photos: {result['photos_file']}", soft_wrap=True)

@@ -248,7 +248,6 @@ def _render(out: Console, result: dict[str, Any], folder: Path) -> None:
         f"item {_place(result, 'in')}: rank {result['rank_before']:,} -> "
         f"{result['rank_after']:,}, cosine {result['cosine_before']:.4f} -> "
         f"{result['cosine_after']:.4f}",
-        markup=False,
     )
     out.print(
         f"eps {result['eps']:g} ({result['levels']} of 255 gray levels); L-inf of the file "
@@ -259,6 +258,6 @@ def _render(out: Console, result: dict[str, Any], folder: Path) -> None:
         least = result["min_eps"]
         out.print("smallest budget: " + ("more than that" if least is None else f"{least:.4f}"))
     for name, said in result["predictions"].items():
-        out.print(f"{name}: {', '.join(str(value) for value in said.values())}", markup=False)
-    out.print(result["protocol"], markup=False)
+        out.print(f"{name}: {', '.join(str(value) for value in said.values())}")
+    out.print(result["protocol"])
     out.print(f"panel: {folder / 'panel.png'}", soft_wrap=True)

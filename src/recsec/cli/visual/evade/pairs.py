@@ -176,5 +176,5 @@ def _render(out: Console, result: dict[str, Any]) -> None:
         failed = f"share of pairs that fail at {least['largest']:g}"
         table.add_row(failed, interval(Estimate(**least["failed"])))
         out.print(table)
-    out.print(result["protocol"], markup=False)
+    out.print(result["protocol"])
     out.print(f"pairs: {result['pairs_file']}", soft_wrap=True)
