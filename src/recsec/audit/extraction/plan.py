@@ -122,6 +122,11 @@ class EvaluationPlan(Section):
         default=1000, ge=100, description="bootstrap resamples behind an interval"
     )
     seed: Seed = Field(default=0, description="of the drawn users and resamples")
+    recheck: bool = Field(
+        default=True,
+        description="train the deciding copy again, longer or by the default recipe: is it the "
+        "recommender that is hard to copy, or the thief who is lazy?",
+    )
 
 
 class CostPlan(Section):
@@ -215,9 +220,9 @@ class ExtractionTables(Plan):
         return super().spoken(command)
 
     def evidence(self) -> dict[str, Any]:
-        """See ``Plan.evidence``: prices may change too."""
+        """See ``Plan.evidence``: prices may change too, and what is checked afterwards."""
         whole = super().evidence()
-        del whole["cost"]
+        del whole["cost"], whole["evaluation"]["recheck"]
         if not self.defense:  # as it was before there were defenses, so that old runs go on
             del whole["defense"]
         for grid in whole["extraction"]:

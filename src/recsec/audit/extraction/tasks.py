@@ -16,12 +16,14 @@ __all__ = [
     "Collecting",
     "Copied",
     "Copying",
+    "Course",
     "Learned",
     "Learning",
     "MeasuredDefense",
     "MeasuredTwin",
     "MeasuringDefense",
     "MeasuringTwin",
+    "Recopying",
     "Scene",
     "Spotted",
     "Spotting",
@@ -61,6 +63,7 @@ class Scene(Payload):
         for name in ("run", "authorised"):
             del told[name]
         del told["evaluation"]["resamples"]
+        del told["evaluation"]["recheck"]
         return told
 
 
@@ -198,7 +201,23 @@ class Copying(Scene):
     seed: int
 
 
+class Recopying(Copying):
+    """The same with ``longer`` times the passes that follow from the calls."""
+
+    longer: int
+
+
+class Course(Payload):
+    """How the training of a copy went; see ``recsec.attacks.extraction.fit_surrogate``."""
+
+    held_out: float
+    trained: float | None
+    best_epoch: int
+    epochs: int
+
+
 class Copied(Payload):
-    """Calls that it learned from."""
+    """Calls that it learned from, and how; runs of older versions do not tell."""
 
     calls: int
+    course: Course | None = None

@@ -37,6 +37,7 @@ from recsec.audit.extraction.tasks import (
     MeasuredTwin,
     MeasuringDefense,
     MeasuringTwin,
+    Recopying,
     Scene,
     Spotted,
     Spotting,
@@ -278,9 +279,11 @@ def fit_copy(scene: Copying, progress: Progress) -> Copied:
         scene.attack,
         calls=scene.calls,
         streams=Streams(scene.seed).child("fit"),
+        longer=scene.longer if isinstance(scene, Recopying) else 1,
         out=run / "surrogate" / scene.id,
         device=scene.device,
         progress=named(progress, f"copy {scene.id}"),
     )
     _measure(surrogate, scene.id, scene, named(progress, f"measure {scene.id}"))
-    return Copied(calls=scene.calls)
+    course = models.read_config(run / "surrogate" / scene.id).get("course")
+    return Copied.model_validate({"calls": scene.calls, "course": course})

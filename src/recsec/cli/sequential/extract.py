@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.sequential.view import count_json, metrics_json, show_rows
+from recsec.cli.sequential.view import count_json, metrics_json, show_checks, show_rows
 from recsec.cli.shared.common import (
     AnswersOfOption,
     AuthorisedOption,
@@ -126,7 +126,7 @@ def run(
             "adaptive": [] if adaptive is None else adaptive.split(","),
             **settings,
         },
-        "evaluation": {"users": users},
+        "evaluation": {"users": users, "recheck": False},
         "gate": {"fail_at": "never"},
         "engine": {"device": device},
     }
@@ -184,6 +184,7 @@ def _result(found: Extraction, out: Path) -> dict[str, Any]:
 
 def _show(console: Console, found: Extraction, out: Path) -> None:
     show_rows(console, found)
+    show_checks(console, found)
     console.print(found.verdict.statement)
     console.print(f"surrogate: {out / 'surrogate' / found.cells[0].id}", soft_wrap=True)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)
