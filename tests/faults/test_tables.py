@@ -255,3 +255,38 @@ def test_names_that_look_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write(shop / "labels.csv", "image,category", ["no/such.png,Hat"])
     with pytest.raises(DataError, match=r"names 'no/such.png', the 4 images are called like"):
         load_photos(str(shop))
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_attacks_read_the_same_table_as_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], guarded: bool
+) -> None:
+    lines = [
+        f"{user}:{(3 * user + day) % 30}:{day:02}/02/2020"
+        for user in range(30)
+        for day in range(1, 9)
+    ]
+    path = write(tmp_path / "log.csv", "who:item:time", [*lines, ":1:01/02/2020"])
+    words = ["--sep", ":", "--time-format", "%d/%m/%Y", "--drop-bad", "--columns", "user=who"]
+    table = ["--data", str(path), *words]
+    assert main(["train", "markov", "--out", str(tmp_path / "m"), *table, "-q"]) == 0
+    attack = ["--policy", "random", "--calls", "60", "--set", "length=10", "--twins", "0"]
+    attack += ["--surrogate", "meanpool", "--set", "surrogate_settings.epochs=1", "--json"]
+    attack += ["--model", str(tmp_path / "m"), "--out", str(tmp_path / "run")]
+    attack += ["--guard", "shuffle"] if guarded else []
+    assert main(["extract", *table, *attack]) == 0, capsys.readouterr().err
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert "rows left out because they do not fit: 1" in report["extraction"]["data"]["notes"][0]
+    shown = report["reproduce"]["plan"]["target"]
+    assert (shown["sep"], shown["time_format"], shown["drop_bad"]) == (":", "%d/%m/%Y", True)
+
+
+@pytest.mark.parametrize("name", ["ml-1m", "synthetic:users=30,items=20"])
+@pytest.mark.parametrize("words", [["--sep", ";"], ["--columns", "user=who"], ["--drop-bad"]])
+def test_what_is_said_about_a_known_table_is_refused(
+    name: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", "popularity", "--data", name, "--out", str(tmp_path / "m"), *words]
+    assert main(train) == 2
+    assert f"{name} has a table of its own" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()

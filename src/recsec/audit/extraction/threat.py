@@ -76,7 +76,7 @@ class ExtractionAudit(ThreatAudit):
         grid = expand(mine)
         check_attacks(grid)
         check_recipes(mine.target)
-        dataset, split = open_data(mine.target.data, mine.target.columns)
+        dataset, split = open_data(mine.target.data, mine.target.columns, mine.target.dialect)
         check_lengths(grid, split)
         for leak in {cell.config.leak for cell in grid.cells}:
             leaked_users(split, leak, Streams(0))

@@ -15,7 +15,13 @@ from recsec.data.sources.tables.faults import Bad
 from recsec.data.sources.tables.files import Part, open_part, parts_of
 from recsec.data.sources.tables.kinds.ids import id_lists, ids
 from recsec.data.sources.tables.kinds.times import times
-from recsec.data.sources.tables.kinds.values import Values, numbers, texts, whole_numbers, wrong_type
+from recsec.data.sources.tables.kinds.values import (
+    Values,
+    numbers,
+    texts,
+    whole_numbers,
+    wrong_type,
+)
 from recsec.data.sources.tables.text import Text
 from recsec.errors import DataError
 
