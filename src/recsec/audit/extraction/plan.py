@@ -10,6 +10,7 @@ from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
 from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
+from recsec.data import Dialect
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
@@ -40,7 +41,7 @@ def _recipe(value: Any) -> Any:
     return {"count": value} if isinstance(value, int) else value
 
 
-class TargetPlan(Section):
+class TargetPlan(Section, Dialect):
     """``[target]``: the recommender under attack, and the data behind it."""
 
     model: str | None = Field(
@@ -223,6 +224,9 @@ class ExtractionTables(Plan):
         """See ``Plan.evidence``: prices may change too, and what is checked afterwards."""
         whole = super().evidence()
         del whole["cost"], whole["evaluation"]["recheck"]
+        for name, field in Dialect.model_fields.items():  # old runs go on, as below
+            if whole["target"] and whole["target"][name] == field.default:
+                del whole["target"][name]
         if not self.defense:  # as it was before there were defenses, so that old runs go on
             del whole["defense"]
         for grid in whole["extraction"]:

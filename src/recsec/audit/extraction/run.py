@@ -133,6 +133,7 @@ class ExtractionRun(ThreatRun):
             "run": str(self.conductor.run.path),
             "data": self.target.data,
             "columns": self.target.columns,
+            "dialect": self.target.dialect,
             "model": self.model,
             "authorised": self.authorised,
             "evaluation": self.plan.evaluation,

@@ -18,6 +18,7 @@ from recsec.cli.shared.common import (
     ConfigOption,
     DataOption,
     DeviceOption,
+    DropBadOption,
     GuardOption,
     JsonOption,
     ModelOption,
@@ -25,7 +26,10 @@ from recsec.cli.shared.common import (
     QuietOption,
     SameAnswersOption,
     SeedOption,
+    SepOption,
     SetOption,
+    TimeFormatOption,
+    dialect_of_tables,
     given_settings,
     parse_columns,
 )
@@ -53,6 +57,9 @@ def run(
     k: Annotated[int, typer.Option("--k", min=1, help="List length asked for.")] = 10,
     calls: Annotated[int, typer.Option("--calls", min=1, help="The budget.")] = 10_000,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     surrogate: Annotated[
         str, typer.Option("--surrogate", help="Architecture of the copy.")
@@ -103,7 +110,10 @@ def run(
         )
     if "policy_settings" in settings:
         settings["policy_settings"] = {policy: settings["policy_settings"]}
+    said = dialect_of_tables()
+    dialect: dict[str, Any] = said.model_dump(exclude_defaults=True) if said else {}
     target = {"model": model, "data": data, "columns": parse_columns(columns), "twins": twins}
+    target |= dialect
     if guard:
         from recsec.cli.sequential.answering import guarded_plan
 
@@ -112,6 +122,7 @@ def run(
             parse_guards(guard),
             data=data,
             columns=parse_columns(columns),
+            dialect=dialect,
             out=out,
             twins=twins,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
@@ -46,7 +47,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
     start(options.out)
     given = open_encoder(model)
     with progress() as report:
-        split = open_split(options.data, report)
+        split = open_split(options.data, report, dialect=dialect_of_tables())
         warn_of_other_data(checkpoint_folder(model), split.photos)
         clock = hardening.Clock(report)
         how = options.training(clock)

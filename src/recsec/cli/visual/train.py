@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
@@ -34,7 +35,7 @@ def train_photos(model: str, options: TrainingOptions) -> None:
     chosen = options.settings(kind.config_class, model)
     start(options.out)
     with progress() as report:
-        split = open_split(options.data, report)
+        split = open_split(options.data, report, dialect=dialect_of_tables())
         note(
             f"{options.data}: {len(split.photos):,} photos; {len(split.train):,} to train on, "
             f"{len(split.validation):,} to choose the epoch, {len(split.test):,} held out, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.evade.shared import NATIVE, place_encoder
@@ -99,7 +100,8 @@ def _draw(
             raise UsageError(
                 f"--targets {words}: expected a number or a table with the column target"
             )
-        found = read_table(path, {"target": Field("id")}).rows["target"].cast(pl.String)
+        table = read_table(path, {"target": Field("id")}, dialect=dialect_of_tables())
+        found = table.rows["target"].cast(pl.String)
         targets = np.unique(photos.rows([photos.parse_id(item) for item in found.to_list()]))
         mixed = mixed[~np.isin(mixed, targets)]
     if plan["item"] is not None:

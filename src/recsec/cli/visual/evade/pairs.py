@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.evade.shared import (
@@ -108,7 +109,11 @@ def _pairs(plan: dict[str, Any], split: PhotoSplit, index: ExactIndex, streams: 
             raise UsageError(
                 f"--pairs {policy}: expected {', '.join(POLICIES)} or a CSV file with item,target"
             )
-        return read_pairs(path, lambda ids: photos.rows([photos.parse_id(one) for one in ids]))
+        return read_pairs(
+            path,
+            lambda ids: photos.rows([photos.parse_id(one) for one in ids]),
+            dialect=dialect_of_tables(),
+        )
     rows = split.test if plan["stage"] == "test" else split.validation
     popular = None
     if policy == "popular-target":
