@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from recsec.errors import ConfigError
 from recsec.models import Encoder, Precision
 from recsec.models.trainer import resolve_precision
+from recsec.models.visual.float32 import whole_float32
 from recsec.models.visual.folding import folded_copy
 from recsec.models.visual.memory import keep_freed_memory
 
@@ -93,6 +94,7 @@ def prepare(
     if not isinstance(embedder, nn.Module):
         return Prepared(embedder)
     keep_freed_memory()
+    whole_float32()
     exact = folded_copy(embedder, images[:2])
     exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if resolve_precision(precision, images.device) == torch.float32:
