@@ -9,6 +9,7 @@
   target, adversarial, curriculum
                the same network hardened from the public weights, as many epochs as fit; attacks
   resnet       the conventional ResNet at 64 px, three seeds, each hardened; 1,000 pairs
+  panel        a ViT, and our encoder by its own recipe, hardened
   factors      networks between ours and the ResNet, one property at a time; 300 pairs
   recipes      the same two networks, one property of the recipe at a time; 128 px
 
@@ -73,6 +74,19 @@ RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ours, 128 px": (OURS, {"size": 128}),
     "resnet, 128 px": (RESNET, {"size": 128}),
 }
+APGD: tuple[dict[str, Any], ...] = (
+    {},
+    {"step_size": 2.0},
+    {"step_size": 2.0, "schedule": "linear"},
+    {"step_size": 2.0, "momentum": 1.0},
+    {"step_size": 2.0, "inertia": 0.0},
+    {"momentum": 1.0},
+    {"schedule": "linear"},
+    {"inertia": 0.0},
+    {"step_size": 0.2},
+    {"step_size": 1.0},
+)
+"""What differs from APGD-100 as it is: one factor, at our first step and at its authors'."""
 THESIS = ("thesis-fgsm", "thesis-pgd-128")
 EPS = (0.05, 0.03, 0.01)
 
@@ -281,7 +295,7 @@ def undefended(bench: Bench) -> None:
     headline(bench, "mobilenet-tuned")
     thesis(bench, "mobilenet", 200, 100)
     singles(bench, "mobilenet", (0.03, 0.05), 200)
-    vit(bench)
+    variants(bench, "mobilenet", 0.01, n=200)
 
 
 def singles(bench: Bench, name: str, budgets: tuple[float, ...], n: int) -> None:
@@ -292,10 +306,14 @@ def singles(bench: Bench, name: str, budgets: tuple[float, ...], n: int) -> None
         bench.attack(name, "apgd-100", eps, n=n, need=25, settings={"step_size": 2.0})
 
 
-def vit(bench: Bench) -> None:
-    """A small ViT of drawn weights, trained and hardened."""
-    if bench.left < 60:
-        return
+def variants(bench: Bench, name: str, eps: float, *, n: int | None = None) -> None:
+    """APGD, one factor at a time."""
+    for settings in APGD:
+        bench.attack(name, "apgd-100", eps, n=n, need=30, settings=settings)
+
+
+def panel(bench: Bench) -> None:
+    """A small ViT of drawn weights; then our own encoder by its own recipe, and hardened."""
     recipe = {"lr": 1e-3, "epochs": 20, "batch_size": 64, "warmup": 0.1}
     backbone = f"hf:{vit_folder(bench.options.work)}"
     encoder, facts = bench.trained(
@@ -303,6 +321,16 @@ def vit(bench: Bench) -> None:
     )
     bench.open("vit", encoder, facts, pairs=200)
     headline(bench, "vit")
+    singles(bench, "vit", EPS, 200)
+    ours, facts = bench.trained(bench.encoder(EncoderConfig.model_validate({})))
+    bench.open("encoder", ours, facts, pairs=1000)
+    pair_of(bench, "encoder")
+    singles(bench, "encoder", EPS, 200)
+    if bench.left > 60:
+        hard, facts = bench.hardened(ours, "target", {}, seconds=bench.left - 30)
+        bench.open("encoder-target", hard, facts, pairs=1000)
+        pair_of(bench, "encoder-target")
+        singles(bench, "encoder-target", (0.05,), 200)
 
 
 def hardened(bench: Bench, method: str, settings: dict[str, Any], seconds: float) -> None:
@@ -331,6 +359,10 @@ def resnet(bench: Bench) -> None:
         bench.open(f"resnet {seed}", base, {**facts, "seed": seed}, pairs=1000)
         pair_of(bench, f"resnet {seed}", apgd=False)
         resnet_hardened(bench, base, "target", seed, apgd=seed == 0)
+        if seed == 0:
+            singles(bench, "resnet 0", EPS, 200)
+            variants(bench, "resnet 0", 0.02)
+            singles(bench, "resnet 0, target", (0.05,), 200)
     for method in ("adversarial", "curriculum"):
         for seed, base in bases.items():
             resnet_hardened(bench, base, method, seed, apgd=False)
@@ -424,6 +456,7 @@ JOBS = {
         bench, "curriculum", {"epochs": 24, "stage_patience": 1}, 150
     ),
     "resnet": resnet,
+    "panel": panel,
     "factors": factors,
     "recipes": recipes,
 }

@@ -14,7 +14,7 @@ run() {
     --start "$start" --seconds "$seconds" $small > "$out/$1.log" 2>&1
 }
 "$python" "$here/gpu_224.py" warm --work "$work" --out "$out" $small
-jobs=(undefended target adversarial curriculum resnet factors recipes)
+jobs=(undefended target adversarial curriculum resnet panel factors recipes)
 for job in "${jobs[@]}"; do
   run "$job" &
   [ -n "$small" ] && wait
