@@ -17,6 +17,7 @@ from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,
     open_split,
+    place_encoder,
     refuse_columns,
     warn_of_other_data,
 )
@@ -58,6 +59,8 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         if not models.is_first_process():
             return
         cost = _cost(clock, given, split, how)
+        for encoder in (given, hardened):
+            place_encoder(encoder, options.device)
         before = _measured(given, split, checkpoint_folder(model), options.seed, report)
         after = _measured(hardened, split, options.out, options.seed, report)
     result: dict[str, Any] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsec.cli.shared.output import note
-from recsec.errors import UsageError
+from recsec.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,7 @@ __all__ = [
     "open_encoder",
     "open_photos",
     "open_split",
+    "place_encoder",
     "refuse_columns",
     "warn_of_other_data",
 ]
@@ -51,6 +52,29 @@ def open_encoder(spec: str) -> Encoder:
     from recsec.models import load_encoder
 
     return load_encoder(checkpoint_folder(spec))
+
+
+def place_encoder(encoder: Encoder, device: str) -> None:
+    """Move the encoder to where ``--device`` says.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    import torch
+
+    name = device
+    if device == "auto":
+        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
+    try:
+        encoder.to(name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
+
+
+def _accelerated() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
 
 
 def open_photos(

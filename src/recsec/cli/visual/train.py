@@ -11,7 +11,7 @@ from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
-from recsec.cli.visual.opening import open_split, refuse_columns
+from recsec.cli.visual.opening import open_split, place_encoder, refuse_columns
 
 __all__ = ["train_photos"]
 
@@ -50,6 +50,7 @@ def train_photos(model: str, options: TrainingOptions) -> None:
         )
         if not models.is_first_process():
             return
+        place_encoder(encoder, options.device)
         features = models.catalog_features(encoder, split.photos, options.out, progress=report)
         found = evaluate_encoder(
             encoder, split, queries=split.validation, features=features, progress=report

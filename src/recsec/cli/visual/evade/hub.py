@@ -11,8 +11,8 @@ from rich.console import Console
 from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
-from recsec.cli.visual.evade.shared import NATIVE, place_encoder
-from recsec.cli.visual.opening import open_embedded, open_encoder
+from recsec.cli.visual.evade.shared import NATIVE
+from recsec.cli.visual.opening import open_embedded, open_encoder, place_encoder
 from recsec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def evade_hub(
             hint="--attack mi",
         )
     encoder = open_encoder(plan["model"])
+    place_encoder(encoder, device)
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
         split, features = open_embedded(plan["model"], encoder, plan["data"], report)
         photos, catalog = split.photos, split.catalog
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
         chosen, targets = _draw(plan, split, streams.child("hub").numpy("photos"))
-        place_encoder(encoder, device)
         encoder.eval()
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
             vectors = F.normalize(features[torch.from_numpy(catalog)], dim=1).to(encoder.device)
