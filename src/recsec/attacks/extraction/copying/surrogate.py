@@ -11,8 +11,10 @@ from torch import Tensor
 
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.copying.distill import KERNELS, rank_weights, set_kernel
+from recsec.attacks.extraction.copying.doubt import without_left
 from recsec.attacks.extraction.copying.jumps import up_to_jumps
 from recsec.attacks.extraction.copying.order import order_test, turned
+from recsec.attacks.extraction.doubting import doubt, session_lengths
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
 from recsec.metrics import agreement
@@ -160,7 +162,12 @@ class Distillation(Objective):
 
 
 def surrogate_config(
-    config: ExtractionConfig, *, calls: int, windows: int | None = None, positions: int = 0
+    config: ExtractionConfig,
+    *,
+    calls: int,
+    windows: int | None = None,
+    positions: int = 0,
+    longest: int | None = None,
 ) -> NeuralConfig:
     """Settings of the surrogate for a number of calls.
 
@@ -174,6 +181,8 @@ def surrogate_config(
         calls: how many answers there are.
         windows: in how many windows they are read; by default sessions of ``config.length``.
         positions: items that one pass reads, where that is more than the calls.
+        longest: items of the longest history that was asked. A copy that reads further back would
+            read what it never learned to read.
 
     Raises:
         ConfigError: the architecture is unknown, or cannot be trained on lists, or the loss and
@@ -202,6 +211,9 @@ def surrogate_config(
     known = {
         name: value for name, value in derived.items() if name in kind.config_class.model_fields
     }
+    reach = kind.config_class.model_fields.get("max_length")
+    if longest is not None and reach is not None:
+        known["max_length"] = max(1, min(reach.default, longest))
     chosen = kind.config_class.model_validate({**known, **config.surrogate_settings})
     if not isinstance(chosen, NeuralConfig):
         raise ConfigError(f"{config.surrogate} has no training settings")
@@ -234,14 +246,21 @@ def fit_surrogate(
     order = order_test(chains)
     if config.adaptive.wary > 0:
         chains = up_to_jumps(chains, config.adaptive.wary)
+    if doubt(config):
+        chains = without_left(chains, session_lengths(config))
     if config.adaptive.list_flip and order.reversed:
         chains = replace(chains, answers=turned(chains.answers))
     kind: type[NeuralRecommender] = registry("models").get(config.surrogate)
-    model = kind(catalog, surrogate_config(config, calls=calls))
+    longest = int(np.diff(chains.offsets).max(initial=1))
+    model = kind(catalog, surrogate_config(config, calls=calls, longest=longest))
     model.initialize(streams.torch("initialization"))
     objective = Distillation(model, chains, config=config, rng=streams.numpy("held-out"))
     settings = surrogate_config(
-        config, calls=calls, windows=len(objective.windows), positions=objective.positions
+        config,
+        calls=calls,
+        windows=len(objective.windows),
+        positions=objective.positions,
+        longest=longest,
     )
     model.config = settings
     training = Training(out=out, device=device, progress=progress)
