@@ -20,14 +20,17 @@ import argparse
 import json
 import os
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 import torch
 
 from recsec.attacks.extraction import ExtractionConfig, collect, fit_surrogate
+from recsec.attacks.extraction.policies.rank_law import RankLawPolicy
 from recsec.data import load
 from recsec.data.sequences import Split
 from recsec.detection.habits import Habits, HabitsJudge
@@ -58,10 +61,10 @@ THIEVES: dict[str, dict[str, Any]] = {
     "rank-law": {"guard": True, "calls": (6250, 12500, 25000)},
     "rank-law, a day each": {
         "guard": True,
-        "settings": {"longest": 20},
+        "settings": {"length": 20},
         "calls": (6250, 12500, 25000),
     },
-    "rank-law, tastes": {"guard": True, "settings": {"taste": 1.0}, "calls": (6250, 12500, 25000)},
+    "rank-law, tastes": {"guard": True, "tastes": True, "calls": (6250, 12500, 25000)},
 }
 
 
@@ -171,6 +174,23 @@ def lift_of(lists: np.ndarray, clean: np.ndarray, floor: float, streams: Streams
     return mean_estimate(values, streams.numpy("lift")).to_json()
 
 
+RANK_LAW = RankLawPolicy.next
+
+
+def with_taste(
+    policy: RankLawPolicy, histories: np.ndarray, lists: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Of four choices by people's law the one most like the session's first item, softly."""
+    options = np.stack([RANK_LAW(policy, histories, lists, rng) for _ in range(4)], axis=1)
+    if policy.surrogate is None:
+        return options[:, 0]
+    table = vectors_of(policy.surrogate.cpu())
+    table = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
+    alike = np.einsum("bod,bd->bo", table[options], table[histories[:, 0]])
+    best = (4 * alike - np.log(-np.log(rng.random(alike.shape)))).argmax(axis=1)
+    return options[np.arange(len(options)), best]
+
+
 def thief(chosen: argparse.Namespace) -> None:
     """Steal through bounded histories; copies at every budget."""
     facts = THIEVES[chosen.name]
@@ -182,14 +202,12 @@ def thief(chosen: argparse.Namespace) -> None:
     calls = [max(60, count // chosen.shrink) for count in facts["calls"]]
     settings = dict(facts.get("settings", {}))
     policy = chosen.name.split(",")[0]
-    if policy == "rank-law":
-        settings["first"] = calls[0]
-    reach = {"max_length": settings.get("longest", 63) + 1} if policy == "rank-law" else {}
+    reach = {"max_length": settings.get("length", 63)} if policy == "rank-law" else {}
     config = ExtractionConfig(
         policy=policy,
         policy_settings=settings,
         surrogate_settings=reach | chosen.surrogate,
-        length=200 if policy == "mixed" else settings.get("longest", 63),
+        length=200 if policy == "mixed" else settings.get("length", 63),
     )
     clean = answer_lists(model, split, K)
     floor = float(agreement(answer_lists(Popularity.of(split.train), split, K), clean, K).mean())
@@ -198,7 +216,8 @@ def thief(chosen: argparse.Namespace) -> None:
     points: list[dict[str, Any]] = []
     (folder / "transcript").mkdir(parents=True, exist_ok=True)
     budget = Budget(calls=calls[-1])
-    with MeteredTarget(target, budget=budget, folder=folder / "transcript") as meter:
+    mend = patch.object(RankLawPolicy, "next", with_taste) if "tastes" in facts else nullcontext()
+    with mend, MeteredTarget(target, budget=budget, folder=folder / "transcript") as meter:
         collect(meter, config, calls=calls[-1], k=K, streams=streams, device=chosen.device)
     transcript = Transcript.open(folder / "transcript", split.catalog)
     for count in calls:
