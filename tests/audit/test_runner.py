@@ -110,6 +110,7 @@ def test_thresholds_may_change_without_a_new_query(
     first = read_report(finished / "run")
     monkeypatch.setattr(CallableTarget, "query", None)  # whoever asks now fails
     values["gate"] = {"high": 0.999}
+    values["evaluation"]["recheck"] = False
     second = audit(values)
     assert (first.verdict.level, second.verdict.level) == ("high", "moderate")
     strict = gate_policy(gate_class()(high=0.2), source="strict.toml")
@@ -118,6 +119,32 @@ def test_thresholds_may_change_without_a_new_query(
     values["extraction"]["calls"] = [300]
     with pytest.raises(RunError, match=r"differ in extraction"):
         audit(values)
+
+
+def test_a_lazy_thief_buys_no_verdict(shop: Path, values: dict[str, Any]) -> None:
+    values["extraction"] |= {"calls": 1000, "surrogate_settings": {"embedding_dim": 4, "epochs": 1}}
+    report = audit(values)
+    assert (report.verdict.level, report.verdict.passed) == ("weak", False)
+    assert exit_code(report.verdict) == 4
+    assert "the thief learned less than he could" in report.verdict.statement
+    status = {check.check: check.status for check in report.extraction.checks}
+    assert (status["training"], status["reproduces"]) == ("failed", "failed")
+    values["extraction"]["surrogate_settings"] = {}
+    diligent = audit(values, "diligent")
+    assert diligent.verdict.level == "high"
+    status = {check.check: check.status for check in diligent.extraction.checks}
+    assert status["reproduces"] == "passed"
+    assert status["training"] == "not tried"
+    assert not (shop / "diligent" / "answers" / "again-mixed-k10-c1000-s0.parquet").exists()
+
+
+def test_an_interval_across_a_threshold_is_said(finished: Path, values: dict[str, Any]) -> None:
+    lift = read_report(finished / "run").extraction.rows[1].metrics["lift"]
+    assert lift.low is not None
+    assert lift.value is not None
+    values["gate"] = {"high": (lift.low + lift.value) / 2}
+    values["evaluation"]["recheck"] = False
+    assert "the interval reaches across" in audit(values).verdict.statement
 
 
 def test_two_workers_report_what_one_reports(shop: Path, values: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ sessions = 20
 surrogate_settings = {{ embedding_dim = 8, blocks = 1, max_length = 10, epochs = 2 }}
 [evaluation]
 resamples = 100
+recheck = false
 [gate]
 high = {high}
 [engine]

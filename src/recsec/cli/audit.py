@@ -61,7 +61,8 @@ def run(
     beside report.json, junit.xml and sarif.json. Interrupted or killed at any point, the same
     command continues; of an API or a function only what was under way is asked again, and counted.
     As long as there is no report, a corrected plan continues too, with the answers that it has in
-    common. Exit code 1 if a gate fails, 4 if cells could not be measured.
+    common. Exit code 1 if a gate fails, 3 if the target failed in all cells, 4
+    if cells could not be measured.
     """
     if plan == INIT:
         _init(file or DEFAULT_PLAN, json=json)
@@ -98,7 +99,8 @@ def run(
     for threat, part in parts_of(found):
         result |= view_of(threat).flat(part)
     emit(result, lambda console: _show(console, found, out), json=json)
-    code = exit_code(found.verdict)
+    cases = [case for threat, part in parts_of(found) for case in threat.cases(part)]
+    code = exit_code(found.verdict, cases)
     if code:
         raise typer.Exit(code)
 

@@ -10,6 +10,7 @@ from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
 from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
+from recsec.data import Dialect
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
@@ -40,7 +41,7 @@ def _recipe(value: Any) -> Any:
     return {"count": value} if isinstance(value, int) else value
 
 
-class TargetPlan(Section):
+class TargetPlan(Section, Dialect):
     """``[target]``: the recommender under attack, and the data behind it."""
 
     model: str | None = Field(
@@ -122,6 +123,11 @@ class EvaluationPlan(Section):
         default=1000, ge=100, description="bootstrap resamples behind an interval"
     )
     seed: Seed = Field(default=0, description="of the drawn users and resamples")
+    recheck: bool = Field(
+        default=True,
+        description="train the deciding copy again, longer or by the default recipe: is it the "
+        "recommender that is hard to copy, or the thief who is lazy?",
+    )
 
 
 class CostPlan(Section):
@@ -215,9 +221,12 @@ class ExtractionTables(Plan):
         return super().spoken(command)
 
     def evidence(self) -> dict[str, Any]:
-        """See ``Plan.evidence``: prices may change too."""
+        """See ``Plan.evidence``: prices may change too, and what is checked afterwards."""
         whole = super().evidence()
-        del whole["cost"]
+        del whole["cost"], whole["evaluation"]["recheck"]
+        for name, field in Dialect.model_fields.items():  # old runs go on, as below
+            if whole["target"] and whole["target"][name] == field.default:
+                del whole["target"][name]
         if not self.defense:  # as it was before there were defenses, so that old runs go on
             del whole["defense"]
         for grid in whole["extraction"]:

@@ -37,6 +37,7 @@ from recsec.audit.extraction.tasks import (
     MeasuredTwin,
     MeasuringDefense,
     MeasuringTwin,
+    Recopying,
     Scene,
     Spotted,
     Spotting,
@@ -78,7 +79,7 @@ CHECKED_USERS = 4
 
 
 def _open(scene: Scene) -> OpenTarget:
-    dataset, _ = open_data(scene.data, scene.columns)
+    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
     return open_model(scene.model, dataset, authorised=scene.authorised)
 
 
@@ -86,7 +87,7 @@ def _api(scene: Scene) -> Target:
     """Whom the thief asks: the target, or a defense in its place, which names its guards."""
     if scene.guards is None:
         return _open(scene).api
-    dataset, split = open_data(scene.data, scene.columns)
+    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
     return open_defended(scene.model, scene.guards, dataset, split)
 
 
@@ -111,7 +112,7 @@ def _measure(
     *,
     depth: int | None = None,
 ) -> Evaluation:
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     evaluation = evaluate(
         source,
         split,
@@ -127,7 +128,7 @@ def _measure_served(
     api: Target, folder: str, name: str, depth: int, scene: Scene, progress: Progress
 ) -> Evaluation:
     """Ask in the owner's name through a meter, so that a killed measurement asks nobody twice."""
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     budget = Budget(calls=len(_users(split, scene)), k=depth)
     with MeteredTarget(api, budget=budget, folder=Path(scene.run) / folder) as metered:
         return _measure(
@@ -141,7 +142,7 @@ def _measure_served(
 
 def train(scene: Training, progress: Progress) -> Trained:
     """Train a recommender into a folder."""
-    dataset, split = open_data(scene.data, scene.columns)
+    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
     kind: type[Recommender] = registry("models").get(scene.train)
     config = checked(kind.config_class, scene.settings, where=f"settings of {scene.train}")
     folder = Path(scene.out)
@@ -170,7 +171,7 @@ def check_target(scene: Checking, progress: Progress) -> Checked:
     """Ask a target that is not ours whether it keeps the contract; a few calls."""
     del progress
     opened = _open(scene)
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     batch = next(split.batches("test", size=CHECKED_USERS, users=_users(split, scene)))
     budget = Budget(calls=3 * len(batch.histories), k=scene.k)
     with MeteredTarget(opened.api, budget=budget, folder=Path(scene.run) / CHECK) as metered:
@@ -195,7 +196,7 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
     asked through a meter of its own, so that a killed measurement asks nobody twice.
     """
     opened = _open(scene)
-    dataset, split = open_data(scene.data, scene.columns)
+    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
     report = named(progress, "measure the target")
     if opened.recommender is not None:
         evaluation = _measure(opened.recommender, "target", scene, report)
@@ -224,7 +225,7 @@ def measure_defense(scene: MeasuringDefense, progress: Progress) -> MeasuredDefe
 
 def measure_leak(scene: Learning, progress: Progress) -> Learned:
     """Keep the answers of a model that was trained on the leak alone: the floor of its thieves."""
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     config = scene.attack
     leak = _leak(split, scene, config)
     if leak is None:
@@ -246,7 +247,7 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
     api, folder = _api(scene), Path(scene.run) / "transcript" / scene.id
     folder.mkdir(parents=True, exist_ok=True)
     config = scene.attack
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     budget = Budget(calls=scene.calls, k=scene.k, accounts=len(account_names(config)))
     try:
         with (
@@ -271,16 +272,18 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
 def fit_copy(scene: Copying, progress: Progress) -> Copied:
     """Train the surrogate of one cell and keep its answers."""
     run = Path(scene.run)
-    dataset, _ = open_data(scene.data, scene.columns)
+    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
     surrogate = fit_surrogate(
         Transcript.open(run / "transcript" / scene.collection, dataset.catalog),
         dataset.catalog,
         scene.attack,
         calls=scene.calls,
         streams=Streams(scene.seed).child("fit"),
+        longer=scene.longer if isinstance(scene, Recopying) else 1,
         out=run / "surrogate" / scene.id,
         device=scene.device,
         progress=named(progress, f"copy {scene.id}"),
     )
     _measure(surrogate, scene.id, scene, named(progress, f"measure {scene.id}"))
-    return Copied(calls=scene.calls)
+    course = models.read_config(run / "surrogate" / scene.id).get("course")
+    return Copied.model_validate({"calls": scene.calls, "course": course})

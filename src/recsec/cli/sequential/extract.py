@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.sequential.view import count_json, metrics_json, show_rows
+from recsec.cli.sequential.view import count_json, metrics_json, show_checks, show_rows
 from recsec.cli.shared.common import (
     AnswersOfOption,
     AuthorisedOption,
@@ -18,6 +18,7 @@ from recsec.cli.shared.common import (
     ConfigOption,
     DataOption,
     DeviceOption,
+    DropBadOption,
     GuardOption,
     JsonOption,
     ModelOption,
@@ -25,7 +26,10 @@ from recsec.cli.shared.common import (
     QuietOption,
     SameAnswersOption,
     SeedOption,
+    SepOption,
     SetOption,
+    TimeFormatOption,
+    dialect_of_tables,
     given_settings,
     parse_columns,
 )
@@ -53,6 +57,9 @@ def run(
     k: Annotated[int, typer.Option("--k", min=1, help="List length asked for.")] = 10,
     calls: Annotated[int, typer.Option("--calls", min=1, help="The budget.")] = 10_000,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     surrogate: Annotated[
         str, typer.Option("--surrogate", help="Architecture of the copy.")
@@ -103,7 +110,10 @@ def run(
         )
     if "policy_settings" in settings:
         settings["policy_settings"] = {policy: settings["policy_settings"]}
+    said = dialect_of_tables()
+    dialect: dict[str, Any] = said.model_dump(exclude_defaults=True) if said else {}
     target = {"model": model, "data": data, "columns": parse_columns(columns), "twins": twins}
+    target |= dialect
     if guard:
         from recsec.cli.sequential.answering import guarded_plan
 
@@ -112,6 +122,7 @@ def run(
             parse_guards(guard),
             data=data,
             columns=parse_columns(columns),
+            dialect=dialect,
             out=out,
             twins=twins,
         )
@@ -126,7 +137,7 @@ def run(
             "adaptive": [] if adaptive is None else adaptive.split(","),
             **settings,
         },
-        "evaluation": {"users": users},
+        "evaluation": {"users": users, "recheck": False},
         "gate": {"fail_at": "never"},
         "engine": {"device": device},
     }
@@ -184,6 +195,7 @@ def _result(found: Extraction, out: Path) -> dict[str, Any]:
 
 def _show(console: Console, found: Extraction, out: Path) -> None:
     show_rows(console, found)
+    show_checks(console, found)
     console.print(found.verdict.statement)
     console.print(f"surrogate: {out / 'surrogate' / found.cells[0].id}", soft_wrap=True)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)

@@ -15,7 +15,14 @@ from recsec.cli.shared.views import ThreatView
 if TYPE_CHECKING:
     from recsec.reports import Extraction, Metrics
 
-__all__ = ["ExtractionView", "count_json", "metrics_json", "show_defenses", "show_rows"]
+__all__ = [
+    "ExtractionView",
+    "count_json",
+    "metrics_json",
+    "show_checks",
+    "show_defenses",
+    "show_rows",
+]
 
 COLUMNS = ("agr@1", "agr@10", "lift")
 
@@ -28,6 +35,7 @@ class ExtractionView(ThreatView):
         return {
             "rows": [_row_json(part, at) for at in range(len(part.rows))],
             "defenses": [one.model_dump(mode="json") for one in part.defenses],
+            "checks": [one.model_dump(mode="json") for one in part.checks],
             "protocol": part.protocol.statement,
         }
 
@@ -38,6 +46,14 @@ class ExtractionView(ThreatView):
         for one in part.cells:
             if one.error is not None:
                 console.print(f"{one.status}: {one.id}: {one.error}")
+        show_checks(console, part)
+
+
+def show_checks(console: Console, found: Extraction) -> None:
+    """Signs that the thief learned less than he could."""
+    for check in found.checks:
+        if check.status == "failed":
+            console.print(f"check failed: {check.title}: {check.evidence}")
 
 
 def metrics_json(found: Extraction, metrics: Metrics) -> dict[str, Any]:

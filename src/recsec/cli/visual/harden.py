@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
@@ -16,6 +17,7 @@ from recsec.cli.visual.opening import (
     checkpoint_folder,
     open_encoder,
     open_split,
+    place_encoder,
     refuse_columns,
     warn_of_other_data,
 )
@@ -46,7 +48,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
     start(options.out)
     given = open_encoder(model)
     with progress() as report:
-        split = open_split(options.data, report)
+        split = open_split(options.data, report, dialect=dialect_of_tables())
         warn_of_other_data(checkpoint_folder(model), split.photos)
         clock = hardening.Clock(report)
         how = options.training(clock)
@@ -57,6 +59,8 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         if not models.is_first_process():
             return
         cost = _cost(clock, given, split, how)
+        for encoder in (given, hardened):
+            place_encoder(encoder, options.device)
         before = _measured(given, split, checkpoint_folder(model), options.seed, report)
         after = _measured(hardened, split, options.out, options.seed, report)
     result: dict[str, Any] = {

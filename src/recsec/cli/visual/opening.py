@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsec.cli.shared.output import note
-from recsec.errors import UsageError
+from recsec.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from recsec.data import Photos, PhotoSplit
+    from recsec.data import Dialect, Photos, PhotoSplit
     from recsec.models import Encoder
     from recsec.types import Progress
 
@@ -22,6 +22,7 @@ __all__ = [
     "open_encoder",
     "open_photos",
     "open_split",
+    "place_encoder",
     "refuse_columns",
     "warn_of_other_data",
 ]
@@ -53,8 +54,38 @@ def open_encoder(spec: str) -> Encoder:
     return load_encoder(checkpoint_folder(spec))
 
 
-def open_photos(data: str, report: Progress | None = None) -> Photos:
+def place_encoder(encoder: Encoder, device: str) -> None:
+    """Move the encoder to where ``--device`` says.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    import torch
+
+    name = device
+    if device == "auto":
+        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
+    try:
+        encoder.to(name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
+
+
+def _accelerated() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
+
+
+def open_photos(
+    data: str, report: Progress | None = None, *, dialect: Dialect | None = None
+) -> Photos:
     """The photos that ``--data`` names.
+
+    Args:
+        data: the name.
+        report: is told about the work.
+        dialect: what the options say about the table of labels.
 
     Raises:
         UsageError: it names interactions, or nothing that is known.
@@ -68,11 +99,18 @@ def open_photos(data: str, report: Progress | None = None) -> Photos:
             f"--data {data} names interactions; this needs photos",
             hint="--data fashion, --data photos:items=600,categories=12 or a folder of images",
         )
-    return load_photos(data, progress=report)
+    return load_photos(data, dialect=dialect, progress=report)
 
 
-def open_split(data: str, report: Progress | None = None) -> PhotoSplit:
+def open_split(
+    data: str, report: Progress | None = None, *, dialect: Dialect | None = None
+) -> PhotoSplit:
     """The photos that ``--data`` names, split the way every command splits them.
+
+    Args:
+        data: the name.
+        report: is told about the work.
+        dialect: what the options say about the table of labels.
 
     Raises:
         UsageError: it names interactions, or nothing that is known.
@@ -80,11 +118,16 @@ def open_split(data: str, report: Progress | None = None) -> PhotoSplit:
     """
     from recsec.data import split_photos
 
-    return split_photos(open_photos(data, report))
+    return split_photos(open_photos(data, report, dialect=dialect))
 
 
 def open_embedded(
-    model: str, encoder: Encoder, data: str, report: Progress
+    model: str,
+    encoder: Encoder,
+    data: str,
+    report: Progress,
+    *,
+    dialect: Dialect | None = None,
 ) -> tuple[PhotoSplit, Tensor]:
     """The photos that ``--data`` names, split, and the features ``(N, D)`` of all of them.
 
@@ -93,6 +136,7 @@ def open_embedded(
         encoder: what is in it.
         data: names the photos.
         report: is told about the work.
+        dialect: what the options say about the table of labels.
 
     Raises:
         UsageError: it names interactions, or nothing that is known.
@@ -100,7 +144,7 @@ def open_embedded(
     """
     from recsec.models import catalog_features
 
-    split = open_split(data, report)
+    split = open_split(data, report, dialect=dialect)
     folder = checkpoint_folder(model)
     warn_of_other_data(folder, split.photos)
     return split, catalog_features(encoder, split.photos, folder, progress=report)

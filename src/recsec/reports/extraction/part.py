@@ -22,6 +22,7 @@ from recsec.reports.parts import (
 __all__ = [
     "UNDEFENDED",
     "Cell",
+    "CopyCheck",
     "Cost",
     "DataSummary",
     "Defense",
@@ -128,6 +129,19 @@ class Row(Part):
     metrics: Metrics = Field(description="Means over seeds with their intervals.")
 
 
+class CopyCheck(Part):
+    """A property that a sound evaluation has, over the thieves of the bare target."""
+
+    check: Literal["training", "reproduces", "converged", "monotone", "twin"] = Field(
+        description="Which property."
+    )
+    title: Text = Field(description="The property in words.")
+    status: Literal["passed", "failed", "not tried"] = Field(
+        description="A failed check means that the numbers may understate the thief."
+    )
+    evidence: Text = Field(description="The numbers behind it, in words.")
+
+
 class Defense(Part):
     """What a defense costs honest users, and what it leaves the thief.
 
@@ -210,6 +224,7 @@ class Extraction(ThreatPart):
     defenses: tuple[Defense, ...] = Field(
         default=(), description="What the plan put before the thief; empty: the bare target only."
     )
+    checks: tuple[CopyCheck, ...] = Field(default=(), description="Is the evaluation itself sound?")
     examples: tuple[Example, ...] = Field(default=(), description="Lists side by side.")
     cost: tuple[Cost, ...] = Field(default=(), description="What the calls cost the thief.")
     published: tuple[Published, ...] = Field(default=(), description="Others' numbers, apart.")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
-from recsec.cli.visual.evade.shared import NATIVE, place_encoder
-from recsec.cli.visual.opening import open_embedded, open_encoder
+from recsec.cli.visual.evade.shared import NATIVE
+from recsec.cli.visual.opening import open_embedded, open_encoder, place_encoder
 from recsec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def evade_hub(
             hint="--attack mi",
         )
     encoder = open_encoder(plan["model"])
+    place_encoder(encoder, device)
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
         split, features = open_embedded(plan["model"], encoder, plan["data"], report)
         photos, catalog = split.photos, split.catalog
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
         chosen, targets = _draw(plan, split, streams.child("hub").numpy("photos"))
-        place_encoder(encoder, device)
         encoder.eval()
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
             vectors = F.normalize(features[torch.from_numpy(catalog)], dim=1).to(encoder.device)
@@ -99,7 +100,8 @@ def _draw(
             raise UsageError(
                 f"--targets {words}: expected a number or a table with the column target"
             )
-        found = read_table(path, {"target": Field("id")}).rows["target"].cast(pl.String)
+        table = read_table(path, {"target": Field("id")}, dialect=dialect_of_tables())
+        found = table.rows["target"].cast(pl.String)
         targets = np.unique(photos.rows([photos.parse_id(item) for item in found.to_list()]))
         mixed = mixed[~np.isin(mixed, targets)]
     if plan["item"] is not None:

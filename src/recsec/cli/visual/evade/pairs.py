@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
-from recsec.cli.visual.evade.shared import (
-    NATIVE,
-    judged,
-    open_surrogates,
-    place_encoder,
-    warn_of_masking,
-)
-from recsec.cli.visual.opening import open_embedded, open_encoder
+from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, warn_of_masking
+from recsec.cli.visual.opening import open_embedded, open_encoder, place_encoder
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +48,7 @@ def evade_pairs(
     from recsec.runs import RunDirectory
 
     encoder = open_encoder(plan["model"])
+    place_encoder(encoder, device)
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
         split, features = open_embedded(plan["model"], encoder, plan["data"], report)
@@ -60,7 +56,6 @@ def evade_pairs(
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
         index = ExactIndex(F.normalize(features[np.asarray(catalog)], dim=1))
         chosen = _pairs(plan, split, index, streams)
-        place_encoder(encoder, device)
         if tool.name == "transfer":
             options["surrogate"] = open_surrogates(tool, encoder)
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
@@ -108,7 +103,11 @@ def _pairs(plan: dict[str, Any], split: PhotoSplit, index: ExactIndex, streams: 
             raise UsageError(
                 f"--pairs {policy}: expected {', '.join(POLICIES)} or a CSV file with item,target"
             )
-        return read_pairs(path, lambda ids: photos.rows([photos.parse_id(one) for one in ids]))
+        return read_pairs(
+            path,
+            lambda ids: photos.rows([photos.parse_id(one) for one in ids]),
+            dialect=dialect_of_tables(),
+        )
     rows = split.test if plan["stage"] == "test" else split.validation
     popular = None
     if policy == "popular-target":

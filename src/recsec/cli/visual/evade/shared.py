@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recsec.attacks.evasion import EvasionAttack
     from recsec.models import Encoder
 
-__all__ = ["NATIVE", "judged", "open_surrogates", "place_encoder", "warn_of_masking"]
+__all__ = ["NATIVE", "judged", "open_surrogates", "warn_of_masking"]
 
 NATIVE = 224
 """Side of a photo as shops store it; resized inside the gradient."""
@@ -43,29 +43,6 @@ def open_surrogates(tool: EvasionAttack, encoder: Encoder) -> Any:
             hint="--set 'surrogates=[\"DIR\"]', folders made by recsec train encoder",
         )
     return Ensemble([one.to(encoder.device) for one in members]).eval()
-
-
-def place_encoder(encoder: Encoder, device: str) -> None:
-    """Move the encoder to where ``--device`` says.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    import torch
-
-    name = device
-    if device == "auto":
-        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
-    try:
-        encoder.to(name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
-
-
-def _accelerated() -> bool:
-    import torch
-
-    return torch.accelerator.is_available()
 
 
 def judged(plan: dict[str, Any], catalog: int) -> str:
