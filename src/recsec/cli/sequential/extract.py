@@ -96,8 +96,8 @@ def run(
     --set takes length, sessions, loss, leak, policy_settings.KEY and surrogate_settings.KEY; leak
     is the share of users whose histories the thief has: they are left out of the measurement.
     --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, wary=SHARE,
-    doubt=SHARE, accounts=A, benign=SHARE and one-call. Interrupted or killed at any point, the same command continues; of
-    an API or a function only what was under way is asked again, and counted.
+    doubt=SHARE, accounts=A, benign=SHARE and one-call. Interrupted or killed at any point, the same
+    command continues; of an API or a function only what was under way is asked again, and counted.
     """
     from recsec.audit import parse_plan, run_audit
     from recsec.reports import ExtractionReport
