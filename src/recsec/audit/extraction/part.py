@@ -126,7 +126,7 @@ def extraction_part(
         published=published_numbers(dataset.name),
         verdict=verdict,
     )
-    found_bare = findings(bare, verdict, floor, twin, missing=missing)
+    found_bare = findings(bare, verdict, floor, twin, missing=missing, defects=desk.found.defects)
     return Found(part, (*found_bare, *defense_findings(defenses, rows)))
 
 

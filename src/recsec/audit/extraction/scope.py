@@ -35,6 +35,7 @@ class ExtractionScope(ThreatScope):
         collections: sets of queries; cells with smaller budgets share them.
         calls: queries over all collections.
         users: on how many users fidelity is measured; None for all.
+        owner: calls in the owner's name: a check, and the lists that fidelity is measured on.
         local: the target answers from a checkpoint on this machine.
         spots: recorded calls that are asked again, to see whether it is the same target.
     """
@@ -43,6 +44,7 @@ class ExtractionScope(ThreatScope):
     calls: int
     users: int | None
     local: bool
+    owner: int = 0
     spots: int = 0
 
     def words(self, duration: Callable[[float], str]) -> list[str]:
@@ -52,6 +54,10 @@ class ExtractionScope(ThreatScope):
         lines = [
             f"{what}, {users}; about {duration(self.seconds)}, besides training target and twins"
         ]
+        if self.owner:
+            lines.append(
+                f"{self.owner:,} more calls in the owner's name: a check, and its own lists"
+            )
         if self.finished:
             lines.append(
                 f"{self.finished} cells are finished already: nothing of them is asked again"
