@@ -96,7 +96,7 @@ WRONG = {
 }
 GONE = {
     "data": ('"shop.csv"', '"none.csv"'),
-    "function": (":recommend", ":reccomend"),
+    "function": (":recommend", ":recommends"),
     "module": ("planted_api", "no_such_module"),
     "model folder": ('"callable:planted_api:recommend"', '"no/such/model"'),
     "defense's model": ("[gate]", '[[defense]]\nname = "d"\nmodel = "no/such"\n[gate]'),
