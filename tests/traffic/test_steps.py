@@ -30,7 +30,7 @@ def test_ranks_of_a_growing_history() -> None:
     )
     assert steps.kind.tolist() == [STARTS, EXTENDS, EXTENDS, EXTENDS]
     assert steps.rank.tolist() == [-1, 3, 0, 1]
-    assert steps.newest.tolist() == [False, True, True, True]
+    assert steps.near.tolist() == [True] * 4
     assert steps.chain.tolist() == [0, 0, 0, 0]
     items, before, row = steps.pairs()
     assert list(zip(items.tolist(), before.tolist(), row.tolist(), strict=True)) == [
@@ -50,7 +50,7 @@ def test_accounts_do_not_mix_and_sessions_side_by_side_are_seen() -> None:
         ("a", [1, 2], [3]),  # extends, but not the newest query
         ("a", [9], [8]),
     )
-    assert steps.kind.tolist() == [STARTS, STARTS, STARTS, EXTENDS, REPEATS]
+    assert steps.kind.tolist() == [STARTS, STARTS, EXTENDS, EXTENDS, REPEATS]
     assert steps.newest.tolist() == [False] * 5
     assert steps.chain.tolist() == [0, 0, 1, 0, 1]
     assert steps.added.tolist() == [1, 2, 1, 1, 0]
