@@ -342,10 +342,10 @@ def main() -> None:
         judged(kind, "thief", thieves(target, kind, chosen.accounts, chosen.queries))
     if chosen.data == "yoochoose":
         own = dealt[-len(test) :]
-        judged("yoochoose sessions as recorded", "people", recorded(target, own, chosen.queries))
+        judged("yoochoose sessions as recorded", "people", recorded(target, own, 2 * chosen.queries))
         rng = streams.numpy("visits")
-        acts = strangers(visits(), len(test), 3 * chosen.queries, rng)
-        judged("trivago visits", "people", trivago(target, acts, own, chosen.queries))
+        acts = strangers(visits(), len(test), 4 * chosen.queries, rng)
+        judged("trivago visits", "people", trivago(target, acts, own, 4 * chosen.queries))
     for name, pattern in TESTED.items():
         rng = streams.child("test").numpy(name)
         judged(
