@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ import torch
 
 from recsec.data import load
 from recsec.data.sequences import Sequences
-from recsec.detection import COMBINED, FitConfig, Fitted, Groups, fit_detectors, split_users
+from recsec.detection import FitConfig, Fitted, Groups, fit_detectors, split_users
 from recsec.metrics import true_positive_rate
 from recsec.models import load as load_model
 from recsec.rng import Streams
@@ -190,9 +191,7 @@ def recorded(target: Fast, accounts: list[list[list[int]]], queries: int) -> Que
 
 
 def visits() -> list[list[tuple[str, int]]]:
-    """trivago's visits: new items by the rank at which the last logged list had them, and returns."""
-    import os
-
+    """trivago's visits: new items by their rank in the last logged list, and returns."""
     path = Path(os.environ["RECSEC_MIRROR"]) / "trivago-2019-sample.parquet"
     table = pl.read_parquet(path).sort("user_id", "session_id", "timestamp", "step")
     found = []
@@ -342,7 +341,8 @@ def main() -> None:
         judged(kind, "thief", thieves(target, kind, chosen.accounts, chosen.queries))
     if chosen.data == "yoochoose":
         own = dealt[-len(test) :]
-        judged("yoochoose sessions as recorded", "people", recorded(target, own, 2 * chosen.queries))
+        log = recorded(target, own, 2 * chosen.queries)
+        judged("yoochoose sessions as recorded", "people", log)
         rng = streams.numpy("visits")
         acts = strangers(visits(), len(test), 4 * chosen.queries, rng)
         judged("trivago visits", "people", trivago(target, acts, own, 4 * chosen.queries))

@@ -243,14 +243,16 @@ def fit_detectors(
                 rng=streams.child(name).numpy(f"pattern-{label}"),
                 progress=progress,
             )
-        return logs
+        return {label: log for label, log in logs.items() if len(log)}
 
+    laws = {law.label for law in config.laws}
     fit_logs = traffic("fit", groups.fit, shared=True)
     known = sequences.select(groups.fit[: len(groups.fit) // 2])
     data = FitData(
         catalog=sequences.catalog,
         histories=known,
-        honest=tuple(_followed(log) for log in fit_logs.values()),
+        honest=tuple(_followed(log) for name, log in fit_logs.items() if name in laws),
+        habits=tuple(_followed(log) for name, log in fit_logs.items() if name not in laws),
         streams=streams.child("detectors"),
         recommender=recommender,
         snapshots=tuple(snapshots),
