@@ -1,5 +1,6 @@
 """What MkDocs does beyond its configuration: files beside ``docs/`` that a page links to are on the
-site too, and nothing on the site is fetched from elsewhere."""
+site too, and nothing on the site is fetched from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)]*)?\))")
-FETCHED = re.compile(r"""(?:src|<link[^>]+href)=["']?(?:https?:)?//|url\(["']?(?:https?:)?//|@import""")
+FETCHED = re.compile(
+    r"""(?:src|<link[^>]+href)=["']?(?:https?:)?//|url\(["']?(?:https?:)?//|@import"""
+)
 
 
 def _place(path: str) -> str:
@@ -71,7 +74,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         if re.match(r"\w+:", match[2]):
             return match[0]
         (target,) = _linked(path, match[0])
-        return f"{match[1]}{posixpath.relpath(_place(target), posixpath.dirname(here) or '.')}{match[3]}"
+        link = posixpath.relpath(_place(target), posixpath.dirname(here) or ".")
+        return f"{match[1]}{link}{match[3]}"
 
     return LINK.sub(moved, markdown)
 
