@@ -33,6 +33,9 @@ __all__ = [
     "sample_users",
 ]
 
+FILES = ("key", "people")
+"""Settings of guards that name files."""
+
 
 def open_source(
     spec: str, data: Dataset | None, *, authorised: bool
@@ -102,7 +105,7 @@ def guarded_plan(
     source = Path(data).expanduser()
     described = str(source.resolve()) if source.is_file() else data
     weights = folder / "model.safetensors"
-    held = [weights, *(Path(table["key"]) for table in guards if "key" in table)]
+    held = [weights, *(Path(table[name]) for table in guards for name in FILES if name in table)]
     content = [path.read_bytes().hex() for path in held if path.is_file()]
     told = {"guards": guards, "data": described, "columns": dict(columns), "content": content}
     name = digest({**told, **dialect})[:12]
@@ -127,7 +130,7 @@ def guarded_plan(
 
 
 def _resolved(name: str, value: Any) -> Any:
-    return str(Path(value).expanduser().resolve()) if name == "key" else value
+    return str(Path(value).expanduser().resolve()) if name in FILES else value
 
 
 def _toml(value: Any) -> str:
