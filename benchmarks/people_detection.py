@@ -126,7 +126,7 @@ def side_by_side(
 
 
 def thieves(target: Fast, kind: str, accounts: int, queries: int) -> QueryLog:
-    """One session per account: uniform in the catalog, in the list, or one in five in the catalog."""
+    """One session per account: uniform in the catalog, in the list, or 1 in 5 in the catalog."""
     rng, n = np.random.default_rng(5), len(target.catalog)
     share = {"random": 1.0, "autoregressive": 0.0, "mixed": 0.2}[kind]
 

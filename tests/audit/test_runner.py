@@ -34,7 +34,7 @@ def test_a_planted_weakness_is_found_and_everything_is_kept(finished: Path) -> N
     assert set(best) >= {"agr@1", "agr@10", "rbo", "tau", "hr@10", "lift", "hr_ratio"}
     assert report.extraction.floor.metrics["agr@10"].value < 0.5  # type: ignore[operator]
     assert report.extraction.twin.metrics is None
-    assert report.extraction.twin.reason == "the plan asks for none"
+    assert report.extraction.twin.reason == "none was trained: set twins in [target], or --twins"
     run = finished / "run"
     for name in ("report.html", "junit.xml", "sarif.json", "timings.json"):
         assert (run / name).stat().st_size > 0

@@ -36,7 +36,7 @@ class ClickLaw(BaseModel):
     )
     bias: float = Field(1.0, ge=0, description="eta: rank r is taken with weight r ** -eta")
     first: float | None = Field(
-        None, gt=0, lt=1, description="P(1): rank 1's share of what is taken from lists"
+        default=None, gt=0, lt=1, description="P(1): rank 1's share of what is taken from lists"
     )
     restart: float = Field(
         0.02, ge=0, lt=1, description="share of queries that begin a new history"

@@ -34,7 +34,7 @@ class Pattern(BaseModel):
         default=None, gt=0, description="send so many newest items; None: all"
     )
     visit: float | None = Field(
-        None, ge=1, description="mean items of a visit, after which the history starts anew"
+        default=None, ge=1, description="mean items of a visit, after which the history starts anew"
     )
     again: float = Field(
         default=0.0, ge=0, le=1, description="share of pages that are loaded twice"

@@ -31,7 +31,7 @@ def judged_model(policy: EvasionPolicy, models: Sequence[VisualModel]) -> str:
 def _rule(policy: EvasionGate, model: str) -> str:
     rules = policy.evasion
     return (
-        f"Evasion of {model}: the level is high if the {ENDS[rules.statistic]} worst-case "
+        f"Evasion of {model}: the risk level is high if the {ENDS[rules.statistic]} worst-case "
         f"{rules.metric} over all attacks inside the budget, at the largest eps up to "
         f"{rules.eps:g}, is at least {rules.high:g}, moderate from {rules.moderate:g}, else low; "
         f"{fails(policy.fail_at)}. Pairs that could not be measured make the evidence incomplete, "

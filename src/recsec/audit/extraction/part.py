@@ -258,7 +258,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
     against = ""
     if desk.plan.defense:
         against = (
-            " Fidelity, lift, HR ratio, floor and twin compare with the lists of the bare target, "
+            " Fidelity, gain, HR ratio, floor and twin compare with the undefended target's lists, "
             "whoever answered the thief; agreement with what was served is named so, on lists of "
             f"{SERVED}. Quality and overlap of a defense: the lists of {SERVED} that it serves."
         )
