@@ -20,14 +20,17 @@ import argparse
 import json
 import os
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 import torch
 
 from recsec.attacks.extraction import ExtractionConfig, collect, fit_surrogate
+from recsec.attacks.extraction.policies.rank_law import RankLawPolicy
 from recsec.data import load
 from recsec.data.sequences import Split
 from recsec.detection.habits import Habits, HabitsJudge
@@ -58,10 +61,10 @@ THIEVES: dict[str, dict[str, Any]] = {
     "rank-law": {"guard": True, "calls": (6250, 12500, 25000)},
     "rank-law, a day each": {
         "guard": True,
-        "settings": {"longest": 20},
+        "settings": {"length": 20},
         "calls": (6250, 12500, 25000),
     },
-    "rank-law, tastes": {"guard": True, "settings": {"taste": 1.0}, "calls": (6250, 12500, 25000)},
+    "rank-law, tastes": {"guard": True, "tastes": True, "calls": (6250, 12500, 25000)},
 }
 
 
@@ -162,13 +165,36 @@ def people(chosen: argparse.Namespace) -> None:
             machines(model, chosen.played // 6, length, streams.child("machines")),
         ]
     )
-    np.savez(chosen.out / "people.npz", people=whole, played=played_too)
+    habits = habits_of(model, split)
+    kept = {"people": whole, "played": played_too}
+    for events in CHECKPOINTS:
+        for name, rows in (("people", whole), ("played", played_too)):
+            kept[f"{name}-{events}"] = habits.measure(rows[:, :events]).astype(np.float32)
+    kept |= {"vectors": habits.vectors.astype(np.float32), "counts": habits.counts}
+    np.savez_compressed(chosen.out / "people.npz", **kept)
     print(f"people: {len(users)} users, {len(whole)} with {length} events", flush=True)
 
 
 def lift_of(lists: np.ndarray, clean: np.ndarray, floor: float, streams: Streams) -> dict[str, Any]:
     values = (agreement(lists, clean, K) - floor) / (1 - floor)
     return mean_estimate(values, streams.numpy("lift")).to_json()
+
+
+RANK_LAW = RankLawPolicy.next
+
+
+def with_taste(
+    policy: RankLawPolicy, histories: np.ndarray, lists: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Of four choices by people's law the one most like the session's first item, softly."""
+    options = np.stack([RANK_LAW(policy, histories, lists, rng) for _ in range(4)], axis=1)
+    if policy.surrogate is None:
+        return options[:, 0]
+    table = vectors_of(policy.surrogate.cpu())
+    table = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
+    alike = np.einsum("bod,bd->bo", table[options], table[histories[:, 0]])
+    best = (4 * alike - np.log(-np.log(rng.random(alike.shape)))).argmax(axis=1)
+    return options[np.arange(len(options)), best]
 
 
 def thief(chosen: argparse.Namespace) -> None:
@@ -182,14 +208,12 @@ def thief(chosen: argparse.Namespace) -> None:
     calls = [max(60, count // chosen.shrink) for count in facts["calls"]]
     settings = dict(facts.get("settings", {}))
     policy = chosen.name.split(",")[0]
-    if policy == "rank-law":
-        settings["first"] = calls[0]
-    reach = {"max_length": settings.get("longest", 63) + 1} if policy == "rank-law" else {}
+    reach = {"max_length": settings.get("length", 63)} if policy == "rank-law" else {}
     config = ExtractionConfig(
         policy=policy,
         policy_settings=settings,
         surrogate_settings=reach | chosen.surrogate,
-        length=200 if policy == "mixed" else settings.get("longest", 63),
+        length=200 if policy == "mixed" else settings.get("length", 63),
     )
     clean = answer_lists(model, split, K)
     floor = float(agreement(answer_lists(Popularity.of(split.train), split, K), clean, K).mean())
@@ -198,7 +222,8 @@ def thief(chosen: argparse.Namespace) -> None:
     points: list[dict[str, Any]] = []
     (folder / "transcript").mkdir(parents=True, exist_ok=True)
     budget = Budget(calls=calls[-1])
-    with MeteredTarget(target, budget=budget, folder=folder / "transcript") as meter:
+    mend = patch.object(RankLawPolicy, "next", with_taste) if "tastes" in facts else nullcontext()
+    with mend, MeteredTarget(target, budget=budget, folder=folder / "transcript") as meter:
         collect(meter, config, calls=calls[-1], k=K, streams=streams, device=chosen.device)
     transcript = Transcript.open(folder / "transcript", split.catalog)
     for count in calls:
@@ -264,26 +289,27 @@ def table(chosen: argparse.Namespace) -> None:
     split, model = load(chosen.data).split(), load_model(chosen.model)
     streams = Streams(0).child("theft cost")
     habits = habits_of(model, split)
-    kept = np.load(chosen.out / "people.npz")
-    fit, calibrate, test = np.array_split(kept["people"], 3)
+    with np.load(chosen.out / "people.npz") as file:
+        kept = dict(file)
+    groups = np.array_split(np.arange(len(kept["people"])), 3)
+    fit, calibrate, test = ([kept[f"people-{n}"][rows] for n in CHECKPOINTS] for rows in groups)
     judge = HabitsJudge.fit(
-        habits, CHECKPOINTS, honest=fit, thieves=kept["played"], calibrate=calibrate
+        CHECKPOINTS,
+        honest=fit,
+        thieves=[kept[f"played-{n}"] for n in CHECKPOINTS],
+        calibrate=calibrate,
     )
     found: dict[str, Any] = {"data": chosen.data, "people": len(kept["people"])}
     found["pace"] = {f"{share}": pace_of_people(share) for share in (0.99, 0.995)}
+    export: dict[str, np.ndarray] = {}
 
-    def judged(rows: np.ndarray) -> np.ndarray:
-        own = [n for n in CHECKPOINTS if n <= rows.shape[1]]
-        p = np.ones((len(rows), len(CHECKPOINTS)))
-        for at, events in enumerate(own):
-            p[:, at] = judge.p_values(judge.scores(habits, rows, events), events)
+    def judged(measured: list[np.ndarray]) -> np.ndarray:
+        p = np.ones((len(measured[0]), len(CHECKPOINTS)))
+        for at, habit in enumerate(measured):
+            events = CHECKPOINTS[at]
+            p[:, at] = judge.p_values(judge.scores(habit, events), events)
         return p
 
-    export: dict[str, np.ndarray] = {"vectors": habits.vectors.astype(np.float32)}
-    export["counts"] = habits.counts
-    for events in CHECKPOINTS:
-        export[f"people-{events}"] = habits.measure(kept["people"][:, :events]).astype(np.float32)
-        export[f"played-{events}"] = habits.measure(kept["played"][:, :events]).astype(np.float32)
     honest = judged(test)
     when = detected(honest, LEVEL)
     found["honest"] = {
@@ -303,9 +329,10 @@ def table(chosen: argparse.Namespace) -> None:
         least = min(CHECKPOINTS[-1], int(np.quantile(lengths, 0.9)))
         rows = sessions_of(transcript, facts["points"][-1]["calls"], least)[: chosen.judged]
         export[name] = rows
-        for events in [n for n in CHECKPOINTS if n <= least]:
-            export[f"{name}-{events}"] = habits.measure(rows[:, :events]).astype(np.float32)
-        p = judged(rows)
+        measured = [habits.measure(rows[:, :n]) for n in CHECKPOINTS if n <= least]
+        for events, habit in zip(CHECKPOINTS, measured, strict=False):
+            export[f"{name}-{events}"] = habit.astype(np.float32)
+        p = judged(measured)
         length = int(lengths.max())
         facts["judged"] = {
             "accounts": len(rows),
@@ -321,20 +348,16 @@ def table(chosen: argparse.Namespace) -> None:
         for limit in [n for n in (20, 40, 60) if n <= length]:
             answers, days = useful(when, min(limit, length))
             facts["policed"][str(limit)] = {"answers": answers, "days": days}
-        young = CHECKPOINTS[0]
-        pool = habits.measure(rows[rng.permutation(len(rows))[: chosen.pool], :young])
-        draw = rng.permutation(len(test))
-        reference = habits.measure(test[draw[: len(test) // 2], :young])
-        facts["pooled_p"] = energy_test(pool, reference, rng=rng)[1]
+        pool = measured[0][rng.permutation(len(rows))[: chosen.pool]]
+        people_young = test[0][rng.permutation(len(test[0]))[: len(test[0]) // 2]]
+        facts["pooled_p"] = energy_test(pool, people_young, rng=rng)[1]
         thieves[name] = facts
     found["thieves"] = thieves
-    half = habits.measure(test[:, : CHECKPOINTS[0]])
     found["pooled_null"] = [
-        energy_test(*_split(half[rng.permutation(len(half))], chosen.pool), rng=rng)[1]
+        energy_test(*_split(test[0][rng.permutation(len(test[0]))], chosen.pool), rng=rng)[1]
         for _ in range(chosen.nulls)
     ]
-    export["people"], export["played"] = kept["people"], kept["played"]
-    np.savez_compressed(chosen.out / "accounts.npz", **export)
+    np.savez_compressed(chosen.out / "thieves.npz", **export)
     atomic_write_text(chosen.out / "table.json", json.dumps(found, indent=1) + "\n")
     print(json.dumps(found["honest"]))
 

@@ -202,7 +202,7 @@ def test_an_api_over_http(shop: Path, values: dict[str, Any]) -> None:
         finally:
             server.shutdown()
             thread.join()
-    check, owner, budget = 12, 10, 120
+    check, owner, budget = 30, 10, 120
     assert len(Api.asked) == check + owner + budget
     assert [cell.status for cell in report.extraction.cells] == ["ok"]
     assert report.extraction.target.description.startswith("An HTTP API")

@@ -91,30 +91,26 @@ class HabitsJudge:
     @classmethod
     def fit(
         cls,
-        habits: Habits,
         checkpoints: Sequence[int],
         *,
-        honest: IntArray,
-        thieves: IntArray,
-        calibrate: IntArray,
+        honest: Sequence[FloatArray],
+        thieves: Sequence[FloatArray],
+        calibrate: Sequence[FloatArray],
     ) -> Self:
-        """Fit to histories ``(., L)``, L at least the last checkpoint."""
+        """Fit to habits ``(., F)``, measured at each checkpoint."""
         weights, scores = [], []
-        for events in checkpoints:
-            people = habits.measure(honest[:, :events])
-            others = habits.measure(thieves[:, :events])
+        for people, others, unseen in zip(honest, thieves, calibrate, strict=True):
             judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
             judge.fit(np.r_[people, others], np.r_[np.zeros(len(people)), np.ones(len(others))])
             weights.append(np.r_[judge.coef_[0], judge.intercept_])
-            unseen = habits.measure(calibrate[:, :events])
             scores.append(unseen @ weights[-1][:-1] + weights[-1][-1])
         at = np.array(checkpoints, dtype=np.int64)
         return cls(at, np.array(weights), Calibration(at, tuple(scores)))
 
-    def scores(self, habits: Habits, histories: IntArray, events: int) -> FloatArray:
-        """Log odds ``(B,)`` of a thief after ``events`` items of histories ``(B, L)``."""
+    def scores(self, measured: FloatArray, events: int) -> FloatArray:
+        """Log odds ``(B,)`` of a thief for habits ``(B, F)`` measured after so many events."""
         weights = self.weights[int(np.flatnonzero(self.checkpoints == events)[0])]
-        found: FloatArray = habits.measure(histories[:, :events]) @ weights[:-1] + weights[-1]
+        found: FloatArray = measured @ weights[:-1] + weights[-1]
         return found
 
     def p_values(self, scores: FloatArray, events: int) -> FloatArray:

@@ -14,7 +14,7 @@ from recsec.audit import expand, parse_plan, run_audit
 from recsec.audit.extraction.evidence.defenses import defense_findings
 from recsec.audit.extraction.evidence.pooling import lift_taken
 from recsec.errors import ConfigError, RunError
-from recsec.reports import Defense, Metric, Report, Row
+from recsec.reports import SCHEMA_VERSION, Defense, Metric, Report, Row
 from recsec.rng import Streams
 
 THIEF: dict[str, Any] = {
@@ -295,5 +295,5 @@ def test_the_finding_names_what_takes_most_and_leaves_users_their_lists() -> Non
 
 def test_the_report_file_names_its_schema(report: Report) -> None:
     document = json.loads(report.model_dump_json())
-    assert document["schema_version"] == 3
+    assert document["schema_version"] == SCHEMA_VERSION
     assert document["reproduce"]["plan"]["defense"][2]["guards"] == ["reverse"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
@@ -26,6 +26,9 @@ __all__ = [
     "TargetPlan",
     "TwinRecipe",
 ]
+
+KNOWING = "rank-law"
+"""The thief whom every defense meets."""
 
 
 class TwinRecipe(Section):
@@ -79,7 +82,10 @@ class TargetPlan(Section, Dialect):
 class ExtractionPlan(Section):
     """``[extraction]``: a grid of attacks. Several tables ``[[extraction]]`` are several grids."""
 
-    policies: Several[str] = Field(default=("random", "autoregressive", "mixed"))
+    policies: Several[str] = Field(
+        default=("random", "autoregressive", "mixed"),
+        description="unset, in a plan with defenses, also the one who knows them: rank-law",
+    )
     policy_settings: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="by policy: {mixed = {share = 0.3}}"
     )
@@ -162,6 +168,21 @@ class ExtractionTables(Plan):
     extraction: Several[ExtractionPlan] = ()
     evaluation: EvaluationPlan = Field(default_factory=EvaluationPlan)
     cost: CostPlan = Field(default_factory=CostPlan)
+
+    @field_validator("extraction")
+    @classmethod
+    def _who_knows(
+        cls, grids: tuple[ExtractionPlan, ...], info: ValidationInfo
+    ) -> tuple[ExtractionPlan, ...]:
+        """Every defense meets a thief who knows it, unless a grid says who comes."""
+        if not info.data.get("defense"):
+            return grids
+        return tuple(
+            grid.model_copy(update={"policies": (*grid.policies, KNOWING)})
+            if not {"policies", "adaptive"} & grid.model_fields_set
+            else grid
+            for grid in grids
+        )
 
     @model_validator(mode="after")
     def _target_fits(self) -> Self:

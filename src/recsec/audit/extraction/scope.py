@@ -36,6 +36,7 @@ class ExtractionScope(ThreatScope):
         collections: sets of queries; cells with smaller budgets share them.
         calls: queries over all collections.
         users: on how many users fidelity is measured; None for all.
+        owner: calls in the owner's name: a check, and the lists that fidelity is measured on.
         local: the target answers from a checkpoint on this machine.
         spots: recorded calls that are asked again, to see whether it is the same target.
     """
@@ -44,6 +45,7 @@ class ExtractionScope(ThreatScope):
     calls: int
     users: int | None
     local: bool
+    owner: int = 0
     spots: int = 0
 
     def words(self, duration: Callable[[float], str]) -> list[str]:
@@ -51,6 +53,11 @@ class ExtractionScope(ThreatScope):
         users = "all users" if self.users is None else f"{self.users:,} users"
         what = f"{counted(self.cells, 'attack')}, {counted(self.calls, 'API call')}"
         lines = [f"{what}, measured on {users}; about {duration(self.seconds)}, training excluded"]
+        if self.owner:
+            lines.append(
+                f"{counted(self.owner, 'more API call')} in the owner's name: a check, and its own "
+                "lists"
+            )
         if self.finished:
             lines.append(
                 f"{counted(self.finished, 'attack')} finished earlier: no call of them is repeated"

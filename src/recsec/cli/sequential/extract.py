@@ -34,7 +34,7 @@ from recsec.cli.shared.common import (
     parse_columns,
 )
 from recsec.cli.shared.output import emit, progress, resumable
-from recsec.cli.shared.views import announce
+from recsec.cli.shared.views import announce, warn
 from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
 from recsec.settings import parse_guards
 
@@ -95,9 +95,9 @@ def run(
     With --guard, fidelity is measured against the answers that the guards give.
     --set takes length, sessions, loss, leak, policy_settings.KEY and surrogate_settings.KEY; leak
     is the share of users whose histories the thief has: they are left out of the measurement.
-    --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, accounts=A,
-    benign=SHARE and one-call. Interrupted or killed at any point, the same command continues; of
-    an API or a function only what was under way is asked again, and counted.
+    --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, wary=SHARE,
+    doubt=SHARE, accounts=A, benign=SHARE and one-call. Interrupted or killed at any point, the same
+    command continues; of an API or a function only what was under way is asked again, and counted.
     """
     from recsec.audit import parse_plan, run_audit
     from recsec.reports import ExtractionReport
@@ -159,6 +159,7 @@ def run(
     if part is None:
         raise EvidenceIncomplete("the report has no extraction part")
     _complain(part)
+    warn(found)
     emit(_result(part, out), lambda console: _show(console, part, out), json=json)
 
 

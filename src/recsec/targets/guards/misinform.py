@@ -55,6 +55,9 @@ class Misinform(Rescoring):
     The vectors follow from the weights, so servers agree on them and strangers cannot tell them.
     Accounts play no role, so more of them do not help.
 
+    It stops thieves who ask like machines. One who draws ranks as people do, with the help of a
+    copy learned from short sessions, passes: the policy ``rank-law``.
+
     Histories of a few items tell little and get true answers; so do histories of people that a
     thief has got hold of. The honest ones were trained on: users who came later look a little less
     likely. A thief may notice that a list has nothing in common with the one before it, and start

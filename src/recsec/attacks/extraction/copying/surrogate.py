@@ -12,8 +12,10 @@ from torch import Tensor
 
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.copying.distill import KERNELS, rank_weights, set_kernel
+from recsec.attacks.extraction.copying.doubt import without_left
 from recsec.attacks.extraction.copying.jumps import up_to_jumps
 from recsec.attacks.extraction.copying.order import order_test, turned
+from recsec.attacks.extraction.doubting import doubt, session_lengths
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
 from recsec.metrics import agreement
@@ -175,6 +177,7 @@ def surrogate_config(
     calls: int,
     windows: int | None = None,
     positions: int = 0,
+    longest: int | None = None,
     longer: int = 1,
 ) -> NeuralConfig:
     """Settings of the surrogate for a number of calls.
@@ -189,6 +192,8 @@ def surrogate_config(
         calls: how many answers there are.
         windows: in how many windows they are read; by default sessions of ``config.length``.
         positions: items that one pass reads, where that is more than the calls.
+        longest: items of the longest history that was asked. A copy that reads further back would
+            read what it never learned to read.
         longer: times the passes that follow from the calls.
 
     Raises:
@@ -218,6 +223,9 @@ def surrogate_config(
     known = {
         name: value for name, value in derived.items() if name in kind.config_class.model_fields
     }
+    reach = kind.config_class.model_fields.get("max_length")
+    if longest is not None and reach is not None:
+        known["max_length"] = max(1, min(reach.default, longest))
     chosen = kind.config_class.model_validate({**known, **config.surrogate_settings})
     if not isinstance(chosen, NeuralConfig):
         raise ConfigError(f"{config.surrogate} has no training settings")
@@ -253,10 +261,13 @@ def fit_surrogate(
     order = order_test(chains)
     if config.adaptive.wary > 0:
         chains = up_to_jumps(chains, config.adaptive.wary)
+    if doubt(config):
+        chains = without_left(chains, session_lengths(config))
     if config.adaptive.list_flip and order.reversed:
         chains = replace(chains, answers=turned(chains.answers))
     kind: type[NeuralRecommender] = registry("models").get(config.surrogate)
-    model = kind(catalog, surrogate_config(config, calls=calls))
+    longest = int(np.diff(chains.offsets).max(initial=1))
+    model = kind(catalog, surrogate_config(config, calls=calls, longest=longest))
     model.initialize(streams.torch("initialization"))
     objective = Distillation(model, chains, config=config, rng=streams.numpy("held-out"))
     settings = surrogate_config(
@@ -264,6 +275,7 @@ def fit_surrogate(
         calls=calls,
         windows=len(objective.windows),
         positions=objective.positions,
+        longest=longest,
         longer=longer,
     )
     model.config = settings

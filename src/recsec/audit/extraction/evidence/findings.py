@@ -44,9 +44,15 @@ def _row(row: Row) -> str:
 
 
 def findings(
-    rows: Sequence[Row], verdict: Verdict, floor: Floor, twin: Twin, *, missing: int
+    rows: Sequence[Row],
+    verdict: Verdict,
+    floor: Floor,
+    twin: Twin,
+    *,
+    missing: int,
+    defects: Sequence[str],
 ) -> tuple[Finding, ...]:
-    """What the evidence of extraction says."""
+    """What the evidence of extraction says, and what the check of the target found."""
     found = []
     level = next((one for one in LEVELS if one == verdict.level), None)
     if level is not None and verdict.row is not None:
@@ -72,6 +78,16 @@ def findings(
                 severity="moderate",
                 evidence=f"{counted(missing, 'attack')} failed or were refused: see the end.",
                 advice="Remove the cause and run the same command again: only these are repeated.",
+            )
+        )
+    if defects:
+        found.append(
+            Finding(
+                id="extraction-target-defective",
+                title="The target does not answer as a sound recommender does",
+                severity="moderate",
+                evidence=f"{'; '.join(defects)}.",
+                advice="Repair the target first: what was measured is about this one.",
             )
         )
     beyond = _beyond_twin(rows, twin)
