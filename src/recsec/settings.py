@@ -112,7 +112,7 @@ def parse_settings(pairs: Sequence[str], *, where: str = "--set") -> dict[str, A
 def _toml_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     value = parsed["value"]
     plain = isinstance(value, bool | int | float | str | list) and len(parsed) == 1
