@@ -49,13 +49,15 @@ def parse_words(text: str, *, where: str) -> dict[str, str]:
         where: whose settings they are, for messages.
 
     Raises:
-        ConfigError: a part without ``=``.
+        ConfigError: a part without ``=``, or a name twice.
     """
     values: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
             raise ConfigError(f"{where}: found {part!r}, expected key=value")
+        if key.strip() in values:
+            raise ConfigError(f"{where}: {key.strip()} is given twice")
         values[key.strip()] = value.strip()
     return values
 

@@ -25,7 +25,7 @@ DATA = ["--data", "synthetic:users=60,items=40,length=8"]
         ("m/config.json", ["evaluate", "--model", "m", *DATA], 3),
         (
             "m/config.json",
-            ["similar", "--model", "m", "--data", "photos", "--item", "1", "--out", "s"],
+            ["similar", "--model", "m", "--data", "photos", "--item", "1", "--out", "s.png"],
             3,
         ),
         ("d/detectors.json", ["detect", "log.csv", "--detectors", "d"], 3),

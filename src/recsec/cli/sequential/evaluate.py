@@ -12,6 +12,7 @@ from recsec.cli.sequential.answering import open_guarded, open_source, sample_us
 from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import group_table, interval, plain_table
+from recsec.errors import UsageError
 from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def evaluate_sequences(
 
     streams = Streams(seed).child("evaluate")
     dataset = open_data(data, columns)
+    if k > len(dataset.catalog):
+        raise UsageError(f"--k {k}: the catalog has {len(dataset.catalog):,} items")
     split = dataset.split()
     guards = parse_guards(guard)
     if guards:
