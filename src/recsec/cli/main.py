@@ -167,6 +167,11 @@ def _unexpected(error: BaseException) -> RecsecError:
             f"something ended recsec by sys.exit({error.code!r})",
             hint="run the same command with --debug: it shows which code did",
         )
+    if isinstance(error, MemoryError):
+        return RecsecError(
+            f"there is not enough memory: {str(error) or 'no more is left'}",
+            hint="ask for less: shorter lists, fewer users, a smaller model or batch",
+        )
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return RecsecError(f"{error.strerror.lower()}{place}", hint="run with --debug for details")

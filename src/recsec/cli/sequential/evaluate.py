@@ -75,6 +75,8 @@ def evaluate_sequences(
 
     streams = Streams(seed).child("evaluate")
     dataset = open_data(data, columns)
+    if k > len(dataset.catalog):
+        raise UsageError(f"--k {k}: the catalog has {len(dataset.catalog):,} items")
     split = dataset.split()
     guards = parse_guards(guard)
     if unseen is not None and not guards:

@@ -168,6 +168,16 @@ class Encoder(nn.Module):
         """
         kinds = {name: tensor.dtype for name, tensor in self.state_dict().items()}
         found = {name: tensor.to(kinds.get(name, tensor.dtype)) for name, tensor in tensors.items()}
+        whole = [
+            name
+            for name, tensor in tensors.items()
+            if not tensor.is_floating_point() and kinds.get(name, tensor.dtype).is_floating_point
+        ]
+        if whole:
+            raise CheckpointError(
+                f"the tensor {whole[0]} of {where} holds {tensors[whole[0]].dtype}, expected "
+                "floating-point numbers"
+            )
         try:
             self.load_state_dict(found, assign=True)
         except RuntimeError as error:
