@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.sequential.answering import open_guarded, open_source, sample_users
 from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import group_table, interval, plain_table
+from recsec.library.opening import open_guarded, open_source
+from recsec.library.recommender import measure
 from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
@@ -60,24 +61,19 @@ def evaluate_sequences(
         UsageError: the words name nothing that can be opened.
         DataError: missing, broken or empty data.
     """
-    from recsec.evaluation import evaluate
-    from recsec.rng import Streams
-
-    streams = Streams(seed).child("evaluate")
     dataset = open_data(data, columns)
-    split = dataset.split()
     guards = parse_guards(guard)
     if guards:
         source: Recommender | Answerer = open_guarded(model, guards, dataset)
     else:
         source, _ = open_source(model, dataset, authorised=authorised)
-    chosen = sample_users(split, users, streams.numpy("users"))
     with progress() as report:
-        found = evaluate(source, split, stage=stage, users=chosen, depth=k, progress=report)
-    estimates = found.estimates(streams.numpy("metrics"))
-    groups = found.groups(streams.numpy("groups"))
+        quality = measure(
+            source, dataset, stage=stage, k=k, users=users, seed=seed, progress=report
+        )
+    found, estimates, groups = quality.evaluation, quality.estimates, quality.groups
     confusion = found.genre_confusion()
-    genres = split.catalog.genre_names
+    genres = dataset.catalog.genre_names
     written = _figures(figures, groups, genres, confusion, estimates.get("hr@10"))
     result: dict[str, Any] = {
         "protocol": found.protocol,

@@ -11,7 +11,8 @@ from rich.console import Console
 from recsec.cli.shared.common import JsonOption, ModelOption, PhotosOption, QuietOption, SeedOption
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
-from recsec.cli.visual.opening import open_embedded, open_encoder
+from recsec.cli.visual.opening import open_embedded
+from recsec.library.photos import open_encoder_folder
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import Pairs
@@ -52,7 +53,7 @@ def run(
     from recsec.models import ExactIndex, frozen_copy
     from recsec.rng import Streams
 
-    given = open_encoder(model)
+    given = open_encoder_folder(model)
     encoder = frozen_copy(given)
     streams = Streams(seed).child("certify")
     found = []

@@ -10,7 +10,8 @@ from rich.console import Console
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
-from recsec.cli.visual.opening import open_split, refuse_columns
+from recsec.cli.visual.opening import refuse_columns
+from recsec.library.photos import open_split
 
 __all__ = ["train_photos"]
 

@@ -1,21 +1,10 @@
-"""What the ways to evade share: where the encoder stands, and what a success is in words."""
+"""What the ways to evade share: a warning."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from recsec.cli.shared.output import note
-from recsec.cli.visual.opening import open_encoder
-from recsec.errors import ConfigError
 
-if TYPE_CHECKING:
-    from recsec.attacks.evasion import EvasionAttack
-    from recsec.models import Encoder
-
-__all__ = ["NATIVE", "judged", "open_surrogates", "place_encoder", "warn_of_masking"]
-
-NATIVE = 224
-"""Side of a photo as shops store it; resized inside the gradient."""
+__all__ = ["warn_of_masking"]
 
 
 def warn_of_masking(dead: int, steps: int) -> None:
@@ -25,55 +14,3 @@ def warn_of_masking(dead: int, steps: int) -> None:
             f"warning: {dead:,} of {steps:,} gradients were zero or not finite: the encoder masks "
             "them, and these numbers say little. Try --attack square, which asks for scores only"
         )
-
-
-def open_surrogates(tool: EvasionAttack, encoder: Encoder) -> Any:
-    """The ensemble that a transfer attack searches on.
-
-    Raises:
-        ConfigError: none is named, or one sees photos of another size.
-        CheckpointError: a folder is no encoder.
-    """
-    from recsec.attacks.evasion import Ensemble
-
-    members = [open_encoder(folder) for folder in tool.config.surrogates]
-    if not members:
-        raise ConfigError(
-            "a transfer attack needs surrogates",
-            hint="--set 'surrogates=[\"DIR\"]', folders made by recsec train encoder",
-        )
-    return Ensemble([one.to(encoder.device) for one in members]).eval()
-
-
-def place_encoder(encoder: Encoder, device: str) -> None:
-    """Move the encoder to where ``--device`` says.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    import torch
-
-    name = device
-    if device == "auto":
-        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
-    try:
-        encoder.to(name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
-
-
-def _accelerated() -> bool:
-    import torch
-
-    return torch.accelerator.is_available()
-
-
-def judged(plan: dict[str, Any], catalog: int) -> str:
-    """How ``catalog`` photos were ranked and a success confirmed, in words."""
-    place = "place of the target in the answer to the photo" if plan["goal"] == "query" else "rank"
-    seen = "" if plan["ingest"] == "png" else f", recompressed by the shop ({plan['ingest']})"
-    return (
-        f"catalog of {catalog:,} photos, target and the attacker's clean photo excluded, ties "
-        f"against the attacker; 8-bit PNG decoded{seen} and embedded again in float32, exact "
-        f"{place}; pixels: {plan['pixels']}"
-    )
