@@ -1,5 +1,5 @@
 from recsec.errors import RecsecError
-from recsec.library.audits import AuditReport, extract, read_report, run_audit
+from recsec.library.audits import AuditReport, diff, extract, read_report, run_audit
 from recsec.library.evade import Evaded, evade
 from recsec.library.harden import Hardened, harden
 from recsec.library.opening import open_data
@@ -26,6 +26,7 @@ __all__ = [
     "Watcher",
     "__version__",
     "detect",
+    "diff",
     "evade",
     "extract",
     "fit_detectors",

@@ -37,6 +37,7 @@ COMMANDS = {
     "detect": "Fit detectors, and find the thieves in a query log.",
     "audit": "Run a plan of attacks and write the report.",
     "report": "Make the report of a run directory.",
+    "diff": "Compare two audits cell by cell.",
     "list": "List components with their defaults.",
     "demo": "A first audit, from training to report.",
 }

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from recsec.audit import ThreatScope
     from recsec.reports import Finding, GatePolicy, Report, Threat, Verdict
+    from recsec.reports.comparison import Diff
     from recsec.types import Progress
 
-__all__ = ["AuditReport", "extract", "extract_plan", "read_report", "run_audit"]
+__all__ = ["AuditReport", "diff", "extract", "extract_plan", "read_report", "run_audit"]
 
 SETTINGS = ("policy_settings", "length", "sessions", "surrogate_settings", "loss", "leak")
 
@@ -159,6 +160,22 @@ def run_audit(
         progress=progress,
     )
     return AuditReport(Path(out), found)
+
+
+def diff(old: Path | str | AuditReport, new: Path | str | AuditReport) -> Diff:
+    """What changed between two audits, cell by cell; see ``recsec diff``.
+
+    Args:
+        old: the run directory before, or its report.
+        new: the same after.
+
+    Raises:
+        RunError: one has no report, or it is damaged.
+    """
+    from recsec.reports.comparison import compare_runs
+
+    folders = [one.path if isinstance(one, AuditReport) else one for one in (old, new)]
+    return compare_runs(*folders)
 
 
 def extract_plan(
