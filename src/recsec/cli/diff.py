@@ -16,7 +16,7 @@ from recsec.cli.shared.tables import metric_text, plain_table
 from recsec.errors import EXIT_GATE_FAILED, EvidenceIncomplete
 
 if TYPE_CHECKING:
-    from recsec.reports.comparison import Diff
+    from recsec.reports.comparison import Change, Diff
 
 __all__ = ["run"]
 
@@ -66,13 +66,20 @@ def run(
 
 
 def _show(console: Console, found: Diff) -> None:
-    table = plain_table("", ["cell", "number", "before", "now", "difference", "change"], left=2)
+    cells: dict[str, list[Change]] = {}
     for one in found.changes:
-        difference = "" if one.difference is None else metric_text(one.difference)
-        how = " (paired)" if one.paired else ""
-        old, new = (Text() if each is None else metric_text(each) for each in (one.old, one.new))
-        table.add_row(one.cell, one.metric, old, new, difference, f"{one.status}{how}")
-    console.print(table)
+        cells.setdefault(one.cell, []).append(one)
+    for name, changes in cells.items():
+        decided = next((one.status for one in changes if one.decides), "same")
+        console.print(Text.assemble((name, "bold"), f": {decided}"), soft_wrap=True)
+        shown = [one for one in changes if one.difference is not None]
+        if shown:
+            table = plain_table("", ["", "before", "now", "difference", ""])
+            for one in shown:
+                how = "paired" if one.paired else ""
+                numbers = [metric_text(each) for each in (one.old, one.new, one.difference)]
+                table.add_row(one.metric, *numbers, how)
+            console.print(table)
     for finding in found.findings:
         if finding.status != "same":
             console.print(f"finding {finding.status}: {finding.title}", soft_wrap=True)

@@ -38,6 +38,7 @@ COMMANDS = {
     "audit": "Run a plan of attacks and write the report.",
     "report": "Make the report of a run directory.",
     "diff": "Compare two audits cell by cell.",
+    "view": "Make a static site over many runs.",
     "list": "List components with their defaults.",
     "demo": "A first audit, from training to report.",
 }

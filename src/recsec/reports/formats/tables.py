@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,8 +12,10 @@ from recsec.errors import UsageError
 from recsec.reports.parts import Finding, Metric, Part
 from recsec.reports.schema import Report
 from recsec.reports.threat import parts_of
+from recsec.runs import atomic_write_text
+from recsec.text import visible
 
-__all__ = ["table_named", "tables_of"]
+__all__ = ["markdown", "table_named", "tables_of", "write_tables"]
 
 
 def tables_of(report: Report) -> dict[str, pl.DataFrame]:
@@ -76,3 +79,44 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return ", ".join(str(_cell(one)) for one in value)
     return value
+
+
+def write_tables(report: Report, folder: Path) -> list[Path]:
+    """Write every table as CSV and as Markdown; returns the files.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    written = []
+    for name, table in tables_of(report).items():
+        tame = table.with_columns(
+            pl.when(pl.col(pl.String).str.contains(r"^[=+\-@\t\r]"))
+            .then(pl.lit("'") + pl.col(pl.String))
+            .otherwise(pl.col(pl.String))
+            .name.keep()
+        )
+        for suffix, text in (("csv", tame.write_csv()), ("md", markdown(table))):
+            path = folder / f"{name}.{suffix}"
+            atomic_write_text(path, text)
+            written.append(path)
+    return written
+
+
+def markdown(table: pl.DataFrame) -> str:
+    r"""A table in Markdown; numbers with six digits, what would end a cell is escaped.
+
+    >>> print(markdown(pl.DataFrame({"cell": ["a|b"], "agr@10": [0.5]})), end="")
+    | cell | agr@10 |
+    |---|---|
+    | a\|b | 0.5 |
+    """
+    lines = ["| " + " | ".join(map(_words, table.columns)) + " |", "|" + "---|" * table.width]
+    lines += ["| " + " | ".join(map(_words, row)) + " |" for row in table.iter_rows()]
+    return "\n".join(lines) + "\n"
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.6g}" if isinstance(value, float) else visible(str(value))
+    kept = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(kept.split())
