@@ -11,7 +11,7 @@ TORCH_FROM ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/de
 	$(TORCH_INDEX)/torch/ >/dev/null 2>&1 && echo --extra-index-url $(TORCH_INDEX))
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench docs smoke install clean
+.PHONY: demo test check bench docs smoke dist install clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -50,6 +50,13 @@ smoke: $(STAMP)
 	$(PYTHON) -m venv "$$folder/venv" && \
 	"$$folder/venv/bin/python" -m pip install --quiet --constraint constraints.txt "$$folder"/*.whl && \
 	cd "$$folder" && venv/bin/recsec --version && venv/bin/recsec demo --quick
+
+# What is released: sdist and wheel, checked.
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --quiet .
+	$(BIN)/python -m pip install --quiet twine
+	$(BIN)/python -m twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
