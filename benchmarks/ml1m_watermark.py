@@ -8,8 +8,8 @@ Every row is added to ``benchmarks/results/ownership.json`` (and ``.txt``) as so
 measured; rows that are there are not measured again, and copies in ``--out`` are not made again, so
 a run that was stopped continues. ``--only`` and ``--budget SECONDS`` measure a part.
 
-The thief of the copies is ``mixed``, k = 10. "served" is the guarded target itself. Removal starts
-from the marked copy with the fewest calls.
+The thief of the copies is ``--policy``, k = 10. "served" is the guarded target itself. Removal
+starts from the marked copy with the fewest calls.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,11 +44,13 @@ from recsec.runs import atomic_write_text, environment
 from recsec.stats import mean_estimate
 from recsec.targets import Budget, LocalTarget, MeteredTarget, Target, Transcript
 from recsec.targets.guards import (
+    Guard,
     Quantize,
     Shuffle,
     Surroundings,
     Truncate,
     Watermark,
+    build_guards,
     first_is_green,
     popularity_pairs,
 )
@@ -56,6 +59,8 @@ from recsec.types import FloatArray, IntArray
 RESULTS = Path(__file__).parent / "results" / "ownership"
 KEY = bytes(range(32))
 """A fixed key, so that everybody measures the same; a real one is drawn by recsec verify keygen."""
+ANOTHER = bytes(range(32, 64))
+"""The key of somebody else, who must not be able to prove anything."""
 BIASES = (0.1, 0.2, 0.3, 0.5)
 CALLS = (10_000, 50_000)
 FRESH_KEYS = 40
@@ -72,6 +77,10 @@ class Bench:
     seed: int
     data: str
     calls: tuple[int, ...]
+    policy: str
+    before: str
+    device: str
+    surrogate: dict[str, Any]
 
     @cached_property
     def split(self) -> Split:
@@ -91,7 +100,15 @@ class Bench:
 
     def served(self, bias: float | None = None) -> LocalTarget:
         guard = Watermark(KEY, self.counts, bias=self.bias if bias is None else bias)
-        return LocalTarget(self.recommender, [guard])
+        return LocalTarget(self.recommender, [*self.guards, guard])
+
+    @cached_property
+    def guards(self) -> list[Guard]:
+        """What stands before the watermark."""
+        if self.before == "none":
+            return []
+        where = Surroundings(self.recommender, self.split.train)
+        return list(build_guards([{"name": self.before}], where))
 
     @cached_property
     def clean_lists(self) -> IntArray:
@@ -112,12 +129,22 @@ class Bench:
         """Extract into a folder; continues what is there."""
         if (folder / "model.safetensors").exists():
             return models.load(folder)
-        config = ExtractionConfig()
+        length = ExtractionConfig().length if self.policy == "mixed" else 63
+        config = ExtractionConfig(
+            policy=self.policy, length=length, surrogate_settings=self.surrogate
+        )
         transcript = folder / "transcript"
         transcript.mkdir(parents=True, exist_ok=True)
         streams = self.streams.child("thief")
         with MeteredTarget(target, budget=Budget(calls=calls), folder=transcript) as meter:
-            collect(meter, config, calls=calls, k=10, streams=streams.child("collect"))
+            collect(
+                meter,
+                config,
+                calls=calls,
+                k=10,
+                streams=streams.child("collect"),
+                device=self.device,
+            )
         recorded = Transcript.open(transcript, self.split.catalog)
         return fit_surrogate(
             recorded,
@@ -126,7 +153,7 @@ class Bench:
             calls=calls,
             streams=streams.child("fit"),
             out=folder,
-            device="cpu",
+            device=self.device,
         )
 
     def suspect(self) -> Recommender:
@@ -136,12 +163,14 @@ class Bench:
     def judge(self, suspect: Target, lists: IntArray | None = None) -> dict[str, Any]:
         """Proof, fidelity and quality of one suspect."""
         proof = prove(suspect, KEY, self.split, streams=self.streams.child("verify"))
+        other = prove(suspect, ANOTHER, self.split, streams=self.streams.child("verify"))
         found = lists_of(suspect, self.split) if lists is None else lists
         hits = quality(found, self.split)
         rng = self.streams.numpy("intervals")
         return {
             "verdict": proof.verdict,
             "p_value": proof.p_value,
+            "another_key_p": other.p_value,
             "green_p": proof.green.p_value,
             "replies_p": proof.replies.p_value if proof.replies else None,
             "effect": proof.effect.to_json(),
@@ -410,7 +439,11 @@ def main() -> None:
     parser.add_argument("--data", default="ml-1m")
     parser.add_argument("--calls", type=int, nargs=2, default=CALLS, help="budgets of the thieves")
     parser.add_argument("--results", type=Path, default=RESULTS, help="without .json and .txt")
-    parser.add_argument("--only", help="rows whose name holds these words")
+    parser.add_argument("--policy", default="mixed", help="of the thieves")
+    parser.add_argument("--before", default="none", help="a guard before the watermark")
+    parser.add_argument("--device", default="cpu", help="where copies are trained")
+    parser.add_argument("--surrogate", type=json.loads, default={}, help="settings, as JSON")
+    parser.add_argument("--only", help="rows whose name matches this pattern")
     parser.add_argument("--budget", type=float, help="start no row after so many seconds")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -422,17 +455,22 @@ def main() -> None:
         options.seed,
         options.data,
         tuple(options.calls),
+        options.policy,
+        options.before,
+        options.device,
+        options.surrogate,
     )
     path = options.results.with_suffix(".json")
     found = json.loads(path.read_text()) if path.exists() else {"rows": {}}
     settings: dict[str, Any] = {"data": options.data, "calls": list(options.calls)}
     settings |= {"bias": options.bias, "seed": options.seed, "key": KEY.hex()}
-    if found["rows"] and any(found[name] != value for name, value in settings.items()):
+    settings |= {"policy": options.policy, "before": options.before}
+    if found["rows"] and any(found.get(name) != value for name, value in settings.items()):
         raise SystemExit(f"{path} holds rows of other settings; move it away first")
     found |= settings | {"machine": {"machine": platform.machine(), **environment()}}
     begun = time.perf_counter()
     for name, measure in rows(bench).items():
-        if name in found["rows"] or (options.only and options.only not in name):
+        if name in found["rows"] or (options.only and not re.search(options.only, name)):
             continue
         if options.budget is not None and time.perf_counter() - begun > options.budget:
             break

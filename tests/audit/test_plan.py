@@ -22,6 +22,19 @@ SMALL: dict[str, Any] = {
 }
 
 
+def test_every_defense_meets_a_thief_who_knows_it_unless_the_plan_says_who_comes():
+    values = {
+        "target": {"train": "sasrec", "data": "synthetic:users=50,items=20"},
+        "defense": [{"name": "short", "guards": "truncate:length=5"}],
+        "extraction": [{"calls": 100}, {"calls": 100, "policies": "mixed"}],
+    }
+    default, named = parse_plan(values).extraction
+    assert default.policies == ("random", "autoregressive", "mixed", "rank-law")
+    assert named.policies == ("mixed",)
+    bare, _ = parse_plan({key: values[key] for key in ("target", "extraction")}).extraction
+    assert "rank-law" not in bare.policies
+
+
 def changed(path: str, value: Any) -> dict[str, Any]:
     values = copy.deepcopy(SMALL)
     *tables, last = path.split(".")

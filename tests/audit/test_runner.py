@@ -34,7 +34,7 @@ def test_a_planted_weakness_is_found_and_everything_is_kept(finished: Path) -> N
     assert set(best) >= {"agr@1", "agr@10", "rbo", "tau", "hr@10", "lift", "hr_ratio"}
     assert report.extraction.floor.metrics["agr@10"].value < 0.5  # type: ignore[operator]
     assert report.extraction.twin.metrics is None
-    assert report.extraction.twin.reason == "the plan asks for none"
+    assert report.extraction.twin.reason == "none was trained: set twins in [target], or --twins"
     run = finished / "run"
     for name in ("report.html", "junit.xml", "sarif.json", "timings.json"):
         assert (run / name).stat().st_size > 0
@@ -110,6 +110,7 @@ def test_thresholds_may_change_without_a_new_query(
     first = read_report(finished / "run")
     monkeypatch.setattr(CallableTarget, "query", None)  # whoever asks now fails
     values["gate"] = {"high": 0.999}
+    values["evaluation"]["recheck"] = False
     second = audit(values)
     assert (first.verdict.level, second.verdict.level) == ("high", "moderate")
     strict = gate_policy(gate_class()(high=0.2), source="strict.toml")
@@ -118,6 +119,32 @@ def test_thresholds_may_change_without_a_new_query(
     values["extraction"]["calls"] = [300]
     with pytest.raises(RunError, match=r"differ in extraction"):
         audit(values)
+
+
+def test_a_lazy_thief_buys_no_verdict(shop: Path, values: dict[str, Any]) -> None:
+    values["extraction"] |= {"calls": 1000, "surrogate_settings": {"embedding_dim": 4, "epochs": 1}}
+    report = audit(values)
+    assert (report.verdict.level, report.verdict.passed) == ("weak", False)
+    assert exit_code(report.verdict) == 4
+    assert "the thief learned less than he could" in report.verdict.statement
+    status = {check.check: check.status for check in report.extraction.checks}
+    assert (status["training"], status["reproduces"]) == ("failed", "failed")
+    values["extraction"]["surrogate_settings"] = {}
+    diligent = audit(values, "diligent")
+    assert diligent.verdict.level == "high"
+    status = {check.check: check.status for check in diligent.extraction.checks}
+    assert status["reproduces"] == "passed"
+    assert status["training"] == "not tried"
+    assert not (shop / "diligent" / "answers" / "again-mixed-k10-c1000-s0.parquet").exists()
+
+
+def test_an_interval_across_a_threshold_is_said(finished: Path, values: dict[str, Any]) -> None:
+    lift = read_report(finished / "run").extraction.rows[1].metrics["lift"]
+    assert lift.low is not None
+    assert lift.value is not None
+    values["gate"] = {"high": (lift.low + lift.value) / 2}
+    values["evaluation"]["recheck"] = False
+    assert "the interval reaches across" in audit(values).verdict.statement
 
 
 def test_two_workers_report_what_one_reports(shop: Path, values: dict[str, Any]) -> None:
@@ -175,7 +202,7 @@ def test_an_api_over_http(shop: Path, values: dict[str, Any]) -> None:
         finally:
             server.shutdown()
             thread.join()
-    check, owner, budget = 12, 10, 120
+    check, owner, budget = 30, 10, 120
     assert len(Api.asked) == check + owner + budget
     assert [cell.status for cell in report.extraction.cells] == ["ok"]
     assert report.extraction.target.description.startswith("An HTTP API")

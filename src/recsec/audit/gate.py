@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from recsec.audit.plan import gate_class
 from recsec.audit.sections import GatePlan
 from recsec.audit.verdict import LEVELS
-from recsec.errors import EXIT_GATE_FAILED, EXIT_OK, ConfigError, EvidenceIncomplete
-from recsec.reports import GatePolicy, Verdict, policy_class
+from recsec.errors import EXIT_GATE_FAILED, EXIT_OK, ConfigError, EvidenceIncomplete, TargetError
+from recsec.reports import Case, GatePolicy, Verdict, policy_class
+from recsec.targets import PartialAnswer
 
 __all__ = ["exit_code", "gate_policy", "load_gate", "worse"]
 
@@ -59,13 +60,26 @@ def worse(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict(
         level=max((verdict.level for verdict in verdicts), key=order.index),
         passed=all(verdict.passed for verdict in verdicts),
-        rule="The worse of the threats counts; the rule of each stands with its verdict.",
+        rule="The overall level is that of the worst threat; each section below states its rule.",
         statement=" ".join(verdict.statement for verdict in verdicts),
     )
 
 
-def exit_code(verdict: Verdict) -> int:
-    """0 passed, 1 failed, 4 evidence incomplete or weak."""
+def exit_code(verdict: Verdict, cases: Sequence[Case] = ()) -> int:
+    """0 passed, 1 failed, 4 evidence incomplete or weak, 3 where it is the target that failed.
+
+    Args:
+        verdict: of the report.
+        cases: what was tried; where the target failed in all of them, that is the result.
+    """
+    if cases and all(_target_failed(case) for case in cases):
+        return TargetError.exit_code
     if verdict.level in ("incomplete", "weak"):
         return EvidenceIncomplete.exit_code
     return EXIT_OK if verdict.passed else EXIT_GATE_FAILED
+
+
+def _target_failed(case: Case) -> bool:
+    """Whether the target is why a case has no result; one that declined to answer did not fail."""
+    kind = (case.error or "").partition(":")[0]
+    return case.status == "error" and kind in (TargetError.__name__, PartialAnswer.__name__)

@@ -18,7 +18,7 @@ from recsec.cli.shared.common import (
     SameAnswersOption,
 )
 from recsec.cli.shared.output import emit, progress, resumable
-from recsec.cli.shared.views import announce, view_of
+from recsec.cli.shared.views import announce, view_of, warn
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def run(
     beside report.json, junit.xml and sarif.json. Interrupted or killed at any point, the same
     command continues; of an API or a function only what was under way is asked again, and counted.
     As long as there is no report, a corrected plan continues too, with the answers that it has in
-    common. Exit code 1 if a gate fails, 4 if cells could not be measured.
+    common. Exit code 1 if a gate fails, 3 if the target failed in all cells, 4
+    if cells could not be measured.
     """
     if plan == INIT:
         _init(file or DEFAULT_PLAN, json=json)
@@ -95,10 +96,12 @@ def run(
     }
     for threat, part in parts_of(found):
         result |= view_of(threat).flat(part)
+    warn(found)
     emit(result, lambda console: _show(console, found, out), json=json)
     from recsec.audit import exit_code
 
-    code = exit_code(found.verdict)
+    cases = [case for threat, part in parts_of(found) for case in threat.cases(part)]
+    code = exit_code(found.verdict, cases)
     if code:
         raise typer.Exit(code)
 

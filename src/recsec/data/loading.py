@@ -41,11 +41,14 @@ def load(
 
     Raises:
         DataError: missing, broken or empty data.
-        ConfigError: a name that is neither a known set nor a path, one of photos, or settings of
-            ``synthetic`` that do not fit.
+        ConfigError: a name that is neither a known set nor a path, one of photos, settings of
+            ``synthetic`` that do not fit, or columns of a set that is known.
     """
     text = str(name)
-    if text == "synthetic" or text.startswith("synthetic:"):
+    made_up = text == "synthetic" or text.startswith("synthetic:")
+    if (columns or dialect) and (made_up or text in KNOWN):
+        raise ConfigError(f"{text} has a table of its own; columns and the like are for own files")
+    if made_up:
         config = SyntheticConfig.parse(text.partition(":")[2])
         return Dataset.from_raw(text, generate(config), filters=filters, synthetic=True)
     if text in KNOWN:

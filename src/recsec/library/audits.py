@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recsec.audit import ThreatScope
+    from recsec.data import Dialect
     from recsec.reports import Finding, GatePolicy, Report, Threat, Verdict
     from recsec.reports.comparison import Diff
     from recsec.types import Progress
@@ -193,6 +194,7 @@ def extract_plan(
     guards: Sequence[str] = (),
     twins: int = 1,
     users: int | None = None,
+    dialect: Dialect | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -212,6 +214,7 @@ def extract_plan(
         guards: as ``--guard`` takes them.
         twins: independent models to train for scale.
         users: measure on so many only.
+        dialect: what there is to say about an own table.
         settings: ``length``, ``sessions``, ``loss``, ``leak``, ``policy_settings`` and
             ``surrogate_settings``.
         device: where the copy is trained.
@@ -229,12 +232,20 @@ def extract_plan(
         chosen["policy_settings"] = {policy: chosen["policy_settings"]}
     named = dict(columns or {})
     target: dict[str, Any] = {"model": model, "data": data, "columns": named, "twins": twins}
+    said = {} if dialect is None else dialect.model_dump(exclude_defaults=True)
+    target |= said
     if guards:
         from recsec.library.opening import guarded_plan
         from recsec.settings import parse_guards
 
         target |= guarded_plan(
-            model, parse_guards(guards), data=data, columns=named, out=out, twins=twins
+            model,
+            parse_guards(guards),
+            data=data,
+            columns=named,
+            dialect=said,
+            out=out,
+            twins=twins,
         )
     return {
         "target": target,
@@ -247,7 +258,7 @@ def extract_plan(
             "adaptive": list(adaptive),
             **chosen,
         },
-        "evaluation": {"users": users},
+        "evaluation": {"users": users, "recheck": False},
         "gate": {"fail_at": "never"},
         "engine": {"device": device},
     }

@@ -13,6 +13,7 @@ from recsec.library.photos import (
     open_encoder_folder,
     open_split,
     other_data,
+    place_encoder,
 )
 from recsec.library.results import Estimates, to_pandas
 from recsec.types import ItemId
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recsec.attacks.evasion import Control, EvasionAttack, Pairs
-    from recsec.data import PhotoSplit
+    from recsec.data import Dialect, PhotoSplit
     from recsec.models import Encoder, ExactIndex
     from recsec.types import Progress
 
@@ -33,7 +34,6 @@ __all__ = [
     "evade_pairs",
     "judged",
     "open_surrogates",
-    "place_encoder",
 ]
 
 NATIVE = 224
@@ -162,6 +162,7 @@ def evade_pairs(
     *,
     device: str,
     options: dict[str, Any],
+    dialect: Dialect | None = None,
     progress: Progress | None = None,
 ) -> Evaded:
     """Attack pairs of photos as a plan says.
@@ -179,15 +180,16 @@ def evade_pairs(
     from recsec.runs import RunDirectory
 
     encoder = open_encoder_folder(plan["model"])
+    place_encoder(encoder, device)
     streams = Streams(plan["seed"]).child("evade")
-    split, folder = open_split(plan["data"], progress), checkpoint_folder(plan["model"])
+    split = open_split(plan["data"], progress, dialect=dialect)
+    folder = checkpoint_folder(plan["model"])
     note = other_data(folder, split.photos)
     features = catalog_features(encoder, split.photos, folder, progress=progress)
     photos, catalog = split.photos, split.catalog
     plan = plan | {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
     index = ExactIndex(F.normalize(features[np.asarray(catalog)], dim=1))
-    chosen = _pairs(plan, split, index, streams)
-    place_encoder(encoder, device)
+    chosen = _pairs(plan, split, index, streams, dialect)
     if tool.name == "transfer":
         options["surrogate"] = open_surrogates(tool, encoder)
     with RunDirectory.create_or_resume(out, "evade", plan) as directory:
@@ -213,7 +215,13 @@ def evade_pairs(
     return Evaded(out, table, result, tuple(controls), () if note is None else (note,))
 
 
-def _pairs(plan: dict[str, Any], split: PhotoSplit, index: ExactIndex, streams: Any) -> Pairs:
+def _pairs(
+    plan: dict[str, Any],
+    split: PhotoSplit,
+    index: ExactIndex,
+    streams: Any,
+    dialect: Dialect | None,
+) -> Pairs:
     import numpy as np
 
     from recsec.attacks.evasion import POLICIES, Pairs, popular_rows, read_pairs, sample_pairs
@@ -228,7 +236,11 @@ def _pairs(plan: dict[str, Any], split: PhotoSplit, index: ExactIndex, streams: 
             raise UsageError(
                 f"--pairs {policy}: expected {', '.join(POLICIES)} or a CSV file with item,target"
             )
-        return read_pairs(path, lambda ids: photos.rows([photos.parse_id(one) for one in ids]))
+        return read_pairs(
+            path,
+            lambda ids: photos.rows([photos.parse_id(one) for one in ids]),
+            dialect=dialect,
+        )
     rows = split.test if plan["stage"] == "test" else split.validation
     popular = None
     if policy == "popular-target":
@@ -291,35 +303,12 @@ def open_surrogates(tool: EvasionAttack, encoder: Encoder) -> Any:
     return Ensemble([one.to(encoder.device) for one in members]).eval()
 
 
-def place_encoder(encoder: Encoder, device: str) -> None:
-    """Move the encoder to where ``--device`` says.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    import torch
-
-    name = device
-    if device == "auto":
-        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
-    try:
-        encoder.to(name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
-
-
-def _accelerated() -> bool:
-    import torch
-
-    return torch.accelerator.is_available()
-
-
 def judged(plan: dict[str, Any], catalog: int) -> str:
     """How ``catalog`` photos were ranked and a success confirmed, in words."""
     place = "place of the target in the answer to the photo" if plan["goal"] == "query" else "rank"
     seen = "" if plan["ingest"] == "png" else f", recompressed by the shop ({plan['ingest']})"
     return (
-        f"catalog of {catalog:,} photos, target and the attacker's clean photo excluded, ties "
-        f"against the attacker; 8-bit PNG decoded{seen} and embedded again in float32, exact "
-        f"{place}; pixels: {plan['pixels']}"
+        f"catalog of {catalog:,} photos, target and the attacker's unchanged photo "
+        f"excluded, of equal cosines the attacker's ranked last; 8-bit PNG decoded{seen} and "
+        f"embedded again in float32, exact {place}; pixels: {plan['pixels']}"
     )

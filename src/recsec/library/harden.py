@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from recsec.errors import ConfigError, UsageError
 from recsec.library.opening import open_checkpoint_folder
-from recsec.library.photos import checkpoint_folder, open_encoder_folder, open_split, other_data
+from recsec.library.photos import (
+    checkpoint_folder,
+    open_encoder_folder,
+    open_split,
+    other_data,
+    place_encoder,
+)
 from recsec.library.recommender import validation
 from recsec.library.results import Estimates
 
 if TYPE_CHECKING:
-    from recsec.data import Dataset, PhotoSplit
+    from recsec.data import Dataset, Dialect, PhotoSplit
     from recsec.models import Encoder, Training
     from recsec.stats import Estimate
     from recsec.types import Progress
@@ -143,7 +149,14 @@ def harden_recommender(
 
 
 def harden_encoder(
-    method: str, model: str, data: str, settings: Any, *, seed: int, training: Training
+    method: str,
+    model: str,
+    data: str,
+    settings: Any,
+    *,
+    seed: int,
+    training: Training,
+    dialect: Dialect | None = None,
 ) -> Hardened | None:
     """Harden an encoder; None where this is not the first of several processes."""
     from dataclasses import replace
@@ -152,7 +165,7 @@ def harden_encoder(
 
     kind = hardening.hardening_class(method, hardens="encoder")
     given, folder, report = open_encoder_folder(model), checkpoint_folder(model), training.progress
-    split = open_split(data, report)
+    split = open_split(data, report, dialect=dialect)
     note = other_data(folder, split.photos)
     clock = hardening.Clock(report or _silent)
     how = replace(training, progress=clock)
@@ -160,12 +173,15 @@ def harden_encoder(
     hardened = hardening.harden(method, given, split, settings, seed=seed, training=how, data=facts)
     if not models.is_first_process():
         return None
+    cost = _cost(clock, given, split, how)
+    for encoder in (given, hardened):
+        place_encoder(encoder, training.device)
     out = Path(str(training.out))
     return Hardened(
         method=method,
         start=kind.start,
         checkpoint=out,
-        cost=_cost(clock, given, split, how),
+        cost=cost,
         before=_measured(given, split, folder, seed, report),
         after=_measured(hardened, split, out, seed, report),
         synthetic=split.photos.synthetic,

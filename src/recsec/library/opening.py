@@ -149,6 +149,7 @@ def guarded_plan(
     *,
     data: str,
     columns: Mapping[str, str],
+    dialect: Mapping[str, Any],
     out: Path,
     twins: int,
 ) -> dict[str, Any]:
@@ -161,7 +162,8 @@ def guarded_plan(
         model: a checkpoint folder.
         tables: name and settings of each guard.
         data: the data set, for the popularity of items.
-        columns: of an own file; see ``parse_columns``.
+        columns: of an own file, our names to the file's.
+        dialect: what is said about it, as plain data.
         out: the run directory.
         twins: how many independent models to train like the checkpoint.
 
@@ -180,12 +182,12 @@ def guarded_plan(
     weights = folder / "model.safetensors"
     held = [weights, *(Path(table["key"]) for table in guards if "key" in table)]
     content = [path.read_bytes().hex() for path in held if path.is_file()]
-    name = digest(
-        {"guards": guards, "data": described, "columns": dict(columns), "content": content}
-    )[:12]
+    told = {"guards": guards, "data": described, "columns": dict(columns), "content": content}
+    name = digest({**told, **dialect})[:12]
     path = out.with_name(f"{out.name}.target-{name}.toml")
     lines = [f"checkpoint = {json.dumps(str(folder))}", f"data = {json.dumps(described)}"]
     lines += [f"columns.{name} = {json.dumps(theirs)}" for name, theirs in columns.items()]
+    lines += [f"{key} = {_toml(value)}" for key, value in dialect.items()]
     for table in guards:
         lines += ["", "[[guards]]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
     atomic_write_text(path, "\n".join(lines) + "\n")

@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsec.errors import DataError, UsageError
+from recsec.errors import ConfigError, DataError, UsageError
 from recsec.types import ItemId
 
 if TYPE_CHECKING:
     import polars as pl
     from torch import Tensor
 
-    from recsec.data import Photos, PhotoSplit
+    from recsec.data import Dialect, Photos, PhotoSplit
     from recsec.models import Encoder
     from recsec.types import Progress
 
@@ -27,6 +27,7 @@ __all__ = [
     "open_photos",
     "open_split",
     "other_data",
+    "place_encoder",
 ]
 
 
@@ -56,8 +57,38 @@ def open_encoder_folder(spec: str) -> Encoder:
     return load_encoder(checkpoint_folder(spec))
 
 
-def open_photos(data: str, progress: Progress | None = None) -> Photos:
+def place_encoder(encoder: Encoder, device: str) -> None:
+    """Move the encoder to where ``--device`` says.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    import torch
+
+    name = device
+    if device == "auto":
+        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
+    try:
+        encoder.to(name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
+
+
+def _accelerated() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
+
+
+def open_photos(
+    data: str, progress: Progress | None = None, *, dialect: Dialect | None = None
+) -> Photos:
     """The photos that ``--data`` names: ``fashion``, ``photos:items=200`` or a folder of images.
+
+    Args:
+        data: the name.
+        progress: is told about the work.
+        dialect: what there is to say about the table of labels.
 
     Raises:
         UsageError: it names interactions, or nothing that is known.
@@ -71,11 +102,18 @@ def open_photos(data: str, progress: Progress | None = None) -> Photos:
             f"--data {data} names interactions; this needs photos",
             hint="--data fashion, --data photos:items=600,categories=12 or a folder of images",
         )
-    return load_photos(data, progress=progress)
+    return load_photos(data, dialect=dialect, progress=progress)
 
 
-def open_split(data: str, progress: Progress | None = None) -> PhotoSplit:
+def open_split(
+    data: str, progress: Progress | None = None, *, dialect: Dialect | None = None
+) -> PhotoSplit:
     """The photos that ``--data`` names, split the way every command splits them.
+
+    Args:
+        data: the name.
+        progress: is told about the work.
+        dialect: what there is to say about the table of labels.
 
     Raises:
         UsageError: it names interactions, or nothing that is known.
@@ -83,7 +121,7 @@ def open_split(data: str, progress: Progress | None = None) -> PhotoSplit:
     """
     from recsec.data import split_photos
 
-    return split_photos(open_photos(data, progress))
+    return split_photos(open_photos(data, progress, dialect=dialect))
 
 
 def other_data(folder: Path, photos: Photos) -> str | None:

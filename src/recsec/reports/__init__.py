@@ -26,6 +26,7 @@ from recsec.reports.evasion.threat import EvasionReport
 from recsec.reports.extraction.part import (
     UNDEFENDED,
     Cell,
+    CopyCheck,
     Cost,
     DataSummary,
     Defense,
@@ -72,6 +73,7 @@ __all__ = [
     "Case",
     "CatalogMap",
     "Cell",
+    "CopyCheck",
     "Cost",
     "DataPart",
     "DataSummary",

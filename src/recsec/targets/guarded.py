@@ -3,7 +3,7 @@
 checkpoint = "runs/sasrec"
 data = "ml-1m"          # for guards that need histories, or the popularity of items
 
-[[guards]]              # the first is nearest to the recommender
+[[guards]]              # guards act in the order given
 name = "watermark"
 key = "owner.key"
 """
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from recsec import models
+from recsec.data import Dialect
 from recsec.data import load as load_data
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 
-class GuardedFile(BaseModel):
+class GuardedFile(Dialect):
     """What the file may hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -139,7 +140,7 @@ def open_guarded(file: GuardedFile, catalog: Catalog) -> Target:
     recommender = open_checkpoint(file.checkpoint.expanduser(), catalog)
     train = None
     if file.data is not None:
-        split = load_data(file.data, columns=file.columns or None).split()
+        split = load_data(file.data, columns=file.columns or None, dialect=file.dialect).split()
         if not np.array_equal(split.catalog.ids, catalog.ids):
             raise ConfigError(f"the data {file.data!r} of the guards holds other items")
         train = split.train

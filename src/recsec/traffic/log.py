@@ -33,13 +33,13 @@ from recsec.types import IntArray
 __all__ = ["QueryLog", "read_log", "write_log"]
 
 FIELDS = {
-    "call": Field("whole", needed=False),
+    "call": Field("whole", needed=False, strict=True),
     "account": Field("id", filled=False),
-    "parent": Field("whole", needed=False, filled=False),
+    "parent": Field("whole", needed=False, filled=False, strict=True),
     "items": Field("ids", filled=False),
-    "k": Field("whole", needed=False, filled=False),
+    "k": Field("whole", needed=False, filled=False, strict=True),
     "answer": Field("ids", needed=False, filled=False),
-    "time": Field("time", needed=False, filled=False),
+    "time": Field("time", needed=False, filled=False, strict=True),
 }
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from recsec.cli.main import main
 from recsec.data import load_photos, split_photos
-from recsec.models import EncoderConfig, Training, train_encoder
+from recsec.models import Encoder, EncoderConfig, Training, train_encoder
 from recsec.runs import digest
 
 PHOTOS = "photos:items=90,categories=3,seed=2"
@@ -271,3 +271,33 @@ def test_wrong_words(
 ) -> None:
     found = evade(capsys, "--model", model, "--out", str(tmp_path / "out"), *words, code=code)
     assert said in str(found["error"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--n", "2", "--stage", "valid"],
+        ["--n", "2", "--stage", "valid", "--goal", "hub", "--targets", "4"],
+        ["--item", "10003", "--target-item", "10040"],
+    ],
+    ids=["pairs", "hub", "one"],
+)
+def test_photos_are_embedded_on_the_device(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """The encoder goes there before the catalog is embedded: the first and longest step."""
+    seen: list[str] = []
+
+    def placed(encoder: Encoder, *where: object, **how: object) -> Encoder:
+        seen.append(str(where[0]))
+        return encoder
+
+    def embedded(*_: object, **__: object) -> None:
+        seen.append("embedded")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Encoder, "to", placed)
+    monkeypatch.setattr("recsec.models.catalog_features", embedded)
+    command = ["evade", "--model", model, "--data", PHOTOS, "--attack", "mi-3", "--eps", "0.1"]
+    assert main([*command, *words, "--device", "cuda", "--out", str(tmp_path / "run")]) == 130
+    assert seen == ["cuda", "embedded"]

@@ -32,6 +32,13 @@ class Adaptive(BaseModel):
         description="leave a session, and learn nothing more from it, when a list shares less than "
         "this with the one before",
     )
+    doubt: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="leave a session, and do not learn its last list, when the own copy ranks the "
+        "list no better than all but this share of random ones; opens with short sessions",
+    )
     repeat: int = Field(1, ge=1, description="ask every history so often and average the answers")
     human_like: bool = Field(
         False, description="take ranks by a click law, popular items off the list, popular starts"

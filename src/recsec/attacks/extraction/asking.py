@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recsec.attacks.extraction.config import ExtractionConfig
+from recsec.attacks.extraction.doubting import doubt
 from recsec.attacks.extraction.policies.base import Policy
 from recsec.registry import registry
 
@@ -16,7 +17,7 @@ LEARNING = {"set_only": False, "list_flip": False}
 
 def _plain(config: ExtractionConfig) -> bool:
     """Questions come from the policy alone: no surrogate chooses any."""
-    return issubclass(registry("policies").get(config.policy), Policy)
+    return issubclass(registry("policies").get(config.policy), Policy) and doubt(config) == 0
 
 
 def asking(config: ExtractionConfig) -> ExtractionConfig:

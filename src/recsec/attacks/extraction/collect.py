@@ -9,9 +9,11 @@ from typing import TypeAlias
 import numpy as np
 
 from recsec.attacks.extraction.config import ExtractionConfig
+from recsec.attacks.extraction.copying.doubt import believed
 from recsec.attacks.extraction.copying.jumps import jumped
 from recsec.attacks.extraction.copying.leak import Replay, fit_guide
 from recsec.attacks.extraction.copying.surrogate import fit_surrogate
+from recsec.attacks.extraction.doubting import doubt, opening_calls, session_lengths
 from recsec.attacks.extraction.policies.base import Knowledge, Policy
 from recsec.attacks.extraction.policies.human import HumanLike
 from recsec.attacks.extraction.policies.rounds import OneCall, RoundConfig, RoundPolicy, Seen
@@ -50,6 +52,8 @@ def make_policy(
     settings = kind.config_class.model_validate(config.policy_settings)
     policy = kind(settings, items=items, knowledge=knowledge)
     adaptive = config.adaptive
+    if doubt(config):
+        _refuse_doubt(config, policy)
     if isinstance(policy, RoundPolicy):
         if adaptive.human_like:
             policy.sessions = HumanLike(policy.sessions, adaptive.law)
@@ -62,6 +66,22 @@ def make_policy(
     plain = RoundConfig.model_validate({})
     chosen = plain.model_copy(update={"longest": min(config.length, plain.longest)})
     return OneCall(chosen, items=items, knowledge=knowledge, sessions=sessions)
+
+
+def _refuse_doubt(config: ExtractionConfig, policy: AnyPolicy) -> None:
+    """Say what a thief who doubts cannot do besides.
+
+    Raises:
+        ConfigError: he does not grow sessions, or asks again, or has two laws of choice.
+    """
+    adaptive = config.adaptive
+    if isinstance(policy, RoundPolicy) or adaptive.one_call:
+        what = "one-call" if adaptive.one_call else config.policy
+        raise ConfigError(f"doubt is about sessions that grow, and {what} asks whole histories")
+    if adaptive.repeat > 1:
+        raise ConfigError("doubt cannot go with repeat", hint="leave repeat out")
+    if policy.doubts and adaptive.human_like:
+        raise ConfigError(f"{config.policy} has its own law of choice", hint="leave human-like out")
 
 
 def collect(
@@ -111,6 +131,8 @@ def collect(
     desk = _Desk(target, config, calls, k, streams, leak, device, progress)
     if isinstance(policy, RoundPolicy):
         desk.rounds(policy)
+    elif doubt(config):
+        desk.doubting(policy)
     else:
         desk.sessions(policy, calls)
     target.flush()
@@ -129,6 +151,11 @@ class _Desk:
     device: str
     progress: Progress | None
     blocks: int = 0
+    length: int = 0
+    surrogate: NeuralRecommender | None = None
+
+    def __post_init__(self) -> None:
+        self.length = self.config.length
 
     @property
     def left(self) -> int:
@@ -176,16 +203,33 @@ class _Desk:
                 if adaptive.wary > 0:
                     stays = ~jumped(before[: len(lists)], lists, adaptive.wary)
                     histories, lists = histories[stays], lists[stays]
-                if histories.shape[1] == self.config.length or self.left == 0:
+                if self.surrogate is not None:
+                    stays = believed(self.surrogate, histories, lists, doubt(self.config))
+                    histories, lists = histories[stays], lists[stays]
+                if histories.shape[1] == self.length or self.left == 0:
                     break
                 histories, lists = histories[: self.left], lists[: self.left]
                 grown = policy.next(histories, lists, rng)
                 histories = np.concatenate([histories, grown[:, None]], axis=1)
         self.calls = whole
 
+    def doubting(self, policy: Policy) -> None:
+        """Short sessions, then long ones that a copy of one's own judges, trained as calls double.
+
+        A guard that judges histories can tell little from a few items, so the first copy learns
+        from true lists.
+        """
+        short, longest = session_lengths(self.config)
+        aim, number, self.length = opening_calls(self.config, self.calls), 0, short
+        self.sessions(policy, aim)
+        while self.left:
+            aim, number, self.length = 2 * aim, number + 1, longest
+            self.surrogate = policy.surrogate = self.seen(number, True).surrogate
+            self.sessions(policy, aim)
+
     def follow(self, account: str, script: IntArray, policy: Policy | None) -> None:
-        """Ask every prefix of ``(B, L)`` histories, at most ``config.length`` items of them."""
-        for at in range(min(script.shape[1], self.config.length)):
+        """Ask every prefix of ``(B, L)`` histories, at most ``length`` items of them."""
+        for at in range(min(script.shape[1], self.length)):
             script = script[script[:, at] > 0]
             asked, lists = self.ask(account, np.ascontiguousarray(script[:, : at + 1]))
             if policy is not None and at + 1 < script.shape[1]:

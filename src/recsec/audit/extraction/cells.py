@@ -7,7 +7,13 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from recsec.attacks.extraction import Adaptive, ExtractionConfig, asking, asks
+from recsec.attacks.extraction import (
+    Adaptive,
+    ExtractionConfig,
+    asking,
+    asks,
+    opening_calls,
+)
 from recsec.audit.extraction.plan import ExtractionPlan, ExtractionTables
 from recsec.audit.names import Names
 from recsec.reports import UNDEFENDED
@@ -156,7 +162,9 @@ def expand(plan: ExtractionTables) -> Grid:
                 for calls in sorted(grid.calls):
                     bare = names.of(f"{label}-k{k}-c{calls}", [whole, k, calls])
                     for seed, defense in product(grid.seeds, grid.defenses or plan.rows):
-                        row, unit = bare, asked.of(f"{asked_as}-k{k}-s{seed}", [query, k, seed])
+                        opening = opening_calls(config, calls)
+                        unit = asked.of(f"{asked_as}-k{k}-s{seed}", [query, k, seed, opening])
+                        row = bare
                         if defense != UNDEFENDED:
                             row = names.of(f"{defense}.{bare}", [defense, bare])
                             unit = asked.of(f"{defense}.{unit}", [defense, unit])

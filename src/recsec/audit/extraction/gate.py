@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recsec.audit.verdict import ENDS, fails, no_verdict, verdict_on
-from recsec.reports import ExtractionGate, Metric, Row, Verdict
+from recsec.audit.verdict import ENDS, LEVELS, fails, no_verdict, verdict_on
+from recsec.reports import CopyCheck, ExtractionGate, Metric, Row, Verdict
 
 __all__ = ["judge"]
 
+WEAK = ("training", "monotone")
+"""Checks without which a low number is the thief's, not the recommender's."""
+
 WORDS = {
-    "lift": "lift of Agr@10 over the floor",
+    "lift": "gain in Agr@10 over the floor",
     "agr@1": "Agr@1",
     "agr@10": "Agr@10",
     "rbo": "RBO",
@@ -23,9 +26,10 @@ def rule(policy: ExtractionGate) -> str:
     what = f"{ENDS[policy.statistic]} {WORDS.get(policy.metric, policy.metric)}"
     limit = "" if policy.max_calls is None else f" of at most {policy.max_calls:,} calls"
     return (
-        f"The level is high if in any row{limit} the {what} is at least {policy.high:g}, moderate "
-        f"from {policy.moderate:g}, else low; {fails(policy.fail_at)}. Cells that could not be "
-        "measured make the evidence incomplete."
+        f"The risk level is high if in any row{limit} the {what} is at least {policy.high:g}, "
+        f"moderate from {policy.moderate:g}, else low; {fails(policy.fail_at)}. Attacks that could "
+        "not be measured make the evidence incomplete, a copy that more training makes better "
+        "makes it weak."
     )
 
 
@@ -53,14 +57,16 @@ def _shown(metric: Metric | None) -> str:
 
 
 def _found(row: Row, floor: Metric | None, twin: Metric | None) -> str:
+    over = "the leaked histories alone" if "floor" in row.metrics else "popularity"
     text = (
-        f"With {row.calls:,} calls at k = {row.k} the policy {row.policy} copies the target to "
-        f"Agr@10 {_shown(row.metrics.get('agr@10'))}, lift {_shown(row.metrics.get('lift'))}"
+        f"With {row.calls:,} calls and lists of {row.k} the policy {row.policy} copies the target "
+        f"to Agr@10 {_shown(row.metrics.get('agr@10'))}, a gain over {over} of "
+        f"{_shown(row.metrics.get('lift'))}"
     )
     if floor is not None:
-        text += f"; popularity alone reaches {_shown(floor)}"
+        text += f"; popularity, without a call, reaches {_shown(floor)}"
     if twin is not None:
-        text += f", an independent model of the same kind {_shown(twin)}"
+        text += f", a model trained on the same data by yourself {_shown(twin)}"
     return text + "."
 
 
@@ -71,6 +77,7 @@ def judge(
     missing: int = 0,
     floor: Metric | None = None,
     twin: Metric | None = None,
+    checks: Sequence[CopyCheck] = (),
 ) -> Verdict:
     """The verdict.
 
@@ -80,12 +87,13 @@ def judge(
         missing: cells that failed or were refused; any makes the evidence incomplete.
         floor: Agr@10 of the zero-call attacker, for the statement.
         twin: Agr@10 of an independent model, for the statement.
+        checks: where the thief is weak, a level below high says nothing of the recommender.
     """
     at = deciding_row(rows, policy)
     found = "" if at is None else _found(rows[at], floor, twin)
     if missing or (at is None and not _nothing_to_steal(floor)):
         what = (
-            f"{missing} of the cells could not be measured"
+            f"{missing} of the attacks could not be measured"
             if missing
             else f"no row that counts has the metric {policy.metric}"
         )
@@ -95,8 +103,28 @@ def judge(
             "The target answers as popularity does, which needs no call: there is nothing to steal."
         )
         return Verdict(level="low", passed=True, rule=rule(policy), statement=statement)
-    value = _decider(rows[at].metrics[policy.metric], policy) or 0.0
-    return verdict_on(value, policy, policy.fail_at, rule=rule(policy), statement=found, row=at)
+    metric = rows[at].metrics[policy.metric]
+    value = _decider(metric, policy) or 0.0
+    found += _undecided(metric, policy)
+    verdict = verdict_on(value, policy, policy.fail_at, rule=rule(policy), statement=found, row=at)
+    weak = [check.evidence for check in checks if check.check in WEAK and check.status == "failed"]
+    if weak and verdict.level != LEVELS[-1]:
+        why = f"the thief learned less than he could ({'; '.join(weak)})"
+        return no_verdict(why, found, rule=rule(policy), row=at, level="weak")
+    return verdict
+
+
+def _undecided(metric: Metric, policy: ExtractionGate) -> str:
+    """Whether more users would be needed to tell on which side of a threshold it lies."""
+    if metric.low is None or metric.high is None:
+        return ""
+    across = [f"{x:g}" for x in (policy.moderate, policy.high) if metric.low < x <= metric.high]
+    if not across:
+        return ""
+    return (
+        f" {metric.n:,} users do not decide whether it is above {' or '.join(across)}: the "
+        "interval reaches across."
+    )
 
 
 def _nothing_to_steal(floor: Metric | None) -> bool:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from recsec.data import Dataset, Split
+from recsec.data import Dataset, Dialect, Split
 from recsec.data import load as load_data
 from recsec.models import Recommender
 from recsec.targets import (
@@ -57,13 +57,18 @@ def is_checkpoint(spec: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _open_data(
-    name: str, columns: tuple[tuple[str, str], ...], state: tuple[str, int, int] | None
+    name: str,
+    columns: tuple[tuple[str, str], ...],
+    dialect: Dialect | None,
+    state: tuple[str, int, int] | None,
 ) -> tuple[Dataset, Split]:
-    dataset = load_data(name, columns=dict(columns) or None)
+    dataset = load_data(name, columns=dict(columns) or None, dialect=dialect)
     return dataset, dataset.split()
 
 
-def open_data(name: str, columns: Mapping[str, str]) -> tuple[Dataset, Split]:
+def open_data(
+    name: str, columns: Mapping[str, str], dialect: Dialect | None
+) -> tuple[Dataset, Split]:
     """The data of a plan and its leave-one-out split; the last one stays open.
 
     Raises:
@@ -74,7 +79,7 @@ def open_data(name: str, columns: Mapping[str, str]) -> tuple[Dataset, Split]:
     if path.is_file():
         found = path.stat()
         state = (str(path.resolve()), found.st_mtime_ns, found.st_size)
-    return _open_data(name, tuple(sorted(columns.items())), state)
+    return _open_data(name, tuple(sorted(columns.items())), dialect, state)
 
 
 def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from recsec.attacks.extraction import switches
+from recsec.audit.engines import Failure
 from recsec.audit.extraction.cells import CellSpec, Grid
 from recsec.audit.extraction.evidence.answers import SERVED
+from recsec.audit.extraction.evidence.checks import Again, copy_checks
 from recsec.audit.extraction.evidence.defenses import defense_findings, defenses_part
-from recsec.audit.extraction.evidence.desk import Desk, Gathered
+from recsec.audit.extraction.evidence.desk import Desk
 from recsec.audit.extraction.evidence.findings import findings, threat_model
 from recsec.audit.extraction.gate import judge
 from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
@@ -18,6 +22,7 @@ from recsec.data import Dataset
 from recsec.reports import (
     UNDEFENDED,
     Cell,
+    CopyCheck,
     Cost,
     DataSummary,
     Example,
@@ -31,10 +36,9 @@ from recsec.reports import (
     Twin,
     published_numbers,
 )
-from recsec.runs import RunDirectory
 from recsec.types import IntArray
 
-__all__ = ["extraction_part"]
+__all__ = ["Recheck", "extraction_part"]
 
 EXAMPLES = (0.9, 0.5, 0.1)
 SHOWN_HISTORY = 8
@@ -45,17 +49,28 @@ AGAIN = (
 )
 
 
+@dataclass(frozen=True)
+class Recheck:
+    """A copy that was trained again.
+
+    Attributes:
+        spec: the cell whose copy it was.
+        id: of its answers.
+        how: what was different, in words.
+        failure: where there are no answers.
+    """
+
+    spec: CellSpec
+    id: str
+    how: str
+    failure: Failure | None
+
+
 def extraction_part(
-    plan: ExtractionTables,
-    target: TargetPlan,
-    grid: Grid,
-    run: RunDirectory,
-    dataset: Dataset,
-    found: Gathered,
-    policy: ExtractionGate,
+    desk: Desk, target: TargetPlan, again: Recheck | None, policy: ExtractionGate
 ) -> Found:
     """What a run found out about extraction, once its tasks have all ended, well or badly."""
-    desk = Desk(plan, grid, run, dataset, found)
+    grid, found, dataset = desk.grid, desk.found, desk.dataset
     cells = tuple(_cell(desk, spec) for spec in grid.cells)
     rows = _rows(desk, cells)
     floor = Floor(
@@ -70,9 +85,11 @@ def extraction_part(
     twin = _twin(desk)
     missing = len(found.failures)
     bare = [row for row in rows if row.defense == UNDEFENDED]  # the first of them
+    checks = _checks(desk, bare, again, twin)
     verdict = judge(
         bare,
         policy,
+        checks=checks,
         missing=missing,
         floor=floor.metrics["agr@10"],
         twin=None if twin.reason else (twin.metrics or {}).get("agr@10"),
@@ -103,13 +120,37 @@ def extraction_part(
         cells=cells,
         rows=rows,
         defenses=defenses,
+        checks=checks,
         examples=_examples(desk, rows[verdict.row] if verdict.row is not None else None),
-        cost=_cost(plan, grid),
+        cost=_cost(desk.plan, grid),
         published=published_numbers(dataset.name),
         verdict=verdict,
     )
-    found_bare = findings(bare, verdict, floor, twin, missing=missing)
+    found_bare = findings(bare, verdict, floor, twin, missing=missing, defects=desk.found.defects)
     return Found(part, (*found_bare, *defense_findings(defenses, rows)))
+
+
+def _checks(
+    desk: Desk, bare: Sequence[Row], again: Recheck | None, twin: Twin
+) -> tuple[CopyCheck, ...]:
+    """Of the thieves of the bare target."""
+    courses = {
+        spec.id: copied.course
+        for spec in desk.grid.cells
+        if spec.defense == UNDEFENDED
+        and (copied := desk.found.copied.get(spec.id)) is not None
+        and copied.course is not None
+    }
+    compared = None
+    if again is not None:
+        failure, spec = again.failure, again.spec
+        compared = Again(
+            how=again.how,
+            before=desk.metrics([spec.id], floor=spec.floor)["lift"],
+            after=None if failure else desk.metrics([again.id], floor=spec.floor)["lift"],
+            why="" if failure is None else failure.message,
+        )
+    return copy_checks(bare, courses, compared, twin)
 
 
 def _leak_floors(desk: Desk) -> str:
@@ -146,15 +187,16 @@ def _cell(desk: Desk, spec: CellSpec) -> Cell:
 
 
 def _twin(desk: Desk) -> Twin:
-    """The independent models; one that equals the target exactly is no scale."""
+    """The independent models; one that is the target itself is no scale and left out."""
     found = desk.found
     metrics = desk.metrics(list(found.twins)) if found.twins else None
-    reason = found.no_twin
     if metrics is not None and metrics["agr@10"].value == 1 and metrics["rbo"].value == 1:
-        reason = (
-            "It equals the target in every list: training does not depend on the seed. A second "
-            "model of this kind is the same model, so agreement with it means nothing."
+        return Twin(
+            metrics=None,
+            reason="left out: training this kind of model does not depend on the seed, so a second "
+            "one is the target itself",
         )
+    reason = found.no_twin
     return Twin(metrics=metrics, seeds=tuple(found.twins.values()), reason=reason)
 
 
@@ -173,7 +215,7 @@ def _rows(desk: Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
         rows.append(
             Row(
                 defense=spec.defense,
-                adaptive=spec.config.adaptive.words(),
+                adaptive=switches(spec.config),
                 policy=first.policy,
                 k=first.k,
                 calls=first.calls,
@@ -216,7 +258,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
     against = ""
     if desk.plan.defense:
         against = (
-            " Fidelity, lift, HR ratio, floor and twin compare with the lists of the bare target, "
+            " Fidelity, gain, HR ratio, floor and twin compare with the undefended target's lists, "
             "whoever answered the thief; agreement with what was served is named so, on lists of "
             f"{SERVED}. Quality and overlap of a defense: the lists of {SERVED} that it serves."
         )

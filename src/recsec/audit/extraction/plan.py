@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
 from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
+from recsec.data import Dialect
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
@@ -26,6 +27,9 @@ __all__ = [
     "TwinRecipe",
 ]
 
+KNOWING = "rank-law"
+"""The thief whom every defense meets."""
+
 
 class TwinRecipe(Section):
     """How to train independent models where the target itself does not say how it was trained."""
@@ -40,7 +44,7 @@ def _recipe(value: Any) -> Any:
     return {"count": value} if isinstance(value, int) else value
 
 
-class TargetPlan(Section):
+class TargetPlan(Section, Dialect):
     """``[target]``: the recommender under attack, and the data behind it."""
 
     model: str | None = Field(
@@ -78,7 +82,10 @@ class TargetPlan(Section):
 class ExtractionPlan(Section):
     """``[extraction]``: a grid of attacks. Several tables ``[[extraction]]`` are several grids."""
 
-    policies: Several[str] = Field(default=("random", "autoregressive", "mixed"))
+    policies: Several[str] = Field(
+        default=("random", "autoregressive", "mixed"),
+        description="unset, in a plan with defenses, also the one who knows them: rank-law",
+    )
     policy_settings: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="by policy: {mixed = {share = 0.3}}"
     )
@@ -122,6 +129,11 @@ class EvaluationPlan(Section):
         default=1000, ge=100, description="bootstrap resamples behind an interval"
     )
     seed: Seed = Field(default=0, description="of the drawn users and resamples")
+    recheck: bool = Field(
+        default=True,
+        description="train the deciding copy again, longer or by the default recipe: is it the "
+        "recommender that is hard to copy, or the thief who is lazy?",
+    )
 
 
 class CostPlan(Section):
@@ -156,6 +168,21 @@ class ExtractionTables(Plan):
     extraction: Several[ExtractionPlan] = ()
     evaluation: EvaluationPlan = Field(default_factory=EvaluationPlan)
     cost: CostPlan = Field(default_factory=CostPlan)
+
+    @field_validator("extraction")
+    @classmethod
+    def _who_knows(
+        cls, grids: tuple[ExtractionPlan, ...], info: ValidationInfo
+    ) -> tuple[ExtractionPlan, ...]:
+        """Every defense meets a thief who knows it, unless a grid says who comes."""
+        if not info.data.get("defense"):
+            return grids
+        return tuple(
+            grid.model_copy(update={"policies": (*grid.policies, KNOWING)})
+            if not {"policies", "adaptive"} & grid.model_fields_set
+            else grid
+            for grid in grids
+        )
 
     @model_validator(mode="after")
     def _target_fits(self) -> Self:
@@ -215,9 +242,12 @@ class ExtractionTables(Plan):
         return super().spoken(command)
 
     def evidence(self) -> dict[str, Any]:
-        """See ``Plan.evidence``: prices may change too."""
+        """See ``Plan.evidence``: prices may change too, and what is checked afterwards."""
         whole = super().evidence()
-        del whole["cost"]
+        del whole["cost"], whole["evaluation"]["recheck"]
+        for name, field in Dialect.model_fields.items():  # old runs go on, as below
+            if whole["target"] and whole["target"][name] == field.default:
+                del whole["target"][name]
         if not self.defense:  # as it was before there were defenses, so that old runs go on
             del whole["defense"]
         for grid in whole["extraction"]:

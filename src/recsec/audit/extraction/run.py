@@ -13,16 +13,16 @@ from recsec.audit.extraction import tasks, work
 from recsec.audit.extraction.cells import CellSpec, Collection, Grid
 from recsec.audit.extraction.evidence.answers import answers_file
 from recsec.audit.extraction.evidence.audience import audience
-from recsec.audit.extraction.evidence.desk import Gathered, defense_id
+from recsec.audit.extraction.evidence.desk import Desk, Gathered, defense_id
 from recsec.audit.extraction.opening import is_checkpoint
-from recsec.audit.extraction.part import extraction_part
+from recsec.audit.extraction.part import Recheck, extraction_part
 from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
 from recsec.audit.extraction.scope import ExtractionScope, answers_here, scope_of
 from recsec.audit.extraction.twins import TwinOf, twin_recipes
 from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.data import Dataset, Split
-from recsec.reports import ExtractionGate, GatePolicy
-from recsec.targets import SPOTS, recorded, requests, target_digests
+from recsec.reports import ExtractionGate, GatePolicy, Metrics
+from recsec.targets import ASKINGS, SPOTS, recorded, requests, target_digests
 from recsec.types import IntArray
 
 __all__ = ["ExtractionRun"]
@@ -79,23 +79,49 @@ class ExtractionRun(ThreatRun):
         done = self.conductor.run.done
         finished = sum(done(cell.id) is not None for cell in self.grid.cells)
         scope = scope_of(self.plan, self.grid, items=len(self.dataset.catalog), finished=finished)
-        return replace(scope, spots=self._spots())
+        return replace(scope, owner=self._owners_calls(), spots=self._spots())
+
+    def _owners_calls(self) -> int:
+        """How many calls are still to be made in the owner's name, of a target that is no model."""
+        if is_checkpoint(self.model):
+            return 0
+        users = len(self._users())
+        asked = sum(recorded(self.conductor.run.path / name) for name in (work.CHECK, work.OWNED))
+        return max(0, users + ASKINGS * min(users, work.CHECKED_USERS) - asked)
 
     def measure(self, policy: GatePolicy, *, interim: Interim) -> Found:
         """See ``ThreatRun.measure``; there is no interim evidence."""
         del interim
         public = self.plan.public()
-        found = extraction_part(
-            public,
-            public.target or self.target,
-            self.grid,
-            self.conductor.run,
-            self.dataset,
-            self.gather(),
-            policy.of(ExtractionGate),
-        )
+        rules = policy.of(ExtractionGate)
+        desk = Desk(public, self.grid, self.conductor.run, self.dataset, self.gather())
+        again = self._recheck(desk, rules)
+        found = extraction_part(desk, public.target or self.target, again, rules)
         self._count_requests()
         return found
+
+    def _recheck(self, desk: Desk, policy: ExtractionGate) -> Recheck | None:
+        """Train the deciding copy again: by the default recipe, or longer where it has that.
+
+        A level that is high already needs no better thief.
+        """
+        spec = desk.deciding(policy.max_calls) if self.plan.evaluation.recheck else None
+        if spec is None or _decided(desk.metrics([spec.id], floor=spec.floor), policy):
+            return None
+        own = spec.config.surrogate_settings
+        told = self.told(
+            tasks.Recopying,
+            id=f"again-{spec.id}",
+            collection=spec.collection,
+            attack=spec.config.model_copy(update={"surrogate_settings": {}}),
+            calls=spec.calls,
+            seed=spec.seed,
+            longer=1 if own else 2,
+        )
+        leaves = (answers_file(told.id), f"surrogate/{told.id}")
+        self.conductor.do([Task(told.id, work.fit_copy, told, leaves=leaves)], what="recheck")
+        how = "by the default recipe" if own else "with twice the passes"
+        return Recheck(spec, told.id, how, self.conductor.failures.get(told.id))
 
     def _count_requests(self) -> None:
         """Keep what the target was sent: more than the calls, where a run was interrupted."""
@@ -115,6 +141,7 @@ class ExtractionRun(ThreatRun):
             "run": str(self.conductor.run.path),
             "data": self.target.data,
             "columns": self.target.columns,
+            "dialect": self.target.dialect,
             "model": self.model,
             "authorised": self.authorised,
             "evaluation": self.plan.evaluation,
@@ -143,14 +170,14 @@ class ExtractionRun(ThreatRun):
             self.told(tasks.Scene),
             leaves=(answers_file("target"), answers_file("floor")),
         )
+        told = self.told(tasks.Checking, k=max(spec.k for spec in self.grid.cells))
+        check = Task("check-target", work.check_target, told)
         if not is_checkpoint(self.model):
-            longest = max(spec.k for spec in self.grid.cells)
-            told = self.told(tasks.Checking, k=longest)
-            check = Task("check-target", work.check_target, told, leaves=(work.CHECK,))
+            check = replace(check, leaves=(work.CHECK,))
             measuring = replace(measuring, leaves=(*measuring.leaves, work.OWNED))
             self._spot_check()
-            self.conductor.do([check], what="check")
-            self.conductor.need("check-target", tasks.Checked)
+        self.conductor.do([check], what="check")
+        checked = self.conductor.need("check-target", tasks.Checked)
         self.conductor.do([measuring], what="measurement")
         target = self.conductor.need("measure-target", tasks.AboutTarget)
         self.conductor.do(self._defenses(), what="defenses")
@@ -165,6 +192,7 @@ class ExtractionRun(ThreatRun):
             no_twin = f"its training failed: {failures[next(iter(twins))].message}"
         return Gathered(
             target=target,
+            defects=checked.defects,
             defenses={
                 defense.name: failures.get(defense_id(defense.name))
                 or self.conductor.need(defense_id(defense.name), tasks.MeasuredDefense)
@@ -174,6 +202,7 @@ class ExtractionRun(ThreatRun):
             twins=measured,
             no_twin=no_twin,
             failures=self._failed_cells(),
+            copied=self._copied(),
         )
 
     def _spot_check(self) -> None:
@@ -316,6 +345,12 @@ class ExtractionRun(ThreatRun):
         leaves = (answers_file(spec.id), f"surrogate/{spec.id}")
         return Task(spec.id, work.fit_copy, told, leaves=leaves)
 
+    def _copied(self) -> dict[str, tasks.Copied]:
+        """By cell: what its copy was trained on, and how."""
+        failures = self._failed_cells()
+        ids = [spec.id for spec in self.grid.cells if spec.id not in failures]
+        return {name: self.conductor.need(name, tasks.Copied) for name in ids}
+
     def _failed_cells(self) -> dict[str, Failure]:
         """By cell: its own failure, or that of the queries, floor or defense it depends on."""
         found = {}
@@ -326,3 +361,10 @@ class ExtractionRun(ThreatRun):
             if failure is not None:
                 found[spec.id] = failure
         return found
+
+
+def _decided(metrics: Metrics, policy: ExtractionGate) -> bool:
+    """Whether a copy makes the level high as it is."""
+    metric = metrics.get(policy.metric)
+    value = None if metric is None else getattr(metric, policy.statistic)
+    return value is not None and value >= policy.high

@@ -7,6 +7,7 @@ from typing import Any
 from recsec.attacks.extraction import ExtractionConfig, asks
 from recsec.audit.engines import Payload
 from recsec.audit.extraction.plan import EvaluationPlan
+from recsec.data import Dialect
 
 __all__ = [
     "AboutTarget",
@@ -16,12 +17,14 @@ __all__ = [
     "Collecting",
     "Copied",
     "Copying",
+    "Course",
     "Learned",
     "Learning",
     "MeasuredDefense",
     "MeasuredTwin",
     "MeasuringDefense",
     "MeasuringTwin",
+    "Recopying",
     "Scene",
     "Spotted",
     "Spotting",
@@ -37,6 +40,7 @@ class Scene(Payload):
         run: the run directory.
         data: the data set.
         columns: of an own file.
+        dialect: what the plan says about an own file.
         model: where the target is, or what stands in its place.
         guards: of a defense, as tables; ``None`` for the target as it is.
         authorised: the owner of a target beyond this machine agreed.
@@ -48,6 +52,7 @@ class Scene(Payload):
     run: str
     data: str
     columns: dict[str, str]
+    dialect: Dialect | None = None
     model: str
     guards: list[dict[str, Any]] | None = None
     authorised: bool
@@ -58,9 +63,10 @@ class Scene(Payload):
     def decides(self) -> dict[str, Any]:
         """See ``Payload.decides``: on whom fidelity is measured, not how it is summed up."""
         told = super().decides()
-        for name in ("run", "authorised"):
+        for name in ("run", "authorised", *([] if self.dialect else ["dialect"])):
             del told[name]
         del told["evaluation"]["resamples"]
+        del told["evaluation"]["recheck"]
         return told
 
 
@@ -117,6 +123,7 @@ class Checked(Payload):
     calls: int
     shortest: int
     own_history: float
+    defects: tuple[str, ...] = ()
 
 
 class AboutTarget(Payload):
@@ -174,6 +181,7 @@ class Collecting(Scene):
         """See ``Payload.decides``: the questions. A smaller budget asks the first of them."""
         told = super().decides()
         names = ["data", "columns", "model", "guards", "k", "seed"]
+        names += ["dialect"] if self.dialect else []
         questions = asks(self.attack)
         if "surrogate" in questions:
             names.append("device")
@@ -198,7 +206,23 @@ class Copying(Scene):
     seed: int
 
 
+class Recopying(Copying):
+    """The same with ``longer`` times the passes that follow from the calls."""
+
+    longer: int
+
+
+class Course(Payload):
+    """How the training of a copy went; see ``recsec.attacks.extraction.fit_surrogate``."""
+
+    held_out: float
+    trained: float | None
+    best_epoch: int
+    epochs: int
+
+
 class Copied(Payload):
-    """Calls that it learned from."""
+    """Calls that it learned from, and how; runs of older versions do not tell."""
 
     calls: int
+    course: Course | None = None

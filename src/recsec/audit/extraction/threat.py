@@ -23,6 +23,9 @@ from recsec.settings import checked
 
 __all__ = ["ExtractionAudit"]
 
+DECIDING = 10
+"""Length of the lists on which lift, and with it the verdict, rests."""
+
 
 @dataclass(frozen=True, eq=False)
 class OpenExtraction(Opened):
@@ -73,7 +76,8 @@ class ExtractionAudit(ThreatAudit):
         grid = expand(mine)
         check_attacks(grid)
         check_recipes(mine.target)
-        dataset, split = open_data(mine.target.data, mine.target.columns)
+        dataset, split = open_data(mine.target.data, mine.target.columns, mine.target.dialect)
+        check_lengths(grid, split)
         for leak in {cell.config.leak for cell in grid.cells}:
             leaked_users(split, leak, Streams(0))
         if mine.target.model is not None:
@@ -102,6 +106,28 @@ def check_attacks(grid: Grid) -> None:
                 f"the cell {spec.id}: {where}: {fault['msg']}",
                 hint="recsec list policies and recsec list models print the settings there are",
             ) from error
+
+
+def check_lengths(grid: Grid, split: Split) -> None:
+    """Find lists that no answer can be as long as: a catalog holds few items beside a history.
+
+    Raises:
+        ConfigError: with the length that is asked for, and the one that there is.
+    """
+    items, known = len(split.catalog), int(split.train.lengths.min()) + 1
+    if items - known < DECIDING:
+        raise ConfigError(
+            f"a catalog of {items:,} items has no list of {DECIDING}, which Agr@{DECIDING} "
+            f"compares, beside a history of {known}",
+            hint=f"an audit needs a catalog of at least {known + DECIDING} items",
+        )
+    for spec in grid.cells:
+        if spec.k > items - 1:
+            raise ConfigError(
+                f"the cell {spec.id}: a catalog of {items:,} items has no list of {spec.k:,} "
+                "beside a history",
+                hint=f"ask for lists of at most {items - 1:,}",
+            )
 
 
 def check_recipes(target: TargetPlan) -> None:

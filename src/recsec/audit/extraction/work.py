@@ -37,6 +37,7 @@ from recsec.audit.extraction.tasks import (
     MeasuredTwin,
     MeasuringDefense,
     MeasuringTwin,
+    Recopying,
     Scene,
     Spotted,
     Spotting,
@@ -50,11 +51,12 @@ from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.settings import checked
-from recsec.targets import Budget, MeteredTarget, Target, Transcript, preflight
+from recsec.targets import ASKINGS, Budget, MeteredTarget, Target, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
 __all__ = [
     "CHECK",
+    "CHECKED_USERS",
     "OWNED",
     "check_target",
     "collect_calls",
@@ -74,11 +76,12 @@ OWNED = "owner"
 CHECK = "check"
 """The folder with what it answered before."""
 
-CHECKED_USERS = 4
+CHECKED_USERS = 24
+"""Histories of the check: fewer do not tell one ranking for everybody from a sound target."""
 
 
 def _open(scene: Scene) -> OpenTarget:
-    dataset, _ = open_data(scene.data, scene.columns)
+    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
     return open_model(scene.model, dataset, authorised=scene.authorised)
 
 
@@ -86,7 +89,7 @@ def _api(scene: Scene) -> Target:
     """Whom the thief asks: the target, or a defense in its place, which names its guards."""
     if scene.guards is None:
         return _open(scene).api
-    dataset, split = open_data(scene.data, scene.columns)
+    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
     return open_defended(scene.model, scene.guards, dataset, split)
 
 
@@ -111,7 +114,7 @@ def _measure(
     *,
     depth: int | None = None,
 ) -> Evaluation:
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     evaluation = evaluate(
         source,
         split,
@@ -127,7 +130,7 @@ def _measure_served(
     api: Target, folder: str, name: str, depth: int, scene: Scene, progress: Progress
 ) -> Evaluation:
     """Ask in the owner's name through a meter, so that a killed measurement asks nobody twice."""
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     budget = Budget(calls=len(_users(split, scene)), k=depth)
     with MeteredTarget(api, budget=budget, folder=Path(scene.run) / folder) as metered:
         return _measure(
@@ -141,7 +144,7 @@ def _measure_served(
 
 def train(scene: Training, progress: Progress) -> Trained:
     """Train a recommender into a folder."""
-    dataset, split = open_data(scene.data, scene.columns)
+    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
     kind: type[Recommender] = registry("models").get(scene.train)
     config = checked(kind.config_class, scene.settings, where=f"settings of {scene.train}")
     folder = Path(scene.out)
@@ -167,15 +170,23 @@ def measure_twin(scene: MeasuringTwin, progress: Progress) -> MeasuredTwin:
 
 
 def check_target(scene: Checking, progress: Progress) -> Checked:
-    """Ask a target that is not ours whether it keeps the contract; a few calls."""
+    """Ask a target whether it keeps the contract; a few calls, recorded where it only answers."""
     del progress
     opened = _open(scene)
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     batch = next(split.batches("test", size=CHECKED_USERS, users=_users(split, scene)))
-    budget = Budget(calls=3 * len(batch.histories), k=scene.k)
-    with MeteredTarget(opened.api, budget=budget, folder=Path(scene.run) / CHECK) as metered:
-        found = preflight(metered, batch.histories, scene.k, account=OWNER)
-    return Checked(calls=found.calls, shortest=found.shortest, own_history=found.own_history)
+    if opened.recommender is not None:
+        found = preflight(opened.api, batch.histories, scene.k, account=OWNER)
+    else:
+        budget = Budget(calls=ASKINGS * len(batch.histories), k=scene.k)
+        with MeteredTarget(opened.api, budget=budget, folder=Path(scene.run) / CHECK) as metered:
+            found = preflight(metered, batch.histories, scene.k, account=OWNER)
+    return Checked(
+        calls=found.calls,
+        shortest=found.shortest,
+        own_history=found.own_history,
+        defects=found.defects,
+    )
 
 
 def spot_check(scene: Spotting, progress: Progress) -> Spotted:
@@ -195,7 +206,7 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
     asked through a meter of its own, so that a killed measurement asks nobody twice.
     """
     opened = _open(scene)
-    dataset, split = open_data(scene.data, scene.columns)
+    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
     report = named(progress, "measure the target")
     if opened.recommender is not None:
         evaluation = _measure(opened.recommender, "target", scene, report)
@@ -224,7 +235,7 @@ def measure_defense(scene: MeasuringDefense, progress: Progress) -> MeasuredDefe
 
 def measure_leak(scene: Learning, progress: Progress) -> Learned:
     """Keep the answers of a model that was trained on the leak alone: the floor of its thieves."""
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     config = scene.attack
     leak = _leak(split, scene, config)
     if leak is None:
@@ -246,7 +257,7 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
     api, folder = _api(scene), Path(scene.run) / "transcript" / scene.id
     folder.mkdir(parents=True, exist_ok=True)
     config = scene.attack
-    _, split = open_data(scene.data, scene.columns)
+    _, split = open_data(scene.data, scene.columns, scene.dialect)
     budget = Budget(calls=scene.calls, k=scene.k, accounts=len(account_names(config)))
     try:
         with (
@@ -271,16 +282,18 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
 def fit_copy(scene: Copying, progress: Progress) -> Copied:
     """Train the surrogate of one cell and keep its answers."""
     run = Path(scene.run)
-    dataset, _ = open_data(scene.data, scene.columns)
+    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
     surrogate = fit_surrogate(
         Transcript.open(run / "transcript" / scene.collection, dataset.catalog),
         dataset.catalog,
         scene.attack,
         calls=scene.calls,
         streams=Streams(scene.seed).child("fit"),
+        longer=scene.longer if isinstance(scene, Recopying) else 1,
         out=run / "surrogate" / scene.id,
         device=scene.device,
         progress=named(progress, f"copy {scene.id}"),
     )
     _measure(surrogate, scene.id, scene, named(progress, f"measure {scene.id}"))
-    return Copied(calls=scene.calls)
+    course = models.read_config(run / "surrogate" / scene.id).get("course")
+    return Copied.model_validate({"calls": scene.calls, "course": course})

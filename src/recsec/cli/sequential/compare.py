@@ -14,6 +14,7 @@ from rich.text import Text
 
 from recsec.cli.sequential.answering import genre_line
 from recsec.cli.shared.common import (
+    SOURCES,
     AuthorisedOption,
     ColumnsOption,
     DataOption,
@@ -56,7 +57,7 @@ def run(
     model: Annotated[
         list[str],
         typer.Option(
-            "--model", metavar="MODEL", help="A recommender, as in evaluate; give two or more."
+            "--model", metavar="MODEL", help=f"A recommender: {SOURCES}; give two or more."
         ),
     ],
     data: DataOption,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.sequential.view import count_json, metrics_json, show_rows
+from recsec.cli.sequential.view import count_json, metrics_json, show_checks, show_rows
 from recsec.cli.shared.common import (
     AnswersOfOption,
     AuthorisedOption,
@@ -18,6 +18,7 @@ from recsec.cli.shared.common import (
     ConfigOption,
     DataOption,
     DeviceOption,
+    DropBadOption,
     GuardOption,
     JsonOption,
     ModelOption,
@@ -25,12 +26,15 @@ from recsec.cli.shared.common import (
     QuietOption,
     SameAnswersOption,
     SeedOption,
+    SepOption,
     SetOption,
+    TimeFormatOption,
+    dialect_of_tables,
     given_settings,
     parse_columns,
 )
 from recsec.cli.shared.output import emit, progress, resumable
-from recsec.cli.shared.views import announce
+from recsec.cli.shared.views import announce, warn
 from recsec.errors import EvidenceIncomplete, TargetError
 
 if TYPE_CHECKING:
@@ -49,6 +53,9 @@ def run(
     k: Annotated[int, typer.Option("--k", min=1, help="List length asked for.")] = 10,
     calls: Annotated[int, typer.Option("--calls", min=1, help="The budget.")] = 10_000,
     columns: ColumnsOption = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
     surrogate: Annotated[
         str, typer.Option("--surrogate", help="Architecture of the copy.")
@@ -84,9 +91,9 @@ def run(
     With --guard, fidelity is measured against the answers that the guards give.
     --set takes length, sessions, loss, leak, policy_settings.KEY and surrogate_settings.KEY; leak
     is the share of users whose histories the thief has: they are left out of the measurement.
-    --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, accounts=A,
-    benign=SHARE and one-call. Interrupted or killed at any point, the same command continues; of
-    an API or a function only what was under way is asked again, and counted.
+    --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, wary=SHARE,
+    doubt=SHARE, accounts=A, benign=SHARE and one-call. Interrupted or killed at any point, the same
+    command continues; of an API or a function only what was under way is asked again, and counted.
     """
     from recsec.library.audits import extract_plan, run_audit
     from recsec.reports import ExtractionReport
@@ -105,6 +112,7 @@ def run(
         guards=guard or [],
         twins=twins,
         users=users,
+        dialect=dialect_of_tables(),
         settings=given_settings(config, set_),
         device=device,
     )
@@ -125,6 +133,7 @@ def run(
     if part is None:
         raise EvidenceIncomplete("the report has no extraction part")
     _complain(part)
+    warn(found.report)
     emit(_result(part, out), lambda console: _show(console, part, out), json=json)
 
 
@@ -161,6 +170,7 @@ def _result(found: Extraction, out: Path) -> dict[str, Any]:
 
 def _show(console: Console, found: Extraction, out: Path) -> None:
     show_rows(console, found)
+    show_checks(console, found)
     console.print(found.verdict.statement)
     console.print(f"surrogate: {out / 'surrogate' / found.cells[0].id}", soft_wrap=True)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.opening import open_embedded
@@ -68,7 +69,7 @@ def evaluate_photos(
     encoder = open_encoder_folder(model)
     streams = Streams(seed).child("evaluate")
     with progress() as report:
-        split, features = open_embedded(model, encoder, data, report)
+        split, features = open_embedded(model, encoder, data, report, dialect=dialect_of_tables())
         rows = split.test if stage == "test" else split.validation
         found = evaluate_encoder(encoder, split, queries=rows, features=features, progress=report)
         estimates = found.estimates(streams.numpy("metrics"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
@@ -39,6 +40,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
             chosen,
             seed=options.seed,
             training=options.training(report),
+            dialect=dialect_of_tables(),
         )
     if found is None:
         return

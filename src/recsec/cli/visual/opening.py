@@ -12,7 +12,7 @@ from recsec.library.photos import checkpoint_folder, open_split, other_data
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from recsec.data import Photos, PhotoSplit
+    from recsec.data import Dialect, Photos, PhotoSplit
     from recsec.models import Encoder
     from recsec.types import Progress
 
@@ -20,7 +20,12 @@ __all__ = ["open_embedded", "refuse_columns", "warn_of_other_data"]
 
 
 def open_embedded(
-    model: str, encoder: Encoder, data: str, report: Progress
+    model: str,
+    encoder: Encoder,
+    data: str,
+    report: Progress,
+    *,
+    dialect: Dialect | None = None,
 ) -> tuple[PhotoSplit, Tensor]:
     """The photos that ``--data`` names, split, and the features ``(N, D)`` of all of them.
 
@@ -29,6 +34,7 @@ def open_embedded(
         encoder: what is in it.
         data: names the photos.
         report: is told about the work.
+        dialect: what the options say about the table of labels.
 
     Raises:
         UsageError: it names interactions, or nothing that is known.
@@ -36,7 +42,7 @@ def open_embedded(
     """
     from recsec.models import catalog_features
 
-    split = open_split(data, report)
+    split = open_split(data, report, dialect=dialect)
     folder = checkpoint_folder(model)
     warn_of_other_data(folder, split.photos)
     return split, catalog_features(encoder, split.photos, folder, progress=report)

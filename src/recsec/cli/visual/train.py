@@ -7,11 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
 from recsec.cli.visual.opening import refuse_columns
-from recsec.library.photos import open_split
+from recsec.library.photos import open_split, place_encoder
 
 __all__ = ["train_photos"]
 
@@ -35,7 +36,7 @@ def train_photos(model: str, options: TrainingOptions) -> None:
     chosen = options.settings(kind.config_class, model)
     start(options.out)
     with progress() as report:
-        split = open_split(options.data, report)
+        split = open_split(options.data, report, dialect=dialect_of_tables())
         note(
             f"{options.data}: {len(split.photos):,} photos; {len(split.train):,} to train on, "
             f"{len(split.validation):,} to choose the epoch, {len(split.test):,} held out, "
@@ -50,6 +51,7 @@ def train_photos(model: str, options: TrainingOptions) -> None:
         )
         if not models.is_first_process():
             return
+        place_encoder(encoder, options.device)
         features = models.catalog_features(encoder, split.photos, options.out, progress=report)
         found = evaluate_encoder(
             encoder, split, queries=split.validation, features=features, progress=report

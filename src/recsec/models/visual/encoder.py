@@ -19,6 +19,7 @@ from recsec.models.checkpoint import refuse_not_finite
 from recsec.models.visual.backbone import PretrainedBody, pretrained
 from recsec.models.visual.body import ResidualBody
 from recsec.models.visual.folding import fold_norms
+from recsec.models.visual.gpu import layout, whole_float32
 from recsec.models.visual.memory import keep_freed_memory
 
 __all__ = ["Body", "Encoder", "EncoderConfig", "Heads", "frozen_copy"]
@@ -206,8 +207,9 @@ def frozen_copy(encoder: Encoder, *, dtype: torch.dtype = torch.float32) -> Enco
     bfloat16, which is for searching; what is reported is embedded in float32.
     """
     keep_freed_memory()
+    whole_float32()
     copied = copy.deepcopy(encoder).eval()
     fold_norms(copied.body, encoder.body.norm_pairs)
     copied.requires_grad_(False).to(dtype)
-    cast("Any", copied).to(memory_format=torch.channels_last)
+    cast("Any", copied).to(memory_format=layout(dtype, encoder.device))
     return copied

@@ -43,7 +43,7 @@ class MisinformConfig(GuardConfig):
 
 
 class Misinform(Rescoring):
-    """Gives wrong lists to histories that no person would have.
+    """Serves decoy lists to histories that don't look human; about 1 % of people's are among them.
 
     Each item of a history had a rank in the list that the recommender would have served before it.
     People choose at all ranks, and what is likely more often; a thief's policy takes items from the
@@ -54,6 +54,9 @@ class Misinform(Rescoring):
     there is nothing in them to undo; and who goes on from them looks less like a person, not more.
     The vectors follow from the weights, so servers agree on them and strangers cannot tell them.
     Accounts play no role, so more of them do not help.
+
+    It stops thieves who ask like machines. One who draws ranks as people do, with the help of a
+    copy learned from short sessions, passes: the policy ``rank-law``.
 
     Histories of a few items tell little and get true answers; so do histories of people that a
     thief has got hold of. The honest ones were trained on: users who came later look a little less

@@ -15,7 +15,7 @@ from recsec.models.base import Recommender
 from recsec.models.sequential.neural import CausalRecommender
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["RankLaw", "own_ranks"]
+__all__ = ["RankLaw", "binned", "own_ranks"]
 
 NEWEST = 50
 """Items of a history that are judged, the newest; what came before them is known."""
@@ -141,7 +141,7 @@ class RankLaw:
         """
         edges = _edges(items)
         width = len(edges)
-        counts = _binned(ranks, edges)
+        counts = binned(ranks, edges)
         mean = (counts.sum(axis=0) + 1) / (counts.sum() + width)
         n = counts.sum(axis=1)
         counts, n = counts[n > 1], n[n > 1]
@@ -150,12 +150,12 @@ class RankLaw:
         spread = np.sum((width - 1) * (n - 1) / n)
         rho = float(np.clip(np.sum(away - (width - 1) / n) / spread, 1e-3, 0.5)) if len(n) else 0.5
         everywhere = np.diff([*edges, items + 1]) / items
-        liked = _binned(popular, edges).sum(axis=0) + everywhere
+        liked = binned(popular, edges).sum(axis=0) + everywhere
         catalog = [everywhere, liked / liked.sum()]
         laws = [*catalog]
         for length, steepness in product(SERVED, STEEPNESS):
             weights = np.arange(1, min(length, items) + 1) ** -steepness
-            taken = _binned(np.arange(1, len(weights) + 1)[:, None], edges).T @ weights
+            taken = binned(np.arange(1, len(weights) + 1)[:, None], edges).T @ weights
             for share, other in product(EXPLORED, catalog):
                 laws.append((1 - share) * taken / taken.sum() + share * other)
         machines = SAMENESS * ((1 - RESIDUE) * np.array(laws) + RESIDUE * mean)
@@ -163,14 +163,14 @@ class RankLaw:
 
     def suspicion(self, ranks: IntArray) -> FloatArray:
         """``log P(ranks | machine) - log P(ranks | person)`` of each row, in nats."""
-        counts = _binned(ranks, self.edges)
+        counts = binned(ranks, self.edges)
         machine = np.stack([_log_likelihood(counts, law) for law in self.machines])
         mixture = logsumexp(machine, axis=0) - np.log(len(self.machines))
         found: FloatArray = mixture - _log_likelihood(counts, self.honest)
         return found
 
 
-def _binned(ranks: IntArray, edges: IntArray) -> IntArray:
+def binned(ranks: IntArray, edges: IntArray) -> IntArray:
     """``(B, W)`` how many ranks of each row fall into each bin; zeros are no ranks."""
     bins = np.searchsorted(edges, ranks, side="right")
     found = np.zeros((len(ranks), len(edges) + 1), dtype=np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from recsec.data.sources.tables import Field, read_table
+from recsec.data.sources.tables import Dialect, Field, read_table
 from recsec.errors import ConfigError, DataError
 from recsec.models import ExactIndex
 from recsec.rng import Streams
@@ -124,17 +124,20 @@ def popular_rows(index: ExactIndex, rows: IntArray, *, k: int = 10) -> IntArray:
     return chosen
 
 
-def read_pairs(path: Path, rows_of: Callable[[list[str]], IntArray]) -> Pairs:
+def read_pairs(
+    path: Path, rows_of: Callable[[list[str]], IntArray], *, dialect: Dialect | None = None
+) -> Pairs:
     """Pairs from a table with the columns ``item`` and ``target``.
 
     Args:
         path: a file or folder (``recsec.data.sources.tables``).
         rows_of: ids to rows of the catalog; raises for an unknown id.
+        dialect: what the user says about the table.
 
     Raises:
         DataError: the file is missing, lacks a column, is empty, or something in it does not fit.
         ConfigError: a target is the item itself.
     """
     fields = {"item": Field("id"), "target": Field("id")}
-    rows = read_table(path, fields).rows.cast(pl.String)
+    rows = read_table(path, fields, dialect=dialect).rows.cast(pl.String)
     return Pairs(rows_of(rows["item"].to_list()), rows_of(rows["target"].to_list()), "csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.copying.distill import KERNELS, rank_weights, set_kernel
+from recsec.attacks.extraction.copying.doubt import without_left
 from recsec.attacks.extraction.copying.jumps import up_to_jumps
 from recsec.attacks.extraction.copying.order import order_test, turned
+from recsec.attacks.extraction.doubting import doubt, session_lengths
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
 from recsec.metrics import agreement
@@ -141,12 +144,22 @@ class Distillation(Objective):
         total = catalog_loss(hidden, table, lists, weights, seen=seen, kernel=self.kernel)
         return total / max(1, len(lists))
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Agreement with the lists of held-out sessions, history excluded."""
+        value = self._agreement(self.held_out)
+        return {"agreement": 0.0} if value is None else {f"agr@{self.k}": value}
+
+    def reproduced(self, rng: np.random.Generator) -> float | None:
+        """Agreement with lists it was trained on, in as many windows as are held out."""
+        windows = self.windows[rng.permutation(len(self.windows))[: len(self.held_out)]]
+        return self._agreement(windows)
+
+    @torch.no_grad()
+    def _agreement(self, windows: IntArray) -> float | None:
+        """With the lists in some windows; None if there is no call in them."""
         found, wanted = [], []
-        for first in range(0, len(self.held_out), 512):
-            hidden, lists, seen = self._encode(self.held_out[first : first + 512])
+        for first in range(0, len(windows), 512):
+            hidden, lists, seen = self._encode(windows[first : first + 512])
             for start in range(0, len(lists), 512):
                 part = slice(start, start + 512)
                 scores = self.model.scores_of(hidden[part].float())
@@ -154,13 +167,18 @@ class Distillation(Objective):
                 found.append(top_k(scores, self.k).numpy())
             wanted.append(lists[:, : self.k].cpu().numpy())
         if not found:
-            return {"agreement": 0.0}
-        lists_ = np.concatenate(wanted)
-        return {f"agr@{self.k}": float(agreement(np.concatenate(found), lists_, self.k).mean())}
+            return None
+        return float(agreement(np.concatenate(found), np.concatenate(wanted), self.k).mean())
 
 
 def surrogate_config(
-    config: ExtractionConfig, *, calls: int, windows: int | None = None, positions: int = 0
+    config: ExtractionConfig,
+    *,
+    calls: int,
+    windows: int | None = None,
+    positions: int = 0,
+    longest: int | None = None,
+    longer: int = 1,
 ) -> NeuralConfig:
     """Settings of the surrogate for a number of calls.
 
@@ -174,6 +192,9 @@ def surrogate_config(
         calls: how many answers there are.
         windows: in how many windows they are read; by default sessions of ``config.length``.
         positions: items that one pass reads, where that is more than the calls.
+        longest: items of the longest history that was asked. A copy that reads further back would
+            read what it never learned to read.
+        longer: times the passes that follow from the calls.
 
     Raises:
         ConfigError: the architecture is unknown, or cannot be trained on lists, or the loss and
@@ -194,7 +215,7 @@ def surrogate_config(
     widest = 32 * max(1.0, config.length / mean_length)
     derived = {
         "batch_size": int(np.clip(count * epochs / STEPS, 4, widest)),
-        "epochs": epochs,
+        "epochs": longer * epochs,
         "dropout": 0.1,
         "item_dropout": 0.0,
         "weight_decay": 0.01,
@@ -202,6 +223,9 @@ def surrogate_config(
     known = {
         name: value for name, value in derived.items() if name in kind.config_class.model_fields
     }
+    reach = kind.config_class.model_fields.get("max_length")
+    if longest is not None and reach is not None:
+        known["max_length"] = max(1, min(reach.default, longest))
     chosen = kind.config_class.model_validate({**known, **config.surrogate_settings})
     if not isinstance(chosen, NeuralConfig):
         raise ConfigError(f"{config.surrogate} has no training settings")
@@ -215,6 +239,7 @@ def fit_surrogate(
     *,
     calls: int,
     streams: Streams,
+    longer: int = 1,
     out: Path | None = None,
     device: str = "auto",
     progress: Progress | None = None,
@@ -222,7 +247,9 @@ def fit_surrogate(
     """Train the surrogate on the first ``calls`` calls of a transcript.
 
     With ``out`` the checkpoint is kept there; a killed training continues, a finished one is
-    loaded.
+    loaded. Its ``config.json`` tells how the training went: agreement with lists that it was
+    trained on (``trained``) and with others (``held_out``), and the best of how many ``epochs``.
+    ``longer`` is as in ``surrogate_config``.
 
     Raises:
         RunError: the transcript holds fewer calls.
@@ -234,20 +261,47 @@ def fit_surrogate(
     order = order_test(chains)
     if config.adaptive.wary > 0:
         chains = up_to_jumps(chains, config.adaptive.wary)
+    if doubt(config):
+        chains = without_left(chains, session_lengths(config))
     if config.adaptive.list_flip and order.reversed:
         chains = replace(chains, answers=turned(chains.answers))
     kind: type[NeuralRecommender] = registry("models").get(config.surrogate)
-    model = kind(catalog, surrogate_config(config, calls=calls))
+    longest = int(np.diff(chains.offsets).max(initial=1))
+    model = kind(catalog, surrogate_config(config, calls=calls, longest=longest))
     model.initialize(streams.torch("initialization"))
     objective = Distillation(model, chains, config=config, rng=streams.numpy("held-out"))
     settings = surrogate_config(
-        config, calls=calls, windows=len(objective.windows), positions=objective.positions
+        config,
+        calls=calls,
+        windows=len(objective.windows),
+        positions=objective.positions,
+        longest=longest,
+        longer=longer,
     )
     model.config = settings
     training = Training(out=out, device=device, progress=progress)
-    fit(objective, settings, streams=streams, training=training)
+    history = fit(objective, settings, streams=streams, training=training)
+    course = _course(history, objective, streams)
     surrogate = model.cpu()
     if out is not None:
-        facts = {"calls": calls, "attack": config.model_dump(mode="json"), "order": asdict(order)}
+        facts = {
+            "calls": calls,
+            "attack": config.model_dump(mode="json"),
+            "order": asdict(order),
+            "course": course,
+        }
         save_checkpoint(surrogate, out, facts)
     return surrogate
+
+
+def _course(
+    history: list[dict[str, Any]], objective: Distillation, streams: Streams
+) -> dict[str, Any]:
+    """How a training went."""
+    scores = [next(iter(entry["valid"].values())) for entry in history]
+    return {
+        "held_out": max(scores),
+        "trained": objective.reproduced(streams.numpy("reproduced")),
+        "best_epoch": 1 + int(np.argmax(scores)),
+        "epochs": objective.model.config.epochs,
+    }

@@ -60,6 +60,10 @@ class Policy(ABC):
     name: ClassVar[str]
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
     needs_leak: ClassVar[bool] = False
+    doubts: ClassVar[bool] = False
+    """Whether it always asks as the switch ``doubt`` says."""
+    surrogate: Recommender | None = None
+    """The thief's copy of the last round, where he trains some; None before the first."""
 
     def __init__(self, config: Any, *, items: int, knowledge: Knowledge | None = None) -> None:
         self.config = config

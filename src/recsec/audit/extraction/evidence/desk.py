@@ -13,7 +13,7 @@ from recsec.audit.extraction.cells import CellSpec, Grid
 from recsec.audit.extraction.evidence.answers import SERVED, Answers, read_answers
 from recsec.audit.extraction.evidence.pooling import lift_taken, pooled
 from recsec.audit.extraction.plan import ExtractionTables
-from recsec.audit.extraction.tasks import AboutTarget, MeasuredDefense
+from recsec.audit.extraction.tasks import AboutTarget, Copied, MeasuredDefense
 from recsec.data import Dataset
 from recsec.evaluation import fidelity_of_lists
 from recsec.metrics import list_ranks
@@ -37,19 +37,23 @@ class Gathered:
 
     Attributes:
         target: result of ``measure_target``.
+        defects: what the check of the target found, in sentences.
         defenses: by name, the result of ``measure_defense`` or why there is none.
         users: ``(U,)`` user numbers of the audit.
         twins: ids and seeds of the twins that were measured.
         no_twin: why there is none.
         failures: by cell id.
+        copied: by cell id.
     """
 
     target: AboutTarget
+    defects: tuple[str, ...]
     defenses: Mapping[str, MeasuredDefense | Failure]
     users: IntArray
     twins: Mapping[str, int]
     no_twin: str
     failures: Mapping[str, Failure]
+    copied: Mapping[str, Copied]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +115,21 @@ class Desk:
             floor=None if floor is None else self.floor(floor),
             target=self.target.quality["hr@10"],
         )
+
+    def deciding(self, max_calls: int | None) -> CellSpec | None:
+        """The cell of the bare target with the most agreement above its floor; None if none counts.
+
+        Args:
+            max_calls: cells with more calls do not count.
+        """
+        known = [
+            (float(np.nanmean(self.compared(spec.id)["agr@10"] - self.floor(spec.floor))), -at)
+            for at, spec in enumerate(self.grid.cells)
+            if spec.defense == UNDEFENDED
+            and spec.id not in self.found.failures
+            and (max_calls is None or spec.calls <= max_calls)
+        ]
+        return self.grid.cells[-max(known)[1]] if known else None
 
     def floor(self, name: str) -> FloatArray:
         """Agr@10 of a zero-call attacker for each user ``(U,)``.

@@ -11,12 +11,14 @@ import typer
 from recsec.cli.shared.common import (
     ConfigOption,
     DeviceOption,
+    DropBadOption,
+    EncoderOption,
     JsonOption,
-    ModelOption,
     OutOption,
     PhotosOption,
     QuietOption,
     SeedOption,
+    SepOption,
     SetOption,
     given_settings,
 )
@@ -28,7 +30,7 @@ __all__ = ["run"]
 
 
 def run(
-    model: ModelOption,
+    model: EncoderOption,
     data: PhotosOption,
     out: OutOption,
     item: Annotated[
@@ -78,6 +80,8 @@ def run(
             show_default="20",
         ),
     ] = None,
+    sep: SepOption = None,
+    drop_bad: DropBadOption = False,
     min_eps: Annotated[
         bool,
         typer.Option("--min-eps", help="Also bisect for the smallest budget of each pair."),
@@ -116,7 +120,7 @@ def run(
     rounded to 8 bits inside the budget, saved as PNG, decoded, embedded again and ranked exactly.
     Killed at any point, the same command continues.
     """
-    from recsec.attacks.evasion import GOALS, open_attack, open_ingest
+    from recsec.attacks.evasion import GOALS, POLICIES, open_attack, open_ingest
 
     hub = goal == "hub"
     if hub and (target_item is not None or min_eps or pairs != "cross-category"):
@@ -128,6 +132,8 @@ def run(
         raise UsageError("--targets belongs to --goal hub", hint="--pairs chooses pairs")
     if not hub and (item is None) != (target_item is None):
         raise UsageError("--item and --target-item belong together", hint="give both or neither")
+    if (sep or drop_bad) and pairs in POLICIES and (targets or "20").isdecimal():
+        raise UsageError("--sep and --drop-bad are about the table of --pairs or --targets")
     if pixels not in ("model", "native"):
         raise UsageError(f"--pixels {pixels}: expected model or native")
     if stage not in ("test", "valid"):
@@ -158,6 +164,8 @@ def run(
         "settings": tool.config.model_dump(mode="json"), "eps": budgets, "pairs": pairs, "n": n,
         "stage": stage, "pixels": pixels, "stop_rank": stop_rank, "seed": seed, **chosen,
     }  # fmt: skip
+    if sep or drop_bad:
+        plan |= {"sep": sep, "drop_bad": drop_bad}
     if hub:
         from recsec.cli.visual.evade.hub import evade_hub
 

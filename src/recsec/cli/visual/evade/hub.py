@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.opening import open_embedded
 from recsec.errors import DataError, UsageError
-from recsec.library.evade import NATIVE, place_encoder
-from recsec.library.photos import open_encoder_folder
+from recsec.library.evade import NATIVE
+from recsec.library.photos import open_encoder_folder, place_encoder
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import EvasionAttack
@@ -52,13 +53,13 @@ def evade_hub(
             hint="--attack mi",
         )
     encoder = open_encoder_folder(plan["model"])
+    place_encoder(encoder, device)
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
         split, features = open_embedded(plan["model"], encoder, plan["data"], report)
         photos, catalog = split.photos, split.catalog
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
         chosen, targets = _draw(plan, split, streams.child("hub").numpy("photos"))
-        place_encoder(encoder, device)
         encoder.eval()
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
             vectors = F.normalize(features[torch.from_numpy(catalog)], dim=1).to(encoder.device)
@@ -100,7 +101,8 @@ def _draw(
             raise UsageError(
                 f"--targets {words}: expected a number or a table with the column target"
             )
-        found = read_table(path, {"target": Field("id")}).rows["target"].cast(pl.String)
+        table = read_table(path, {"target": Field("id")}, dialect=dialect_of_tables())
+        found = table.rows["target"].cast(pl.String)
         targets = np.unique(photos.rows([photos.parse_id(item) for item in found.to_list()]))
         mixed = mixed[~np.isin(mixed, targets)]
     if plan["item"] is not None:
@@ -148,8 +150,8 @@ def _result(
         "synthetic": split.photos.synthetic,
         "protocol": f"{counts[0]} photos, each against the lists of the same {counts[1]} items, "
         f"the first {plan['stop_rank']} neighbors ({plan['stage']} photos); catalog of {catalog:,} "
-        "photos, the list's item and the attacker's clean photo excluded, ties against the "
-        f"attacker; 8-bit PNG decoded{seen} and embedded again in float32; pixels: "
+        "photos, the list's item and the attacker's unchanged photo excluded, of equal cosines the "
+        f"attacker's ranked last; 8-bit PNG decoded{seen} and embedded again in float32; pixels: "
         f"{plan['pixels']}",
         "budgets": found,
     }

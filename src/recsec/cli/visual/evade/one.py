@@ -10,8 +10,8 @@ from rich.console import Console
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.visual.evade.shared import warn_of_masking
 from recsec.cli.visual.opening import warn_of_other_data
-from recsec.library.evade import NATIVE, judged, open_surrogates, place_encoder
-from recsec.library.photos import checkpoint_folder, open_encoder_folder, open_photos
+from recsec.library.evade import NATIVE, judged, open_surrogates
+from recsec.library.photos import checkpoint_folder, open_encoder_folder, open_photos, place_encoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,7 @@ def evade_one(
     from recsec.runs import RunDirectory, atomic_write_bytes
 
     encoder, folder = open_encoder_folder(model), checkpoint_folder(model)
+    place_encoder(encoder, device)
     with progress() as report:
         photos = open_photos(data, report)
         ids = [photos.parse_id(item), photos.parse_id(target_item)]
@@ -89,7 +90,6 @@ def evade_one(
         }  # fmt: skip
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
             features = catalog_features(encoder, photos, folder, progress=report)
-            place_encoder(encoder, device)
             scene = catalog_scene(
                 encoder, photos, np.arange(len(photos)), pair, features,
                 size=NATIVE if pixels == "native" else None,

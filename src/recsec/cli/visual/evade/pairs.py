@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.evade.shared import warn_of_masking
@@ -35,7 +36,15 @@ def show_pairs(
     from recsec.library.evade import evade_pairs
 
     with progress() as report:
-        found = evade_pairs(tool, plan, out, device=device, options=options, progress=report)
+        found = evade_pairs(
+            tool,
+            plan,
+            out,
+            device=device,
+            options=options,
+            dialect=dialect_of_tables(),
+            progress=report,
+        )
     for text in found.notes:
         note(text)
     emit(dict(found.result), lambda console: _render(console, dict(found.result)), json=json)
@@ -54,8 +63,11 @@ def _render(out: Console, result: dict[str, Any]) -> None:
     from recsec.stats import Estimate
 
     for found in result.get("budgets", [result]):
-        title = f"{result['attack']}, eps {found['eps']:g}, effective {found['effective_eps']:.4f}"
-        table = plain_table(title, ["success@", "clean", "noise", "attack"])
+        title = (
+            f"{result['attack']}, eps {found['eps']:g} (in 8 bits {found['effective_eps']:.4f}): "
+            "share of pairs that reach rank r; lower is safer"
+        )
+        table = plain_table(title, ["r", "unchanged", "random noise", "attack"])
         for r in SUCCESS_AT:
             cells = (found["clean"], found["noise"], found)
             table.add_row(str(r), *(interval(Estimate(**one[f"success@{r}"])) for one in cells))

@@ -28,12 +28,14 @@ class Typed:
         columns: their names.
         load: some columns by name.
         place: where a row stands, for errors.
+        every: the format has a type for everything, times and missing values too.
     """
 
     name: str
     columns: tuple[str, ...]
     load: Callable[[list[str]], pl.DataFrame]
     place: Callable[[int], str]
+    every: bool = False
 
 
 def open_parquet(source: Path | bytes, *, name: str) -> Typed:
@@ -51,7 +53,7 @@ def open_parquet(source: Path | bytes, *, name: str) -> Typed:
         except BROKEN as error:
             raise DataError(f"cannot read {name}: {first_line(error)}") from error
 
-    return Typed(name, tuple(read(None).columns), read, lambda row: f"row {row + 1:,}")
+    return Typed(name, tuple(read(None).columns), read, lambda row: f"row {row + 1:,}", every=True)
 
 
 def parquet_table(path: Path) -> pl.DataFrame:

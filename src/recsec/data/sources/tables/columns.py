@@ -23,12 +23,14 @@ class Field:
         names: usual names, tried in this order where the user names none; empty: its own name.
         needed: whether a table without the column is refused.
         filled: whether a row without a value does not fit.
+        strict: whether text and NaN do not fit where the format has types for all values.
     """
 
     kind: Kind
     names: tuple[str, ...] = ()
     needed: bool = True
     filled: bool = True
+    strict: bool = False
 
 
 def choose(

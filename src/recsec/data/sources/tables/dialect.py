@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["SEPARATORS", "UNITS", "Dialect", "guess_separator"]
 
@@ -18,20 +18,26 @@ _WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|",
 
 
 class Dialect(BaseModel):
-    """What the owner of a table says about it; the rest is told from the whole table.
-
-    Attributes:
-        sep: the character between fields of text (``;``, or ``tab``); None: told from the text.
-        time_format: ``s``, ``ms``, ``us`` or ``ns`` for numbers, or a pattern such as
-            ``%d/%m/%Y %H:%M``; None: told from the column.
-        drop_bad: leave rows out that do not fit, and count them; if not, the first is an error.
-    """
+    """What the owner of a table says about it; the rest is told from the whole table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sep: str | None = None
-    time_format: str | None = None
-    drop_bad: bool = False
+    sep: str | None = Field(
+        default=None, description="between fields of an own file: ; or tab; null: told from it"
+    )
+    time_format: str | None = Field(
+        default=None,
+        description="of an own file: s, ms, us, ns, or a pattern such as %d/%m/%Y; null: told",
+    )
+    drop_bad: bool = Field(
+        default=False, description="leave rows of an own file out that do not fit; false: refuse"
+    )
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """This part of a larger table of settings; None where it says nothing."""
+        said = Dialect(**self.model_dump(include=set(Dialect.model_fields)))
+        return None if said == Dialect() else said
 
     @field_validator("sep")
     @classmethod

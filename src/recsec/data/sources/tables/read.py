@@ -15,7 +15,13 @@ from recsec.data.sources.tables.faults import Bad
 from recsec.data.sources.tables.files import Part, open_part, parts_of
 from recsec.data.sources.tables.kinds.ids import id_lists, ids
 from recsec.data.sources.tables.kinds.times import times
-from recsec.data.sources.tables.kinds.values import Values, numbers, texts, whole_numbers
+from recsec.data.sources.tables.kinds.values import (
+    Values,
+    numbers,
+    texts,
+    whole_numbers,
+    wrong_type,
+)
 from recsec.data.sources.tables.text import Text
 from recsec.errors import DataError
 
@@ -24,6 +30,8 @@ __all__ = ["OpenTable", "Table", "open_table", "read_table"]
 USUAL = Dialect()
 NUMBERS = {"time": pl.Int64, "whole": pl.Int64, "number": pl.Float64}
 """Kinds whose text may be read as numbers at once; ids may not, or ``007`` became 7."""
+STRICT = {"time": "times, or seconds since 1970", "whole": "whole numbers"}
+"""What a strict column holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +87,7 @@ class OpenTable:
         for ours, column in chosen.items():
             source, field = raw[column], fields[ours]
             try:
+                self._check(source, field)
                 found = _convert(source, field, self._comma(), self.dialect, typed=typed)
             except DataError as error:
                 raise DataError(f"{self.name}: {error.message}", hint=error.hint) from error
@@ -103,6 +112,20 @@ class OpenTable:
                 f"{self.name} is empty: it has no rows" + "".join(f"; {n}" for n in notes)
             )
         return Table(rows, notes)
+
+    def _check(self, source: pl.Series, field: Field) -> None:
+        """Refuse what a format with types for all values would not hold, if the field is strict."""
+        first = self.parts[0]
+        if isinstance(first, Text) or not (first.every and field.strict):
+            return
+        if source.dtype == pl.String:
+            raise wrong_type(source, STRICT[field.kind])
+        if source.dtype.is_float() and source.is_nan().any():
+            row = source.is_nan().arg_max() or 0
+            raise DataError(
+                f"{self._place(row)}, column {source.name!r}: found nan, expected "
+                f"{STRICT[field.kind]}, or null for none"
+            )
 
     def _comma(self) -> bool:
         """Whether a comma may stand in a number."""

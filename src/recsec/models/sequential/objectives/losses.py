@@ -19,6 +19,9 @@ __all__ = ["Kernel", "Seen", "catalog_loss", "cross_entropy", "history_of"]
 
 CHUNK = 512
 
+CELLS = 1 << 26
+"""Scores in a chunk off the CPU: there starting a product costs more than memory traffic."""
+
 Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """``kernel(logits (C, N + 1), targets (C, J), weights (C, J), gradient (C, N + 1)) -> loss ()``.
 
@@ -86,11 +89,12 @@ class _CatalogLoss(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden)
         grad_items = torch.zeros_like(items)
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
-        size = (min(CHUNK, len(hidden)), len(items))
+        chunk = CHUNK if hidden.device.type == "cpu" else max(CHUNK, CELLS // len(items))
+        size = (min(chunk, len(hidden)), len(items))
         logits = torch.empty(size, dtype=dtype, device=hidden.device)
         gradient = torch.empty_like(logits)
-        for start in range(0, len(hidden), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(hidden), chunk):
+            part = slice(start, start + chunk)
             x = hidden[part].to(dtype)
             logits, gradient = logits[: len(x)], gradient[: len(x)]
             torch.mm(x, table.T, out=logits)
