@@ -37,6 +37,8 @@ COMMANDS = {
     "detect": "Fit detectors, and find the thieves in a query log.",
     "audit": "Run a plan of attacks and write the report.",
     "report": "Write the report of a finished run.",
+    "diff": "Compare two audits cell by cell.",
+    "view": "Make a static site over many runs.",
     "list": "List models, attacks, guards and other components.",
     "demo": "A first audit, from training to report.",
 }

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.sequential.answering import open_guarded, open_source, sample_users
 from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import group_table, interval, plain_table
 from recsec.errors import UsageError
+from recsec.library.opening import open_guarded, open_source
+from recsec.library.recommender import measure
 from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
     from recsec.data import Split
     from recsec.evaluation import Evaluation, GroupRow
     from recsec.models.base import Recommender
-    from recsec.rng import Streams
     from recsec.stats import Estimate
     from recsec.types import Answerer, Progress
 
@@ -70,14 +70,9 @@ def evaluate_sequences(
         UsageError: the words name nothing that can be opened.
         DataError: missing, broken or empty data.
     """
-    from recsec.evaluation import evaluate
-    from recsec.rng import Streams
-
-    streams = Streams(seed).child("evaluate")
     dataset = open_data(data, columns)
     if k > len(dataset.catalog):
         raise UsageError(f"--k {k}: the catalog has {len(dataset.catalog):,} items")
-    split = dataset.split()
     guards = parse_guards(guard)
     if unseen is not None and not guards:
         raise UsageError("--unseen asks whom guards serve worse", hint="add --guard misinform")
@@ -87,14 +82,14 @@ def evaluate_sequences(
         source: Recommender | Answerer = open_guarded(model, guards, dataset)
     else:
         source, _ = open_source(model, dataset, authorised=authorised)
-    chosen = sample_users(split, users, streams.numpy("users"))
     with progress() as report:
-        found = evaluate(source, split, stage=stage, users=chosen, depth=k, progress=report)
-        strangers = _unseen(model, guards, split, unseen, people, streams, report)
-    estimates = found.estimates(streams.numpy("metrics"))
-    groups = found.groups(streams.numpy("groups"))
+        quality = measure(
+            source, dataset, stage=stage, k=k, users=users, seed=seed, progress=report
+        )
+        strangers = _unseen(model, guards, dataset.split(), unseen, people, seed, report)
+    found, estimates, groups = quality.evaluation, quality.estimates, quality.groups
     confusion = found.genre_confusion()
-    genres = split.catalog.genre_names
+    genres = dataset.catalog.genre_names
     written = _figures(figures, groups, genres, confusion, estimates.get("hr@10"))
     result: dict[str, Any] = {
         "protocol": found.protocol,
@@ -129,13 +124,14 @@ def _unseen(
     split: Split,
     users: int | None,
     people: Path | None,
-    streams: Streams,
+    seed: int,
     report: Progress,
 ) -> dict[str, Estimate | None] | None:
     """Train without some users, and see what they are served; None where nobody asks for it."""
     if users is None:
         return None
     from recsec.models import Training
+    from recsec.rng import Streams
     from recsec.targets import unseen_served_worse
 
     with TemporaryDirectory() as folder:
@@ -145,7 +141,7 @@ def _unseen(
             split,
             users=users,
             k=10,
-            rng=streams.numpy("unseen"),
+            rng=Streams(seed).child("evaluate").numpy("unseen"),
             training=Training(progress=report),
             people=people or Path(folder) / "people.json",
         )

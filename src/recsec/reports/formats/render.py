@@ -13,6 +13,7 @@ from recsec.reports.formats.html import html
 from recsec.reports.formats.junit import junit
 from recsec.reports.formats.pictures import read_pictures
 from recsec.reports.formats.sarif import sarif
+from recsec.reports.formats.where import plan_file
 from recsec.reports.schema import Report, report_class
 from recsec.reports.training import read_training, training_html
 from recsec.runs import atomic_write_text
@@ -109,7 +110,7 @@ def render(run_folder: Path | str, *, out: Path | None = None) -> list[Path]:
     texts = {
         "report.html": html(report, read_pictures(folder, report)),
         "junit.xml": junit(report),
-        "sarif.json": sarif(report),
+        "sarif.json": sarif(report, plan_file(report)),
     }
     return _write(out or folder, texts)
 
