@@ -20,11 +20,11 @@ LOGS: dict[str, KnownData] = {"trivago": KNOWN_LOGS["trivago"], "yoochoose": KNO
 """Public logs of sessions."""
 
 FIELDS = {
-    "user": Field("id", ("account",), filled=False),
+    "user": Field("id", ("user", "account"), filled=False),
     "session": Field("id", needed=False, filled=False),
     "time": Field("time", needed=False, filled=False),
     "item": Field("id", filled=False),
-    "shown": Field("ids", ("list", "impressions"), needed=False, filled=False),
+    "shown": Field("ids", ("shown", "list", "impressions"), needed=False, filled=False),
     "device": Field("id", needed=False, filled=False),
 }
 COLUMNS: dict[str, pl.DataType] = {
@@ -54,7 +54,7 @@ def read_events(
         dialect: what the user says about the table.
 
     Returns:
-        Columns ``user``, ``session``, ``time``, ``item``, ``shown``, ``device``; null where unknown.
+        ``user``, ``session``, ``time``, ``item``, ``shown``, ``device``; null where unknown.
 
     Raises:
         DataError: missing or broken data.

@@ -105,8 +105,9 @@ def _user(events: pl.DataFrame, wide: int) -> _User:
     return _User(ranks, offered, np.array([counts[name] for name in NAMES], dtype=np.int64))
 
 
-def _numbers(ranks: IntArray, offered: IntArray, counts: IntArray, wide: int) -> dict[str, float]:
+def _numbers(people: _User, wide: int) -> dict[str, float]:
     """Every number from summed counts."""
+    ranks, offered, counts = people.ranks, people.offered, people.counts
     total = dict(zip(NAMES, counts.tolist(), strict=True))
     found = {
         "events per session": total["events"] / max(total["sessions"], 1),
@@ -148,22 +149,23 @@ def measure_people(
         progress: is told how many users were counted.
     """
     lists = events["shown"].list.len().drop_nulls()
-    wide = min(int(lists.mode().max() or 0), max(LENGTHS)) if len(lists) else 0  # type: ignore[arg-type, call-overload]
+    wide = min(int(lists.mode().max() or 0), max(LENGTHS)) if len(lists) else 0  # type: ignore[arg-type]
     parts = events.partition_by("user", maintain_order=True)
     users = []
     for at, part in enumerate(parts, start=1):
         users.append(_user(part, wide))
         if progress is not None and at % 100 == 0:
             progress("counting users", at, len(parts))
-    stacks = [
+    ranks, offered, counts = (
         np.stack([getattr(one, key) for one in users]) for key in ("ranks", "offered", "counts")
-    ]
-    values = _numbers(*(stack.sum(axis=0) for stack in stacks), wide)
+    )
+    whole = _User(ranks.sum(axis=0), offered.sum(axis=0), counts.sum(axis=0))
+    values = _numbers(whole, wide)
     draws = []
     for _ in range(resamples):
-        weights = np.bincount(rng.integers(len(users), size=len(users)), minlength=len(users))
-        draws.append(_numbers(*(weights @ stack for stack in stacks), wide))
-    ranks, offered, counts = (stack.sum(axis=0) for stack in stacks)
+        often = np.bincount(rng.integers(len(users), size=len(users)), minlength=len(users))
+        draws.append(_numbers(_User(often @ ranks, often @ offered, often @ counts), wide))
+    ranks, offered, counts = whole.ranks, whole.offered, whole.counts
     estimates = {}
     for key, value in values.items():
         drawn = [one[key] for one in draws if key in one]

@@ -54,6 +54,7 @@ class People(BaseModel):
                 hint="use a law measured on a log with lists: --law trivago",
             )
         known = sorted(self.laws)
+        firsts = [float(self.laws[one].probabilities(one)[0]) for one in known]
         at = np.log([max(one, 1) for one in known])
         rows = [self.laws[one] for one in known]
 

@@ -102,8 +102,9 @@ def fit(
 ) -> None:
     """Learn what honest accounts look like: users replayed under click laws and request patterns.
 
-    People follow lists as --law says, never, or in three choices of four. Users are split into three groups: one fits, one calibrates, one is left for tests. --set takes
-    laws, patterns, combined and detectors.KEY.SETTING.
+    People follow lists as --law says, never, or in three choices of four. Users are split into
+    three groups: one fits, one calibrates, one is left for tests. --set takes laws, patterns,
+    combined and detectors.KEY.SETTING.
     """
     from recsec.cli.shared.common import open_data
     from recsec.detection import FitConfig, laws_around
