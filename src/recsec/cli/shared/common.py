@@ -31,6 +31,7 @@ __all__ = [
     "EncoderOption",
     "GuardOption",
     "JsonOption",
+    "LawOption",
     "ModelOption",
     "OutOption",
     "PhotosOption",
@@ -145,6 +146,14 @@ DeviceOption = Annotated[
 PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"],
     typer.Option("--precision", help="Of matrix products; auto: bfloat16 where it is fast."),
+]
+LawOption = Annotated[
+    str,
+    typer.Option(
+        "--law",
+        metavar="FILE",
+        help="How people choose from lists: trivago, or what recsec traffic fit wrote.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
