@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --group docs --editable .
 	touch $@
 
 install: $(STAMP)
@@ -34,8 +34,11 @@ check: $(STAMP)
 bench: $(STAMP)
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
+# The reference pages from the code, then the site; strict, and nothing on it is fetched from elsewhere.
 docs: $(STAMP)
 	$(BIN)/python docs/reference/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+	@echo "open site/index.html"
 
 # The built wheel in a clean venv, without the development tools: what a user installs.
 smoke: $(STAMP)
@@ -46,4 +49,4 @@ smoke: $(STAMP)
 	cd "$$folder" && venv/bin/recsec --version && venv/bin/recsec demo --quick
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

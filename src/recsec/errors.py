@@ -1,7 +1,7 @@
 """Every error that recsec raises on purpose.
 
 RecsecError
-├── UsageError            exit 2   wrong words on the command line
+├── UsageError            exit 2   wrong arguments on the command line
 │   └── ConfigError       exit 2   a plan, config or option that does not fit
 ├── DataError             exit 3   data missing, broken or of an unknown layout
 ├── CheckpointError       exit 3   a checkpoint missing, broken or of another version
@@ -52,7 +52,7 @@ class RecsecError(Exception):
 
 
 class UsageError(RecsecError):
-    """Wrong words on the command line."""
+    """Wrong arguments on the command line."""
 
     exit_code = 2
 

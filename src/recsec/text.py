@@ -1,17 +1,26 @@
-"""Text from outside, spelled so that it can be shown."""
+"""Text as it is shown: what is counted, and what comes from outside."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-__all__ = ["visible"]
+__all__ = ["counted", "visible"]
 
 _STEERS: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1
     "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators and bidirectional marks
     "\ud800-\udfff]"  # halves of characters, which no file and no stream can hold
 )
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "attack"), counted(1200, "API call")
+    ('1 attack', '1,200 API calls')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def visible(text: str) -> str:

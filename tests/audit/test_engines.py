@@ -40,6 +40,8 @@ def fail(told: End, progress: Any) -> Squared:
         raise TargetError("the target is closed", hint="open it")
     if told.how == "refused":
         raise BudgetExhausted("no more calls")
+    if told.how == "exit":
+        sys.exit(0)
     if told.how == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     raise KeyError("missing")
@@ -54,7 +56,7 @@ def test_inline_results_failures_and_progress() -> None:
     before = torch.get_num_threads()
     tasks = [
         *squares(2),
-        *(Task(how, fail, End(how=how)) for how in ("target", "refused", "defect")),
+        *(Task(how, fail, End(how=how)) for how in ("target", "refused", "defect", "exit")),
     ]
     with LocalEngine(workers=1, threads=1) as engine:
         results = {r.id: r for r in engine.run(tasks, progress=lambda *a: said.append(a))}
@@ -73,6 +75,8 @@ def test_inline_results_failures_and_progress() -> None:
     assert (target.refused, refused.refused) == (False, True)
     assert defect.message == "KeyError: 'missing'"
     assert "test_engines.py" in str(defect.traceback)
+    assert results["exit"].failure is not None
+    assert results["exit"].failure.message == "SystemExit: 0"
 
 
 def test_a_worker_that_dies_fails_its_task_and_the_engine_goes_on() -> None:

@@ -38,7 +38,7 @@ def test_the_default_rule_uses_the_lower_bound_of_lift(low: float, level: str, c
     verdict = judge([row(low), row(-0.1)], policy())
     assert (verdict.level, exit_code(verdict)) == (level, code)
     assert verdict.row == 0
-    assert "lower bound of the lift" in verdict.rule
+    assert "lower bound of the gain" in verdict.rule
 
 
 def test_thresholds_are_the_owners() -> None:

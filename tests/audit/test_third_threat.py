@@ -26,7 +26,7 @@ TOY = Path(__file__).parents[1] / "support" / "toy_threat"
 PLAN = '[counter]\nname = "<b>c</b>"\nsizes = [5, 20]\n'
 EXTRACTION = """
 [target]
-train = "popularity"
+train = "markov"
 data = "synthetic:users=60,items=40,length=8"
 twins = 0
 

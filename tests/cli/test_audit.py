@@ -65,8 +65,8 @@ def test_a_plan_from_the_first_query_to_the_gate(
     for key in ("agr@1", "agr@10", "rbo", "floor", "twin", "lift", "hr@10"):
         assert set(row[key]) == {"value", "low", "high", "n"}
     assert found["synthetic"] is True
-    assert "2 cells, 200 calls in 1 collections, all users" in said.err
-    assert said.err.index("2 cells, 200 calls") < said.err.index("ask mixed-k10-s0")
+    assert "2 attacks, 200 API calls, measured on all users" in said.err
+    assert said.err.index("2 attacks, 200 API calls") < said.err.index("ask mixed-k10-s0")
 
     gate = tmp_path / "mild.toml"
     gate.write_text("high = 9.0\nmoderate = 8.0\n")
@@ -74,7 +74,7 @@ def test_a_plan_from_the_first_query_to_the_gate(
     said = capsys.readouterr()
     assert "low, gate passed (made-up data" in said.out
     assert "floor" in said.out
-    assert "2 cells are finished already" in said.err
+    assert "2 attacks finished earlier" in said.err
     assert all(len(line) <= 80 for line in said.out.splitlines() if not line.startswith("report"))
 
 

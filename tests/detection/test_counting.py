@@ -72,10 +72,11 @@ def steps_off_list(items: IntArray) -> Steps:
         accounts=[f"user-somebody-{one}" for one in range(len(items))],
         account=np.repeat(np.arange(len(items)), items.shape[1]),
         kind=ones,
-        newest=ones.astype(np.bool_),
+        near=ones.astype(np.bool_),
         chain=0 * ones,
         rank=0 * ones,
         added=ones,
+        before=ones,
         items=items.ravel(),
         offsets=np.arange(n + 1),
         answers=np.zeros((n, 10), dtype=np.int64),
@@ -128,15 +129,16 @@ def test_off_list_leaves_out_what_lists_offered(world: World) -> None:
 
 def test_continuity_counts_breaks() -> None:
     follower = Follower()
-    rows = [[1], [1, 2], [9], [9, 8], [1, 2, 3]]  # start, goes on, start, goes on, an older one
+    pool = [[20, 21], [30, 31], [40, 41]]  # whole histories that nobody grew
+    rows = [[1], [1, 2], [1, 2], [9], [9, 8], [1, 2, 3], *pool]
     steps = follower.follow(
-        ["a"] * 5,
+        ["a"] * 9,
         np.array([item for row in rows for item in row]),
         np.cumsum([0, *map(len, rows)]),
-        np.zeros((5, 0), np.int64),
+        np.zeros((9, 0), np.int64),
     )
     detector = Continuity(DetectorConfig(), {}, Catalog.from_ids([1]))
-    assert detector.observe(steps).tolist() == [0.0, 0.0, 1 / 2, 1 / 3, 2 / 4]
+    assert detector.observe(steps).tolist() == [0.0] * 7 + [1 / 6, 2 / 7]
 
 
 @pytest.mark.parametrize("label", ["accepted-rank", "transition", "off-list", "continuity"])

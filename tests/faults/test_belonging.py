@@ -168,7 +168,7 @@ def test_other_questions_are_asked_and_the_first_ones_come_back(
     half_done(place, other)
     place.run(plan)
     assert place.report == undisturbed.report
-    owner, thief, preflight = 40, 150, 12
+    owner, thief, preflight = 40, 150, 72
     assert len(place.asked) > owner + thief + preflight
 
 

@@ -79,3 +79,65 @@ def test_evaluate_names_a_model_that_does_not_look(folder, capsys):
     assert f"warning: {defect}" in seen.err
     assert main([*words, str(folder / "markov")]) == 0
     assert json.loads(capsys.readouterr().out)["defects"] == []
+
+
+PLAN = f"""
+[target]
+model = "MODEL"
+data = "{DATA}"
+twins = 0
+[[extraction]]
+policies = "random"
+calls = 60
+seeds = 0
+length = 5
+surrogate = "meanpool"
+surrogate_settings = {{ epochs = 1, embedding_dim = 8 }}
+[gate]
+fail_at = "never"
+"""
+LAZY = f"""
+from recsec.data import load
+
+IDS = load("{DATA}").catalog.ids.tolist()
+
+
+def answer(histories, k):
+    return [[i for i in IDS if i not in set(h)][:k] for h in histories]
+
+
+def own(histories, k):
+    return [list(dict.fromkeys([h[-1], *after(h[-1])]))[:k] for h in histories]
+
+
+def after(last):
+    return [IDS[(7 * last + step) % len(IDS)] for step in range(len(IDS))]
+"""
+
+
+@pytest.mark.hostile(kind="models", what="an audit of a target that serves everybody one ranking")
+@pytest.mark.parametrize("model", ["popularity", "callable:lazy:answer"])
+def test_an_audit_of_one_ranking_ends_before_the_budget(folder, model, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    (folder / "lazy.py").write_text(LAZY)
+    (folder / "plan.toml").write_text(PLAN.replace("MODEL", model))
+    assert main(["audit", "plan.toml", "--out", "run"]) == 3
+    said = capsys.readouterr().err
+    assert "24 different histories from one and the same ranking" in " ".join(said.split())
+    assert not (folder / "run" / "transcript").exists()
+
+
+@pytest.mark.hostile(kind="models", what="an audit of a target that lists the history")
+def test_an_audit_tells_what_is_wrong_with_its_target(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    (folder / "lazy.py").write_text(LAZY)
+    (folder / "plan.toml").write_text(PLAN.replace("MODEL", "callable:lazy:own"))
+    assert main(["audit", "plan.toml", "--out", "run"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "121 more calls in the owner's name" in said, "49 users, and 24 of them three times"
+    assert "warning: 1" in said
+    found = json.loads((folder / "run" / "report.json").read_text())["findings"]
+    (defect,) = [one for one in found if one["id"] == "extraction-target-defective"]
+    assert "of the listed items are in the history that was asked about" in defect["evidence"]

@@ -64,7 +64,8 @@ def test_shares_of_clicks_and_restarts(catalog: Catalog, target: Next) -> None:
     people = Sequences.from_lists(catalog, rows)
     log = replay(target, people, ClickLaw(acceptance=0.5, bias=0, restart=0.1))
     steps = Follower().follow_rows(log, np.arange(len(log)))
-    assert 0.12 < (steps.kind == STARTS).mean() < 0.17  # 1 / 20 for the first, 0.1 of the others
+    starts = (steps.added == 1) & (np.diff(steps.offsets) == 1)
+    assert 0.12 < starts.mean() < 0.17  # 1 / 20 for the first, 0.1 of the others
     followed = steps.rank[steps.rank >= 0]
     by_chance = 5 / 45
     assert abs((followed > 0).mean() - (0.5 + 0.5 * by_chance)) < 0.06

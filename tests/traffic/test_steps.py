@@ -30,7 +30,7 @@ def test_ranks_of_a_growing_history() -> None:
     )
     assert steps.kind.tolist() == [STARTS, EXTENDS, EXTENDS, EXTENDS]
     assert steps.rank.tolist() == [-1, 3, 0, 1]
-    assert steps.newest.tolist() == [False, True, True, True]
+    assert steps.near.tolist() == [True] * 4
     assert steps.chain.tolist() == [0, 0, 0, 0]
     items, before, row = steps.pairs()
     assert list(zip(items.tolist(), before.tolist(), row.tolist(), strict=True)) == [
@@ -47,11 +47,11 @@ def test_accounts_do_not_mix_and_sessions_side_by_side_are_seen() -> None:
         ("a", [1], [2]),
         ("b", [1, 2], [3]),  # another account: no extension
         ("a", [9], [8]),
-        ("a", [1, 2], [3]),  # extends, but not the newest query
+        ("a", [1, 2], [3]),  # extends another than the newest
         ("a", [9], [8]),
     )
-    assert steps.kind.tolist() == [STARTS, STARTS, STARTS, EXTENDS, REPEATS]
-    assert steps.newest.tolist() == [False] * 5
+    assert steps.kind.tolist() == [STARTS, STARTS, EXTENDS, EXTENDS, REPEATS]
+    assert steps.near.tolist() == [True, False, True, True, True]
     assert steps.chain.tolist() == [0, 0, 1, 0, 1]
     assert steps.added.tolist() == [1, 2, 1, 1, 0]
 
@@ -103,9 +103,9 @@ def test_one_at_a_time_is_the_same_and_so_is_a_restored_follower() -> None:
     follower = Follower()
     for at, (name, history, answer) in enumerate(shuffled):
         step = follower.follow_one(name, Query(np.array(history), np.array(answer)))
-        found = (step.kind[0], step.chain[0], step.rank[0], step.newest[0], step.added[0])
+        found = (step.kind[0], step.chain[0], step.rank[0], step.near[0], step.added[0])
         expected = tuple(
-            part[at] for part in (whole.kind, whole.chain, whole.rank, whole.newest, whole.added)
+            part[at] for part in (whole.kind, whole.chain, whole.rank, whole.near, whole.added)
         )
         assert found == expected
         if at % 20 == 0:
@@ -129,4 +129,4 @@ def test_merged_followers_know_both_accounts() -> None:
     left.merge(right)
     steps = ask(left, ("a", [1, 2], [5]), ("b", [3, 4], [6]))
     assert steps.rank.tolist() == [1, 1]
-    assert steps.newest.tolist() == [True, True]
+    assert steps.near.tolist() == [True, True]

@@ -60,7 +60,7 @@ def worse(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict(
         level=max((verdict.level for verdict in verdicts), key=order.index),
         passed=all(verdict.passed for verdict in verdicts),
-        rule="The worse of the threats counts; the rule of each stands with its verdict.",
+        rule="The overall level is that of the worst threat; each section below states its rule.",
         statement=" ".join(verdict.statement for verdict in verdicts),
     )
 

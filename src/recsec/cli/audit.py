@@ -18,7 +18,7 @@ from recsec.cli.shared.common import (
     SameAnswersOption,
 )
 from recsec.cli.shared.output import emit, progress, resumable
-from recsec.cli.shared.views import announce, view_of
+from recsec.cli.shared.views import announce, view_of, warn
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def run(
     }
     for threat, part in parts_of(found):
         result |= view_of(threat).flat(part)
+    warn(found)
     emit(result, lambda console: _show(console, found, out), json=json)
     cases = [case for threat, part in parts_of(found) for case in threat.cases(part)]
     code = exit_code(found.verdict, cases)

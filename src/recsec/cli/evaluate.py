@@ -10,9 +10,9 @@ import typer
 
 from recsec.cli.sequential.evaluate import evaluate_sequences
 from recsec.cli.shared.common import (
+    AnyDataOption,
     AuthorisedOption,
     ColumnsOption,
-    DataOption,
     DropBadOption,
     GuardOption,
     JsonOption,
@@ -46,7 +46,7 @@ class LabelAttacks(StrEnum):
 
 def run(
     model: ModelOption,
-    data: DataOption,
+    data: AnyDataOption,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,

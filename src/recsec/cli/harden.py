@@ -8,14 +8,14 @@ import typer
 
 from recsec.cli.sequential.harden import harden_sequences
 from recsec.cli.shared.common import (
+    AnyDataOption,
+    CheckpointOption,
     ColumnsOption,
     ConfigOption,
     DeviceOption,
     DropBadOption,
     JsonOption,
-    ModelOption,
     OutOption,
-    PhotosOption,
     PrecisionOption,
     QuietOption,
     SeedOption,
@@ -33,8 +33,8 @@ def run(
     method: Annotated[
         str, typer.Option("--method", metavar="NAME", help="One of: recsec list hardenings.")
     ],
-    model: ModelOption,
-    data: PhotosOption,
+    model: CheckpointOption,
+    data: AnyDataOption,
     out: OutOption,
     columns: ColumnsOption = None,
     sep: SepOption = None,

@@ -24,20 +24,20 @@ __all__ = ["COMMANDS", "LazyGroup", "app", "main"]
 COMMANDS = {
     "data": "Get, describe and make data sets.",
     "train": "Train a recommender.",
-    "evaluate": "Measure a recommender on held-out items.",
+    "evaluate": "Measure how good a recommender is, on items held out from training.",
     "recommend": "Try a recommender in an interactive session.",
     "similar": "Show the items whose photos are nearest to an item's.",
-    "compare": "Set recommenders side by side.",
-    "evade": "Move an item into other lists through its pixels.",
+    "compare": "Compare two or more recommenders.",
+    "evade": "Attack a recommender of photos by changing pixels.",
     "extract": "Copy a recommender through its top-k API.",
     "verify": "Prove that a suspect is a copy of yours.",
-    "harden": "Train a checkpoint so that it resists attacks.",
+    "harden": "Train a model further so that it resists attacks.",
     "screen": "Check an uploaded photo before it is served.",
-    "certify": "Certify how near to other items a photo can come.",
+    "certify": "Prove that small changes cannot move a photo into other lists.",
     "detect": "Fit detectors, and find the thieves in a query log.",
     "audit": "Run a plan of attacks and write the report.",
-    "report": "Make the report of a run directory.",
-    "list": "List components with their defaults.",
+    "report": "Write the report of a finished run.",
+    "list": "List models, attacks, guards and other components.",
     "demo": "A first audit, from training to report.",
 }
 """Command and its one-line help. A command lives in ``recsec.cli.<name>``, or where ``HOMES`` says,
@@ -116,8 +116,9 @@ def root(
 ) -> None:
     """Security of recommender systems: measure how a recommender can be attacked.
 
-    Results go to stdout, talk to stderr. Exit codes: 0 fine, 1 a gate failed, 2 wrong words or
-    configuration, 3 target, data or checkpoint at fault, 4 evidence incomplete, 130 interrupted.
+    Results go to stdout, progress and messages to stderr. Exit codes: 0 fine, 1 a gate failed,
+    2 wrong arguments or configuration, 3 target, data or checkpoint at fault, 4 evidence
+    incomplete or weak, 130 interrupted.
     """
 
 

@@ -8,9 +8,9 @@ import typer
 
 from recsec.cli.sequential.train import train_sequences
 from recsec.cli.shared.common import (
+    AnyDataOption,
     ColumnsOption,
     ConfigOption,
-    DataOption,
     DeviceOption,
     DropBadOption,
     JsonOption,
@@ -34,11 +34,11 @@ def run(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="One of: recsec list models; encoder for photos.",
+            help="One of recsec list models; for photos one of recsec list encoders.",
             show_default=False,
         ),
     ],
-    data: DataOption,
+    data: AnyDataOption,
     out: OutOption,
     columns: ColumnsOption = None,
     sep: SepOption = None,

@@ -37,11 +37,12 @@ class FitData:
     Attributes:
         catalog: the items.
         histories: logged histories of half of the users of the fit group.
-        honest: followed traffic of all of them, one part for each assumed law. Only the accounts
-            whose history is not known are as surprising as strangers.
+        honest: followed traffic of all of them, one part for each law. Only the accounts whose
+            history is not known are as surprising as strangers.
         streams: randomness.
         recommender: the model that is watched, where it is at hand.
         snapshots: checkpoints saved while it was trained, oldest first.
+        habits: more honest traffic, one part for each request pattern.
     """
 
     catalog: Catalog
@@ -50,6 +51,7 @@ class FitData:
     streams: Streams
     recommender: Recommender | None = None
     snapshots: tuple[Path, ...] = ()
+    habits: tuple[Steps, ...] = ()
 
 
 def order_by(codes: IntArray) -> tuple[IntArray, IntArray]:

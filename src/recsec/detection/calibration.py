@@ -29,13 +29,19 @@ class Calibration:
     Attributes:
         checkpoints: ``(C,)`` ascending.
         scores: C arrays, one score per account that made so many queries.
+        habits: C arrays, which way of asking each account had: the laws are one, every other
+            request pattern is its own. One for all if empty.
     """
 
     checkpoints: IntArray
     scores: tuple[FloatArray, ...]
+    habits: tuple[IntArray, ...] = ()
 
     def p_values(self, scores: FloatArray, queries: IntArray) -> FloatArray:
         """One p-value per account ``(m,)``; 1 below the first checkpoint.
+
+        Nobody knows which habit an account has, so its p-value is the largest that any habit
+        gives: among the people of each habit, at most 1 % come below 0.01.
 
         An account is compared at the largest checkpoint that it reached. Scores are means over
         queries, so an honest account that made more queries than that scatters less: its
@@ -46,7 +52,11 @@ class Calibration:
         for at, honest in enumerate(self.scores):
             rows = place == at
             if rows.any() and len(honest):
-                out[rows] = tail_p_values(scores[rows], honest)
+                habits = self.habits[at] if self.habits else np.zeros(len(honest), dtype=np.int64)
+                out[rows] = np.max(
+                    [tail_p_values(scores[rows], honest[habits == one]) for one in set(habits)],
+                    axis=0,
+                )
         return out
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsec.metrics.detection import tail_p_values
 from recsec.types import FloatArray, IntArray
@@ -75,10 +76,11 @@ class ClusterTest:
 
 
 def _sums(
-    scores: FloatArray, clusters: IntArray, chosen: FloatArray
+    scores: FloatArray, clusters: IntArray, chosen: NDArray[np.bool_]
 ) -> tuple[IntArray, FloatArray]:
     """How many chosen accounts each cluster has, and the sum of their scores."""
     rows = np.flatnonzero(chosen & (clusters >= 0))
     width = int(clusters.max(initial=-1)) + 1
-    size = np.bincount(clusters[rows], minlength=width)
-    return size, np.bincount(clusters[rows], weights=scores[rows], minlength=width)
+    size = np.bincount(clusters[rows], minlength=width).astype(np.int64)
+    total = np.bincount(clusters[rows], weights=scores[rows], minlength=width)
+    return size, total.astype(np.float64)

@@ -22,8 +22,18 @@ from recsec.models.base import Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.targets import LocalTarget, Target
-from recsec.traffic import ClickLaw, Follower, QueryLog, Steps, account_of, honest_log
-from recsec.types import IntArray, Progress
+from recsec.traffic import (
+    PATTERNS,
+    ClickLaw,
+    Follower,
+    Pattern,
+    QueryLog,
+    Steps,
+    account_of,
+    honest_log,
+    pattern_log,
+)
+from recsec.types import FloatArray, IntArray, Progress
 
 __all__ = ["FitConfig", "Groups", "account_table", "fit_detectors", "split_users"]
 
@@ -49,17 +59,25 @@ class FitConfig(BaseModel):
     )
     laws: tuple[ClickLaw, ...] = Field(
         (
-            ClickLaw(acceptance=0.0, bias=1.0, restart=0.1),
-            ClickLaw(acceptance=0.5, bias=0.5, restart=0.02),
-            ClickLaw(acceptance=0.5, bias=1.5, restart=0.1),
-            ClickLaw(acceptance=0.75, bias=1.0, restart=0.02),
+            ClickLaw(acceptance=0.0, bias=0.83, first=0.4, restart=0.1),
+            ClickLaw(acceptance=0.42, bias=0.83, first=0.4, restart=0.02),
+            ClickLaw(acceptance=0.75, bias=0.83, first=0.4, restart=0.1),
         ),
         min_length=1,
-        description="assumed click laws of honest users",
+        description="click laws of honest users; the middle one goes with every pattern",
+    )
+    patterns: dict[str, Pattern] = Field(
+        {name: one for name, one in PATTERNS.items() if name != "growing"},
+        description="request patterns beside the growing history",
     )
     queries: int = Field(200, gt=0, description="queries per honest account")
     k: int = Field(10, gt=0, description="list length")
     users: int | None = Field(None, gt=0, description="at most so many users in each group")
+
+    @property
+    def usual(self) -> ClickLaw:
+        """The law that goes with every pattern."""
+        return self.laws[len(self.laws) // 2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,17 +138,35 @@ def account_table(
             for label, values in scores.items()
         ]
     table = pl.concat(parts)
+    # the count stands still while queries repeat
+    table = table.unique(["account", "queries", "detector"], keep="first", maintain_order=True)
     return table.with_columns(pl.lit(value).alias(name) for name, value in facts.items())
 
 
 def _by_checkpoint(
     table: pl.DataFrame, label: str, checkpoints: IntArray
-) -> tuple[np.ndarray[Any, np.dtype[np.float64]], ...]:
+) -> tuple[FloatArray, ...]:
     own = table.filter(pl.col("detector") == label)
     return tuple(
         own.filter(pl.col("queries") == count)["score"].sort().to_numpy().astype(np.float64)
         for count in checkpoints.tolist()
     )
+
+
+def _calibration(
+    table: pl.DataFrame, label: str, checkpoints: IntArray, patterns: Sequence[str]
+) -> Calibration:
+    """Scores and habits; every law of a growing history is habit 0."""
+    own = table.filter(pl.col("detector") == label).sort("score")
+    numbers = {name: at for at, name in enumerate(patterns, start=1)}
+    scores, habits = [], []
+    for count in checkpoints.tolist():
+        there = own.filter(pl.col("queries") == count)
+        codes = np.array([numbers.get(name, 0) for name in there["law"].to_list()], dtype=np.int64)
+        many = np.bincount(codes, minlength=1 + len(patterns))[codes] >= LEAST
+        scores.append(there["score"].to_numpy().astype(np.float64)[many])
+        habits.append(codes[many])
+    return Calibration(checkpoints, tuple(scores), tuple(habits))
 
 
 def fit_detectors(
@@ -142,6 +178,7 @@ def fit_detectors(
     snapshots: Sequence[Path] = (),
     times: IntArray | None = None,
     target: Target | None = None,
+    groups: Groups | None = None,
     progress: Progress | None = None,
 ) -> tuple[Fitted, pl.DataFrame, Groups]:
     """Fit on one group of users, calibrate on another, leave the third alone.
@@ -154,6 +191,7 @@ def fit_detectors(
         snapshots: checkpoints saved while the recommender was trained, for ``hoda``.
         times: clock times of the items, if they are real.
         target: who answers, guards included; the bare recommender if None.
+        groups: who fits, calibrates and is left alone; thirds at random if None.
         progress: is told what goes on.
 
     Returns:
@@ -173,12 +211,14 @@ def fit_detectors(
     if config.queries < CHECKPOINTS[0]:
         checkpoints = np.array([config.queries])
     least = int(checkpoints[min(len(checkpoints) - 1, 2)])
-    groups = split_users(sequences, streams, least=least, most=config.users)
+    if groups is None:
+        groups = split_users(sequences, streams, least=least, most=config.users)
     answering = LocalTarget(recommender) if target is None else target
 
-    def traffic(name: str, users: IntArray) -> dict[str, QueryLog]:
-        """Every law for its share of the users, so that accounts are independent."""
-        logs = {}
+    def traffic(name: str, users: IntArray, *, shared: bool) -> dict[str, QueryLog]:
+        """Every law for its share of the users; every pattern for its share, or for all."""
+        logs, parts = {}, 1 + len(config.patterns)
+        everybody, users = users, (users[0::parts] if shared else users)
         for at, law in enumerate(config.laws):
             logs[law.label] = honest_log(
                 answering,
@@ -191,14 +231,28 @@ def fit_detectors(
                 times=times,
                 progress=progress,
             )
-        return logs
+        for at, (label, pattern) in enumerate(config.patterns.items(), start=1):
+            logs[label] = pattern_log(
+                answering,
+                sequences,
+                everybody[at::parts] if shared else everybody,
+                config.usual,
+                pattern,
+                queries=config.queries,
+                k=config.k,
+                rng=streams.child(name).numpy(f"pattern-{label}"),
+                progress=progress,
+            )
+        return {label: log for label, log in logs.items() if len(log)}
 
-    fit_logs = traffic("fit", groups.fit)
+    laws = {law.label for law in config.laws}
+    fit_logs = traffic("fit", groups.fit, shared=True)
     known = sequences.select(groups.fit[: len(groups.fit) // 2])
     data = FitData(
         catalog=sequences.catalog,
         histories=known,
-        honest=tuple(_followed(log) for log in fit_logs.values()),
+        honest=tuple(_followed(log) for name, log in fit_logs.items() if name in laws),
+        habits=tuple(_followed(log) for name, log in fit_logs.items() if name not in laws),
         streams=streams.child("detectors"),
         recommender=recommender,
         snapshots=tuple(snapshots),
@@ -219,14 +273,16 @@ def fit_detectors(
         for label in config.combined
     }
     combined = Fitted(sequences.catalog, detectors, scales, {})
-    calibrate_logs = traffic("calibrate", groups.calibrate)
+    calibrate_logs = traffic("calibrate", groups.calibrate, shared=False)
     calibrating = _tables(combined, calibrate_logs, checkpoints, "calibrate")
     calibrations = {
-        label: Calibration(checkpoints, _by_checkpoint(calibrating, label, checkpoints))
+        label: _calibration(calibrating, label, checkpoints, tuple(config.patterns))
         for label in (*detectors, COMBINED)
     }
     protocol = {
-        "honest_traffic": "replay of users under assumed click laws; not measured traffic",
+        "honest_traffic": "replay of users under click laws and request patterns; not their own "
+        "traffic on these lists",
+        "patterns": sorted(config.patterns),
         "laws": [law.label for law in config.laws],
         "restart": [law.restart for law in config.laws],
         "times": "order only" if times is None else "clock times",
@@ -236,7 +292,8 @@ def fit_detectors(
         "users": {name: len(part) for name, part in vars(groups).items()},
         "least_items": least,
         "held_out": "from the detectors, not from the training of the recommender",
-        "p_values": "honest accounts with as many queries; beyond their top tenth, a fitted tail",
+        "p_values": "the largest over the patterns: honest accounts with as many queries; beyond "
+        "their top tenth, a fitted tail",
         "seed": streams.seed,
     }
     vectors = item_vectors(

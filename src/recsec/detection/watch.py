@@ -28,12 +28,12 @@ from recsec.detection.sybil import Linker
 from recsec.errors import CheckpointError, RunError
 from recsec.registry import registry
 from recsec.runs import atomic_write_json
-from recsec.traffic import Follower, Query, QueryLog, Steps
+from recsec.traffic import REPEATS, Follower, Query, QueryLog, Steps
 from recsec.types import FloatArray, IntArray
 
 __all__ = ["FORMAT", "PARTS", "TENSORS", "Fitted", "Watch"]
 
-FORMAT = 2
+FORMAT = 3
 
 TENSORS = "detectors.safetensors"
 
@@ -94,6 +94,8 @@ class Fitted:
             arrays["checkpoints"] = calibration.checkpoints
             for at, scores in enumerate(calibration.scores):
                 arrays[f"honest/{label}/{at}"] = scores
+            for at, habits in enumerate(calibration.habits):
+                arrays[f"habits/{label}/{at}"] = habits
         if self.linker is not None:
             arrays["link/vectors"] = self.linker.vectors
             arrays["link/near"] = np.array([self.linker.near])
@@ -140,6 +142,11 @@ class Fitted:
             label: Calibration(
                 checkpoints,
                 tuple(arrays[f"honest/{label}/{at}"] for at in range(len(checkpoints))),
+                tuple(
+                    arrays[f"habits/{label}/{at}"]
+                    for at in range(len(checkpoints))
+                    if f"habits/{label}/{at}" in arrays
+                ),
             )
             for label in (*detectors, COMBINED)
         }
@@ -171,26 +178,34 @@ class Watch:
         self.log: dict[str, str] = {}
         """Name and check sum of the log whose beginning was observed, if it was one."""
         self._queries: dict[str, int] = {}
+        self._repeats: dict[str, int] = {}
 
     def observe(self, steps: Steps) -> tuple[IntArray, dict[str, FloatArray]]:
         """Take note of followed queries.
 
         Returns:
-            How many queries each one's account has made ``(n,)``, and by label the score ``(n,)``
-            of the account after the query, ``combined`` included.
+            How many queries each one's account has made ``(n,)``, repeats left out, and by label
+            the score ``(n,)`` of the account after the query, ``combined`` included.
         """
         scores = {label: one.observe(steps) for label, one in self.detectors.items()}
         order = np.argsort(steps.account, kind="stable")
         ordered = steps.account[order]
         first = np.searchsorted(ordered, np.arange(len(steps.accounts)))
-        made = np.array([self._queries.get(name, 0) for name in steps.accounts], dtype=np.int64)
+        fresh = steps.kind != REPEATS
+        total = np.concatenate([[0], np.cumsum(fresh[order])])
+        made = np.array([self._judged(name) for name in steps.accounts], dtype=np.int64)
         queries = np.empty(len(steps), dtype=np.int64)
-        queries[order] = np.arange(len(steps)) - first[ordered] + 1 + made[ordered]
-        counts = np.bincount(steps.account, minlength=len(steps.accounts))
-        for name, count in zip(steps.accounts, (made + counts).tolist(), strict=True):
-            self._queries[name] = count
+        queries[order] = total[1:] - total[first][ordered] + made[ordered]
+        for kept, counted in ((self._queries, fresh | True), (self._repeats, ~fresh)):
+            counts = np.bincount(steps.account[counted], minlength=len(steps.accounts))
+            for name, count in zip(steps.accounts, counts.tolist(), strict=True):
+                kept[name] = kept.get(name, 0) + count
         self.seen += len(steps)
         return queries, {**scores, COMBINED: combine(scores, queries, self.fitted.scales)}
+
+    def _judged(self, name: str) -> int:
+        """Queries of an account that were no repeats."""
+        return self._queries.get(name, 0) - self._repeats.get(name, 0)
 
     def observe_log(self, log: QueryLog, rows: IntArray) -> tuple[IntArray, dict[str, FloatArray]]:
         """``observe`` for some rows of a log, which are followed first."""
@@ -203,7 +218,10 @@ class Watch:
         return float(calibration.p_values(scores[COMBINED], queries)[0])
 
     def accounts(self) -> pl.DataFrame:
-        """One row per account: ``id``, ``queries``, a score per label, ``p_value``; sorted by p."""
+        """One row per account: ``id``, ``queries``, a score per label, ``p_value``; sorted by p.
+
+        Judged are the queries that repeat none; ``queries`` counts all.
+        """
         names = list(self._queries)
         queries = np.array(list(self._queries.values()), dtype=np.int64)
         scores: dict[str, FloatArray] = {}
@@ -211,8 +229,9 @@ class Watch:
             found = dict(zip(*one.scores(), strict=True))
             scores[label] = np.array([found[name] for name in names], dtype=np.float64)
         if names:
-            scores[COMBINED] = combine(scores, queries, self.fitted.scales)
-            p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], queries)
+            judged = np.array([self._judged(name) for name in names], dtype=np.int64)
+            scores[COMBINED] = combine(scores, judged, self.fitted.scales)
+            p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
         else:
             scores[COMBINED] = p_values = np.zeros(0)
         table = pl.DataFrame(
@@ -228,7 +247,10 @@ class Watch:
         Raises:
             OSError: the disk is full or the folder cannot be written.
         """
-        arrays: Arrays = {"queries": np.array(list(self._queries.values()), dtype=np.int64)}
+        arrays: Arrays = {
+            name: np.array(list(kept.values()), dtype=np.int64)
+            for name, kept in (("queries", self._queries), ("repeats", self._repeats))
+        }
         self._keep(arrays, "accounts", list(self._queries))
         names, memory = self.follower.state()
         self._keep(arrays, "follower", names)
@@ -275,6 +297,7 @@ class Watch:
 
         names, _ = under("accounts")
         watch._queries = dict(zip(names, arrays["queries"].tolist(), strict=True))
+        watch._repeats = dict(zip(names, arrays["repeats"].tolist(), strict=True))
         names, memory = under("follower")
         watch.follower = Follower.from_state(names, dict(memory))
         for label, one in watch.detectors.items():
@@ -291,6 +314,7 @@ class Watch:
         for label, one in self.detectors.items():
             one.merge(other.detectors[label])
         self.follower.merge(other.follower)
-        for name, count in other._queries.items():
-            self._queries[name] = self._queries.get(name, 0) + count
+        for mine, theirs in ((self._queries, other._queries), (self._repeats, other._repeats)):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
         self.seen += other.seen

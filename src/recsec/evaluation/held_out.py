@@ -151,7 +151,7 @@ def _finish(
         f"ranking of {len(split.catalog)} items, history excluded, {len(users)} users"
     )
     if exact:
-        protocol += "; a tie counts as a loss"
+        protocol += "; of items with equal scores the held-out one is ranked last"
     else:
         protocol += (
             f"; only the first {lists.shape[1]} places of each list are known, "

@@ -24,15 +24,15 @@ LABELS = {
     "agr@20": "Agr@20",
     "rbo": "RBO",
     "tau": "Kendall’s τ",
-    "lift": "lift",
+    "lift": "gain",
     "hr@10": "HR@10",
     "ndcg@10": "NDCG@10",
     "hr_ratio": "HR ratio",
     "map@r": "mAP@R",
     "overlap@10": "overlap@10",
     "utility": "utility kept",
-    "lift_taken": "lift taken",
-    "served_agr@10": "Agr@10, served",
+    "lift_taken": "gain taken away",
+    "served_agr@10": "Agr@10 with the lists served",
 }
 """Keys of metrics as the reader knows them; another key is its own label."""
 SIGNS = {"high": "▲", "moderate": "◆", "low": "●", "incomplete": "?", "weak": "?", "info": "i"}

@@ -27,8 +27,9 @@ __all__ = ["SCHEMA_VERSION", "Report", "json_schema", "policy_class", "report_cl
 
 Kind = TypeVar("Kind", bound="Report")
 
-SCHEMA_VERSION = 3
-"""1 had extraction only, at the top; 2 had no defenses and is read as it is."""
+SCHEMA_VERSION = 4
+"""1 had extraction only, at the top; 2 had no defenses, 3 no level ``weak`` and no check
+``reference``: both are read as they are."""
 
 
 class Report(Part):
@@ -37,7 +38,7 @@ class Report(Part):
     Here stands what all threats share; ``report_class`` has a field for each installed threat.
     """
 
-    schema_version: Literal[2, 3] = Field(default=3, description="Version of this schema.")
+    schema_version: Literal[2, 3, 4] = Field(default=4, description="Version of this schema.")
     kind: Literal["audit"] = Field(default="audit", description="What was run.")
     title: Text = Field(description="Title of the report.")
     synthetic: bool = Field(description="Whether the data was generated: not evidence then.")

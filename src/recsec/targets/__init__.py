@@ -11,7 +11,7 @@ from recsec.targets.meter.metered import MeteredTarget
 from recsec.targets.meter.spot import SPOTS, spot_check
 from recsec.targets.meter.transcript import Chains, Transcript, recorded, requests
 from recsec.targets.open import open_target
-from recsec.targets.preflight import Preflight, preflight
+from recsec.targets.preflight import ASKINGS, Preflight, preflight
 from recsec.targets.sources import (
     checkpoint_digests,
     code_digests,
@@ -20,6 +20,7 @@ from recsec.targets.sources import (
 )
 
 __all__ = [
+    "ASKINGS",
     "CONTRACT",
     "SPOTS",
     "Budget",

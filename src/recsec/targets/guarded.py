@@ -3,7 +3,7 @@
 checkpoint = "runs/sasrec"
 data = "ml-1m"          # for guards that need histories, or the popularity of items
 
-[[guards]]              # the first is nearest to the recommender
+[[guards]]              # guards act in the order given
 name = "watermark"
 key = "owner.key"
 """

@@ -11,7 +11,10 @@ from recsec.evaluation.defects import ALIKE, FEW, defects, one_ranking, own_shar
 from recsec.targets.base import Target, check_answer
 from recsec.types import IntArray
 
-__all__ = ["Preflight", "preflight"]
+__all__ = ["ASKINGS", "Preflight", "preflight"]
+
+ASKINGS = 3
+"""Times that each history is asked: twice alike, and once for a shorter list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ def preflight(
         )
     shorter = max(1, k // 2)
     return Preflight(
-        calls=3 * rows,
+        calls=ASKINGS * rows,
         k=k,
         shortest=int(lengths.min()),
         longest=int(lengths.max()),

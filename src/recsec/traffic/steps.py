@@ -4,13 +4,19 @@ Detectors ask three things of a query: does it extend an earlier one of its acco
 new, and at which rank did that item stand in the list served before. ``Follower`` answers them
 for live queries, which carry no parent, with bounded memory.
 
-Memory of an account: its newest ``LEAVES`` histories that nobody extended yet, each with the
-newest ``TAIL`` items and one list. An honest account has one; with lists of 10 that is about
-0.5 kB, and at most 0.1 MB for any account.
+Memory of an account: its newest ``LEAVES`` histories that nobody extended yet and the ``PAST``
+last ones that were extended, each with the newest ``TAIL`` items and one list. An honest account
+has a few; with lists of 10 that is about 10 kB, and at most 0.1 MB for any account.
+
+People's clients do more than send one growing history. Pages are loaded again (``REPEATS``); the
+back button asks an old history again and goes on from there; several devices and persons grow
+histories side by side; a client may send a window, or only the item at hand; another fetches
+pages ahead (``BRANCHES``).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +27,7 @@ from recsec.targets.meter.segments import ranges
 from recsec.traffic.log import QueryLog
 from recsec.types import IntArray
 
-__all__ = ["EXTENDS", "REPEATS", "STARTS", "Follower", "Query", "Steps"]
+__all__ = ["BRANCHES", "EXTENDS", "REPEATS", "STARTS", "Follower", "Query", "Steps"]
 
 TAIL = 8
 """Newest items by which a history is recognized. Clients that send a window instead of the whole
@@ -33,8 +39,17 @@ REACH = 4
 LEAVES = 256
 """Histories of one account that the next query may extend, newest kept."""
 
-STARTS, EXTENDS, REPEATS = 0, 1, 2
-"""A query starts a history, extends an earlier one of its account, or repeats it."""
+PAST = 16
+"""Extended histories of one account that may be asked again or extended in another way."""
+
+SIDE = 8
+"""Histories of one account that may grow side by side and still are near: devices, persons."""
+
+NONE = np.zeros(0, dtype=np.int64)
+
+STARTS, EXTENDS, REPEATS, BRANCHES = 0, 1, 2, 3
+"""A query starts a history, extends an earlier one of its account, repeats it, or extends one that
+was extended already and not asked again since."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +72,15 @@ class Steps:
     Attributes:
         accounts: names of the accounts that occur.
         account: ``(n,)`` place in ``accounts``.
-        kind: ``(n,)`` ``STARTS``, ``EXTENDS`` or ``REPEATS``.
-        newest: ``(n,)`` bool, the query extends the newest query of its account.
+        kind: ``(n,)`` ``STARTS``, ``EXTENDS``, ``REPEATS`` or ``BRANCHES``.
+        near: ``(n,)`` bool, the query goes on from one of its account's ``SIDE`` newest histories,
+            or starts one with a single item.
         chain: ``(n,)`` number of the growing history within the account.
         rank: ``(n,)`` place (1..K) of the first added item in the list served for the history
             that is extended; 0 if it was not in that list; -1 where there is no such list.
         added: ``(n,)`` how many items at the end of the history are new.
+        before: ``(n,)`` what came before them, where the history does not say: a client that sends
+            the item at hand alone; else 0.
         items: ``(T,)`` flat whole histories.
         offsets: ``(n + 1,)`` where they begin.
         answers: ``(n, K)`` the lists served, zeros on the right.
@@ -71,10 +89,11 @@ class Steps:
     accounts: list[str]
     account: IntArray
     kind: IntArray
-    newest: npt.NDArray[np.bool_]
+    near: npt.NDArray[np.bool_]
     chain: IntArray
     rank: IntArray
     added: IntArray
+    before: IntArray
     items: IntArray
     offsets: IntArray
     answers: IntArray
@@ -91,32 +110,87 @@ class Steps:
             accounts=[self.accounts[self.account[at]]],
             account=np.zeros(1, dtype=np.int64),
             kind=self.kind[part],
-            newest=self.newest[part],
+            near=self.near[part],
             chain=self.chain[part],
             rank=self.rank[part],
             added=self.added[part],
+            before=self.before[part],
             items=self.items[begin:end],
             offsets=np.array([0, end - begin]),
             answers=self.answers[part],
         )
 
     def pairs(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Each added item, the item before it (0 at the start of a history), and its row."""
+        """Each added item, the item before it (0 where none is known), and its row."""
         ends = self.offsets[1:]
         place = ranges(ends - self.added, self.added)
         row = np.repeat(np.arange(len(self)), self.added)
         first = place == self.offsets[:-1][row]
-        before = np.where(first, 0, self.items[np.maximum(place - 1, 0)])
+        before = np.where(first, self.before[row], self.items[np.maximum(place - 1, 0)])
         return self.items[place], before, row
 
 
 @dataclass
 class _Memory:
-    """What is kept of one account: open histories by tail, oldest first, and two counters."""
+    """What is kept of one account: histories by tail, oldest first, and which grew last."""
 
     leaves: dict[bytes, tuple[int, IntArray]] = field(default_factory=dict)
+    past: dict[bytes, tuple[int, IntArray]] = field(default_factory=dict)
     chains: int = 0
-    newest: int = -1
+    recent: list[int] = field(default_factory=list)
+
+    def parent(self, keys: Sequence[bytes], length: int) -> tuple[int, int, int, IntArray] | None:
+        """What a query goes on from: its kind, items added, chain and list; None if nothing.
+
+        Args:
+            keys: tails of the history less its last 0, 1, .. items.
+            length: of the history.
+        """
+        for back in range(min(REACH, length) + 1):
+            if back and not any(keys[back]):
+                break
+            if (found := self.leaves.pop(keys[back], None)) is not None:
+                if back:
+                    self._close(keys[back], found)
+                return (EXTENDS if back else REPEATS), back, *found
+            if (found := self.past.get(keys[back])) is not None:
+                if not back:
+                    del self.past[keys[back]]
+                return (BRANCHES if back else REPEATS), back, *found
+        return self._window(keys[0][-4 * length :], length) if 1 < length <= TAIL else None
+
+    def _window(self, own: bytes, length: int) -> tuple[int, int, int, IntArray] | None:
+        """A window of a few items that moved on."""
+        for key in list(self.leaves)[: -SIDE - 1 : -1]:
+            if any(key[: -4 * length]) or not any(key[-4 * length : TAIL * 4 - 4 * length + 4]):
+                continue
+            for back in range(1, min(REACH, length - 1) + 1):
+                if key[-4 * (length - back) :] == own[: 4 * (length - back)]:
+                    found = self.leaves.pop(key)
+                    self._close(key, found)
+                    return EXTENDS, back, *found
+        return None
+
+    def alone(self) -> tuple[int, IntArray] | None:
+        """The newest history of one item that nobody extended, and its list."""
+        for key in list(self.leaves)[: -SIDE - 1 : -1]:
+            if not any(key[:-4]):
+                return int.from_bytes(key[-4:], sys.byteorder), self.leaves[key][1]
+        return None
+
+    def _close(self, key: bytes, found: tuple[int, IntArray]) -> None:
+        self.past[key] = found
+        if len(self.past) > PAST:
+            del self.past[next(iter(self.past))]
+
+    def keep(self, key: bytes, chain: int, answer: IntArray) -> None:
+        """Remember a query as one that may be extended."""
+        self.leaves[key] = (chain, answer)
+        if len(self.leaves) > LEAVES:
+            del self.leaves[next(iter(self.leaves))]
+        if chain in self.recent:
+            self.recent.remove(chain)
+        self.recent = [*self.recent, chain][-SIDE:]
 
 
 def _tails(items: IntArray, offsets: IntArray, back: int) -> npt.NDArray[np.int32]:
@@ -146,43 +220,38 @@ class Follower:
             answers: ``(n, K)`` lists served, zeros on the right; K may be 0.
         """
         n, width = len(accounts), TAIL * 4
-        keys = [_tails(items, offsets, back).tobytes() for back in range(REACH + 1)]
+        tails = [_tails(items, offsets, back).tobytes() for back in range(REACH + 1)]
         lengths = np.diff(offsets)
         kind, chain = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        newest, added = np.zeros(n, dtype=bool), lengths.astype(np.int64)
+        near, added = np.zeros(n, dtype=bool), lengths.astype(np.int64)
+        before = np.zeros(n, dtype=np.int64)
         served = np.zeros((n, answers.shape[1]), dtype=np.int64)
         has = np.zeros(n, dtype=bool)
         names: dict[str, int] = {}
         account = np.empty(n, dtype=np.int64)
-        for row in range(n):
+        for row, length in enumerate(lengths.tolist()):
             name = accounts[row]
             account[row] = names.setdefault(name, len(names))
             memory = self._accounts.get(name)
             if memory is None:
                 memory = self._accounts[name] = _Memory()
-            at = row * width
-            whole = keys[0][at : at + width]
-            back, found = 0, memory.leaves.pop(whole, None)
-            if found is None:
-                for back in range(1, min(REACH, int(lengths[row])) + 1):
-                    found = memory.leaves.pop(keys[back][at : at + width], None)
-                    if found is not None:
-                        break
+            keys = [tail[row * width : (row + 1) * width] for tail in tails]
+            found, parent = memory.parent(keys, length), NONE
             if found is None:
                 number = memory.chains
                 memory.chains += 1
+                near[row] = length == 1
+                if length == 1 and (alone := memory.alone()) is not None:
+                    kind[row] = EXTENDS
+                    before[row], parent = alone
             else:
-                number, parent = found
-                kind[row] = EXTENDS if back else REPEATS
-                added[row] = back
-                newest[row] = back > 0 and number == memory.newest
-                if back and len(parent):
-                    has[row] = True
-                    served[row, : len(parent)] = parent[: served.shape[1]]
-            chain[row] = memory.newest = number
-            memory.leaves[whole] = (number, answers[row])
-            if len(memory.leaves) > LEAVES:
-                del memory.leaves[next(iter(memory.leaves))]
+                kind[row], added[row], number, parent = found
+                near[row] = number in memory.recent
+            if kind[row] != REPEATS and len(parent):
+                has[row] = True
+                served[row, : len(parent)] = parent[: served.shape[1]]
+            chain[row] = number
+            memory.keep(keys[0], number, answers[row])
         place = np.minimum(offsets[1:] - added, max(len(items) - 1, 0))
         new = items[place] if len(items) else np.zeros(n, dtype=np.int64)
         same = (served == new[:, None]) & (served > 0)
@@ -191,10 +260,11 @@ class Follower:
             accounts=list(names),
             account=account,
             kind=kind,
-            newest=newest,
+            near=near,
             chain=chain,
             rank=np.where(has & (served > 0).any(axis=1), rank, -1).astype(np.int64),
             added=added,
+            before=before,
             items=items,
             offsets=offsets,
             answers=answers,
@@ -214,21 +284,25 @@ class Follower:
     def state(self) -> tuple[list[str], dict[str, npt.NDArray[np.integer]]]:
         """Names of the accounts, and what is kept of them as arrays."""
         rows = [
-            (code, key, *leaf)
+            (code, key, *leaf, past)
             for code, memory in enumerate(self._accounts.values())
-            for key, leaf in memory.leaves.items()
+            for past, kept in enumerate((memory.leaves, memory.past))
+            for key, leaf in kept.items()
         ]
         wide = max((len(row[3]) for row in rows), default=0)
         answers = np.zeros((len(rows), wide), dtype=np.int32)
         for place, row in enumerate(rows):
             answers[place, : len(row[3])] = row[3]
-        counters = [(memory.chains, memory.newest) for memory in self._accounts.values()]
+        counters = np.full((len(self._accounts), 1 + SIDE), -1, dtype=np.int64)
+        for place, memory in enumerate(self._accounts.values()):
+            counters[place, : 1 + len(memory.recent)] = [memory.chains, *memory.recent]
         tails = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.int32)
         return list(self._accounts), {
-            "counters": np.array(counters, dtype=np.int64).reshape(-1, 2),
+            "counters": counters,
             "account": np.array([row[0] for row in rows], dtype=np.int64),
             "tail": tails.reshape(-1, TAIL).copy(),
             "chain": np.array([row[2] for row in rows], dtype=np.int64),
+            "past": np.array([row[4] for row in rows], dtype=np.int64),
             "width": np.array([len(row[3]) for row in rows], dtype=np.int64),
             "answer": answers,
         }
@@ -240,13 +314,14 @@ class Follower:
         """Rebuild from ``state()``."""
         follower = cls()
         memories = []
-        for name, (chains, newest) in zip(names, arrays["counters"].tolist(), strict=True):
-            memories.append(_Memory(chains=chains, newest=newest))
+        for name, (chains, *recent) in zip(names, arrays["counters"].tolist(), strict=True):
+            memories.append(_Memory(chains=chains, recent=[one for one in recent if one >= 0]))
             follower._accounts[name] = memories[-1]
         for row, code in enumerate(arrays["account"].tolist()):
             answer = arrays["answer"][row, : int(arrays["width"][row])].astype(np.int64)
             leaf = (int(arrays["chain"][row]), answer)
-            memories[code].leaves[arrays["tail"][row].tobytes()] = leaf
+            kept = memories[code].past if arrays["past"][row] else memories[code].leaves
+            kept[arrays["tail"][row].tobytes()] = leaf
         return follower
 
     def merge(self, other: Follower) -> None:
@@ -257,10 +332,14 @@ class Follower:
         for name, theirs in other._accounts.items():
             mine = self._accounts.setdefault(name, _Memory())
             shift = mine.chains
-            for key, (chain, answer) in theirs.leaves.items():
-                mine.leaves.pop(key, None)
-                mine.leaves[key] = (chain + shift, answer)
-            while len(mine.leaves) > LEAVES:
-                del mine.leaves[next(iter(mine.leaves))]
+            for kept, other_kept, most in (
+                (mine.leaves, theirs.leaves, LEAVES),
+                (mine.past, theirs.past, PAST),
+            ):
+                for key, (chain, answer) in other_kept.items():
+                    kept.pop(key, None)
+                    kept[key] = (chain + shift, answer)
+                while len(kept) > most:
+                    del kept[next(iter(kept))]
             mine.chains += theirs.chains
-            mine.newest = theirs.newest + shift if theirs.newest >= 0 else mine.newest
+            mine.recent = [*mine.recent, *(one + shift for one in theirs.recent)][-SIDE:]

@@ -99,6 +99,7 @@ def test_the_lower_bound_at_the_stated_budget_decides(solved: int, level: str, c
     verdict = judge_evasion(worst, policy(), "plain")
     assert (verdict.level, exit_code(verdict)) == (level, code)
     assert "0.05" in verdict.statement
+    assert f"100 photos so plants {solved} of them (" in verdict.statement
     assert worst[verdict.row or 0].eps == 0.05
     assert judge_evasion(worst, policy(eps=0.5), "plain").level == "high"
     assert judge_evasion(worst, policy(), "other").level == "high"

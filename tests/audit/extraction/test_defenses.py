@@ -14,7 +14,7 @@ from recsec.audit import expand, parse_plan, run_audit
 from recsec.audit.extraction.evidence.defenses import defense_findings
 from recsec.audit.extraction.evidence.pooling import lift_taken
 from recsec.errors import ConfigError, RunError
-from recsec.reports import Defense, Metric, Report, Row
+from recsec.reports import SCHEMA_VERSION, Defense, Metric, Report, Row
 from recsec.rng import Streams
 
 THIEF: dict[str, Any] = {
@@ -115,7 +115,7 @@ def test_the_bare_target_comes_first_and_the_verdict_is_about_it(report: Report)
     assert [one.name for one in found.defenses] == ["undefended", "same", "deaf", "reverse"]
     assert found.rows[found.verdict.row].defense == "undefended"
     assert [one.thieves for one in found.defenses] == [2, 1, 1, 2]
-    assert "lists of the bare target" in found.protocol.statement
+    assert "undefended target's lists" in found.protocol.statement
     assert "set-only" in found.threat_model.knowledge
     assert found.defenses[0].fingerprint == found.defenses[1].fingerprint
 
@@ -282,7 +282,7 @@ def test_the_finding_names_what_takes_most_and_leaves_users_their_lists() -> Non
         "AML.T0024.002",
         ("ML05:2023",),
     )
-    assert "lift_taken 0.200" in finding.evidence
+    assert "gain taken away 0.200" in finding.evidence
     for change in ({"thieves": 1}, {"frontier": False}):
         (finding,) = defense_findings([bare, greedy, fair.model_copy(update=change), mild], rows)
         assert finding.about == "mild"
@@ -295,5 +295,5 @@ def test_the_finding_names_what_takes_most_and_leaves_users_their_lists() -> Non
 
 def test_the_report_file_names_its_schema(report: Report) -> None:
     document = json.loads(report.model_dump_json())
-    assert document["schema_version"] == 3
+    assert document["schema_version"] == SCHEMA_VERSION
     assert document["reproduce"]["plan"]["defense"][2]["guards"] == ["reverse"]

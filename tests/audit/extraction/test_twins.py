@@ -51,7 +51,8 @@ def test_other_data_or_no_recipe_is_a_reason(tmp_path: Path) -> None:
     for spec in ("callable:a:b", "http://localhost/api", "target.toml"):
         recipes, reason = twin_recipes(target(model=spec), "abc")
         assert (recipes, "only answers" in reason) == ([], True)
-    assert twin_recipes(target(train="markov", twins=0), "abc") == ([], "the plan asks for none")
+    found, reason = twin_recipes(target(train="markov", twins=0), "abc")
+    assert (found, reason) == ([], "none was trained: set twins in [target], or --twins")
 
 
 def test_the_plan_may_name_an_independent_model_of_an_api() -> None:

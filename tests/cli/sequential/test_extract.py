@@ -40,8 +40,8 @@ def test_flat_metrics_with_floor_twin_and_protocol(
     before = (out / "report.json").read_bytes()
     assert main(command) == 0
     said = capsys.readouterr()
-    assert "1 cells are finished already" in said.err
-    assert "lift" in said.out
+    assert "1 attack finished earlier" in said.err
+    assert "gain" in said.out
     assert (
         json.loads(before)["extraction"]
         == json.loads((out / "report.json").read_bytes())["extraction"]
@@ -57,7 +57,7 @@ def test_without_a_twin_the_reason_is_told(
     assert main(words(checkpoints / "markov", small_data, out, "--twins", "0", "--json")) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["twin"] is None
-    assert found["twin_reason"] == "the plan asks for none"
+    assert found["twin_reason"] == "none was trained: set twins in [target], or --twins"
 
 
 def test_wrong_words(

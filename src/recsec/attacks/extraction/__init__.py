@@ -7,7 +7,7 @@ from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.copying.leak import fit_guide, leaked_histories, leaked_users
 from recsec.attacks.extraction.copying.order import OrderTest, order_test
 from recsec.attacks.extraction.copying.surrogate import fit_surrogate, surrogate_config
-from recsec.attacks.extraction.doubting import opening_calls
+from recsec.attacks.extraction.doubting import opening_calls, switches
 from recsec.attacks.extraction.policies.base import Knowledge, Policy, PolicyConfig
 from recsec.attacks.extraction.policies.rounds import RoundConfig, RoundPolicy, Seen
 
@@ -33,4 +33,5 @@ __all__ = [
     "opening_calls",
     "order_test",
     "surrogate_config",
+    "switches",
 ]

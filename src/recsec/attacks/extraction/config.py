@@ -32,5 +32,5 @@ class ExtractionConfig(BaseModel):
     leak: float = Field(0.0, ge=0, lt=1, description="share of users whose histories the thief has")
     adaptive: Adaptive = Field(
         default_factory=lambda: Adaptive.model_validate({}),
-        description="what he does about defenses",
+        description="what the thief does about defenses",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.registry import registry
 
-__all__ = ["doubt", "opening_calls", "session_lengths"]
+__all__ = ["doubt", "opening_calls", "session_lengths", "switches"]
 
 OPENING = 6250
 """Calls of sessions too short to be judged, before the first copy; half of a smaller budget."""
@@ -37,3 +37,9 @@ def session_lengths(config: ExtractionConfig) -> tuple[int, int]:
     settings = kind.config_class.model_validate(config.policy_settings)
     longest = min(config.length, getattr(settings, "length", config.length))
     return min(SHORT, longest), longest
+
+
+def switches(config: ExtractionConfig) -> tuple[str, ...]:
+    """What the thief does about defenses: his switches, and the doubt that a policy brings."""
+    words = config.adaptive.words()
+    return words if config.adaptive.doubt == doubt(config) else (*words, f"doubt={doubt(config)}")

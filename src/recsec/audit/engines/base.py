@@ -118,7 +118,9 @@ def run_packed(packed: dict[str, Any], progress: Progress) -> Result:
     except RecsecError as error:
         refused = isinstance(error, BudgetExhausted)
         failure = Failure(type(error).__name__, error.message, error.hint, refused)
-    except Exception as error:  # a third class of evidence, not the end of the audit
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a third class of evidence, and no plugin ends the audit
         text = f"{type(error).__name__}: {error}"
         failure = Failure(
             type(error).__name__, text, None, traceback="".join(traceback.format_exception(error))

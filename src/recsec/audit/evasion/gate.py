@@ -31,7 +31,7 @@ def judged_model(policy: EvasionPolicy, models: Sequence[VisualModel]) -> str:
 def _rule(policy: EvasionGate, model: str) -> str:
     rules = policy.evasion
     return (
-        f"Evasion of {model}: the level is high if the {ENDS[rules.statistic]} worst-case "
+        f"Evasion of {model}: the risk level is high if the {ENDS[rules.statistic]} worst-case "
         f"{rules.metric} over all attacks inside the budget, at the largest eps up to "
         f"{rules.eps:g}, is at least {rules.high:g}, moderate from {rules.moderate:g}, else low; "
         f"{fails(policy.fail_at)}. Pairs that could not be measured make the evidence incomplete, "
@@ -64,7 +64,15 @@ def _found(row: WorstCase, policy: EvasionPolicy, clean: Metric | None) -> str:
     )
     if clean is not None and clean.value is not None:
         text += f"; unchanged, {_shown(clean)} are there"
-    return text + "."
+    return f"{text}.{_planted(row.success[policy.metric])}"
+
+
+def _planted(metric: Metric) -> str:
+    """The rate as a number of photos."""
+    if metric.value is None or metric.low is None or metric.high is None:
+        return ""
+    value, low, high = (f"{100 * one:.0f}" for one in (metric.value, metric.low, metric.high))
+    return f" A seller who changes 100 photos so plants {value} of them ({low} to {high})."
 
 
 def judge_evasion(

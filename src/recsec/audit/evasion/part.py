@@ -139,12 +139,12 @@ def _policy(plan: VisualPlan) -> str:
 
 def _statement(plan: VisualPlan, quality: str) -> str:
     return (
-        "An attack succeeds only after this: its image is put into the ball, rounded to 8 bits "
-        "inside it, saved as PNG, decoded, embedded again, and ranked exactly among the whole "
-        "catalog; the target item and the unchanged photo do not count, ties count against the "
-        f"attacker. Pairs of held-out photos ({plan.split}): {_policy(plan)}, the same for every "
-        "model and attack; an attack stops a pair at rank 1. Intervals: Wilson over pairs. "
-        f"Quality: {quality}."
+        "An attack succeeds only after this: its change is cut to eps, the photo is rounded to "
+        "8 bits within eps, saved as PNG, decoded, embedded again, and ranked exactly among the "
+        "whole catalog; the target item and the unchanged photo do not count; of equal cosines the "
+        f"attacker's is ranked last. Pairs of held-out photos ({plan.split}): {_policy(plan)}, the "
+        "same for every model and attack; an attack stops a pair at rank 1. Intervals: Wilson "
+        f"over pairs. Quality: {quality}."
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from recsec.attacks.evasion import open_attack
 from recsec.audit.evasion.cells import EvasionCell
 from recsec.audit.threat import ThreatScope
+from recsec.text import counted
 
 __all__ = ["EvasionScope", "evasion_scope"]
 
@@ -36,13 +37,11 @@ class EvasionScope(ThreatScope):
 
     def words(self, duration: Callable[[float], str]) -> list[str]:
         """See ``ThreatScope.words``."""
-        what = (
-            f"{self.cells} evasion cells, {self.attacks:,} attacks on pairs in {self.tasks} tasks"
-        )
-        lines = [f"{what}; at most about {duration(self.seconds)}, besides training the models"]
+        what = f"{counted(self.cells, 'evasion attack')}, {counted(self.attacks, 'changed photo')}"
+        lines = [f"{what}; at most about {duration(self.seconds)}, training excluded"]
         if self.finished:
             lines.append(
-                f"{self.finished} tasks are finished already: no pair of them is attacked again"
+                f"{counted(self.finished, 'task')} finished earlier: none of them is attacked again"
             )
         return lines
 

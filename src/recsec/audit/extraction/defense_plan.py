@@ -25,10 +25,11 @@ class DefensePlan(Section):
         max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="what the row is called"
     )
     guards: Several[str] = Field(
-        default=(), description="NAME:key=value,...; the first is nearest to the recommender"
+        default=(), description="NAME:key=value,...; guards act in the order given"
     )
     model: str | None = Field(
-        default=None, description="checkpoint folder in place of the target; null: the target"
+        default=None,
+        description="checkpoint folder that replaces the target; null: the target",
     )
 
     @property

@@ -13,7 +13,7 @@ WEAK = ("training", "monotone")
 """Checks without which a low number is the thief's, not the recommender's."""
 
 WORDS = {
-    "lift": "lift of Agr@10 over the floor",
+    "lift": "gain in Agr@10 over the floor",
     "agr@1": "Agr@1",
     "agr@10": "Agr@10",
     "rbo": "RBO",
@@ -26,10 +26,10 @@ def rule(policy: ExtractionGate) -> str:
     what = f"{ENDS[policy.statistic]} {WORDS.get(policy.metric, policy.metric)}"
     limit = "" if policy.max_calls is None else f" of at most {policy.max_calls:,} calls"
     return (
-        f"The level is high if in any row{limit} the {what} is at least {policy.high:g}, moderate "
-        f"from {policy.moderate:g}, else low; {fails(policy.fail_at)}. Cells that could not be "
-        "measured make the evidence incomplete, a copy that more training makes better makes it "
-        "weak."
+        f"The risk level is high if in any row{limit} the {what} is at least {policy.high:g}, "
+        f"moderate from {policy.moderate:g}, else low; {fails(policy.fail_at)}. Attacks that could "
+        "not be measured make the evidence incomplete, a copy that more training makes better "
+        "makes it weak."
     )
 
 
@@ -57,14 +57,16 @@ def _shown(metric: Metric | None) -> str:
 
 
 def _found(row: Row, floor: Metric | None, twin: Metric | None) -> str:
+    over = "the leaked histories alone" if "floor" in row.metrics else "popularity"
     text = (
-        f"With {row.calls:,} calls at k = {row.k} the policy {row.policy} copies the target to "
-        f"Agr@10 {_shown(row.metrics.get('agr@10'))}, lift {_shown(row.metrics.get('lift'))}"
+        f"With {row.calls:,} calls and lists of {row.k} the policy {row.policy} copies the target "
+        f"to Agr@10 {_shown(row.metrics.get('agr@10'))}, a gain over {over} of "
+        f"{_shown(row.metrics.get('lift'))}"
     )
     if floor is not None:
-        text += f"; popularity alone reaches {_shown(floor)}"
+        text += f"; popularity, without a call, reaches {_shown(floor)}"
     if twin is not None:
-        text += f", an independent model of the same kind {_shown(twin)}"
+        text += f", a model trained on the same data by yourself {_shown(twin)}"
     return text + "."
 
 
@@ -91,7 +93,7 @@ def judge(
     found = "" if at is None else _found(rows[at], floor, twin)
     if missing or (at is None and not _nothing_to_steal(floor)):
         what = (
-            f"{missing} of the cells could not be measured"
+            f"{missing} of the attacks could not be measured"
             if missing
             else f"no row that counts has the metric {policy.metric}"
         )

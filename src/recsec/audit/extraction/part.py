@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsec.attacks.extraction import switches
 from recsec.audit.engines import Failure
 from recsec.audit.extraction.cells import CellSpec, Grid
 from recsec.audit.extraction.evidence.answers import SERVED
@@ -125,7 +126,7 @@ def extraction_part(
         published=published_numbers(dataset.name),
         verdict=verdict,
     )
-    found_bare = findings(bare, verdict, floor, twin, missing=missing)
+    found_bare = findings(bare, verdict, floor, twin, missing=missing, defects=desk.found.defects)
     return Found(part, (*found_bare, *defense_findings(defenses, rows)))
 
 
@@ -214,7 +215,7 @@ def _rows(desk: Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
         rows.append(
             Row(
                 defense=spec.defense,
-                adaptive=spec.config.adaptive.words(),
+                adaptive=switches(spec.config),
                 policy=first.policy,
                 k=first.k,
                 calls=first.calls,
@@ -257,7 +258,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
     against = ""
     if desk.plan.defense:
         against = (
-            " Fidelity, lift, HR ratio, floor and twin compare with the lists of the bare target, "
+            " Fidelity, gain, HR ratio, floor and twin compare with the undefended target's lists, "
             "whoever answered the thief; agreement with what was served is named so, on lists of "
             f"{SERVED}. Quality and overlap of a defense: the lists of {SERVED} that it serves."
         )

@@ -22,7 +22,7 @@ from recsec.audit.extraction.twins import TwinOf, twin_recipes
 from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.data import Dataset, Split
 from recsec.reports import ExtractionGate, GatePolicy, Metrics
-from recsec.targets import SPOTS, recorded, requests, target_digests
+from recsec.targets import ASKINGS, SPOTS, recorded, requests, target_digests
 from recsec.types import IntArray
 
 __all__ = ["ExtractionRun"]
@@ -79,7 +79,15 @@ class ExtractionRun(ThreatRun):
         done = self.conductor.run.done
         finished = sum(done(cell.id) is not None for cell in self.grid.cells)
         scope = scope_of(self.plan, self.grid, items=len(self.dataset.catalog), finished=finished)
-        return replace(scope, spots=self._spots())
+        return replace(scope, owner=self._owners_calls(), spots=self._spots())
+
+    def _owners_calls(self) -> int:
+        """How many calls are still to be made in the owner's name, of a target that is no model."""
+        if is_checkpoint(self.model):
+            return 0
+        users = len(self._users())
+        asked = sum(recorded(self.conductor.run.path / name) for name in (work.CHECK, work.OWNED))
+        return max(0, users + ASKINGS * min(users, work.CHECKED_USERS) - asked)
 
     def measure(self, policy: GatePolicy, *, interim: Interim) -> Found:
         """See ``ThreatRun.measure``; there is no interim evidence."""
@@ -162,14 +170,14 @@ class ExtractionRun(ThreatRun):
             self.told(tasks.Scene),
             leaves=(answers_file("target"), answers_file("floor")),
         )
+        told = self.told(tasks.Checking, k=max(spec.k for spec in self.grid.cells))
+        check = Task("check-target", work.check_target, told)
         if not is_checkpoint(self.model):
-            longest = max(spec.k for spec in self.grid.cells)
-            told = self.told(tasks.Checking, k=longest)
-            check = Task("check-target", work.check_target, told, leaves=(work.CHECK,))
+            check = replace(check, leaves=(work.CHECK,))
             measuring = replace(measuring, leaves=(*measuring.leaves, work.OWNED))
             self._spot_check()
-            self.conductor.do([check], what="check")
-            self.conductor.need("check-target", tasks.Checked)
+        self.conductor.do([check], what="check")
+        checked = self.conductor.need("check-target", tasks.Checked)
         self.conductor.do([measuring], what="measurement")
         target = self.conductor.need("measure-target", tasks.AboutTarget)
         self.conductor.do(self._defenses(), what="defenses")
@@ -184,6 +192,7 @@ class ExtractionRun(ThreatRun):
             no_twin = f"its training failed: {failures[next(iter(twins))].message}"
         return Gathered(
             target=target,
+            defects=checked.defects,
             defenses={
                 defense.name: failures.get(defense_id(defense.name))
                 or self.conductor.need(defense_id(defense.name), tasks.MeasuredDefense)

@@ -12,6 +12,7 @@ from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.extraction.plan import ExtractionTables
 from recsec.audit.threat import ThreatScope
 from recsec.targets.guarded import read_guarded
+from recsec.text import counted
 
 __all__ = ["ExtractionScope", "answers_here", "scope_of"]
 
@@ -35,6 +36,7 @@ class ExtractionScope(ThreatScope):
         collections: sets of queries; cells with smaller budgets share them.
         calls: queries over all collections.
         users: on how many users fidelity is measured; None for all.
+        owner: calls in the owner's name: a check, and the lists that fidelity is measured on.
         local: the target answers from a checkpoint on this machine.
         spots: recorded calls that are asked again, to see whether it is the same target.
     """
@@ -43,22 +45,26 @@ class ExtractionScope(ThreatScope):
     calls: int
     users: int | None
     local: bool
+    owner: int = 0
     spots: int = 0
 
     def words(self, duration: Callable[[float], str]) -> list[str]:
         """See ``ThreatScope.words``."""
         users = "all users" if self.users is None else f"{self.users:,} users"
-        what = f"{self.cells} cells, {self.calls:,} calls in {self.collections} collections"
-        lines = [
-            f"{what}, {users}; about {duration(self.seconds)}, besides training target and twins"
-        ]
+        what = f"{counted(self.cells, 'attack')}, {counted(self.calls, 'API call')}"
+        lines = [f"{what}, measured on {users}; about {duration(self.seconds)}, training excluded"]
+        if self.owner:
+            lines.append(
+                f"{counted(self.owner, 'more API call')} in the owner's name: a check, and its own "
+                "lists"
+            )
         if self.finished:
             lines.append(
-                f"{self.finished} cells are finished already: nothing of them is asked again"
+                f"{counted(self.finished, 'attack')} finished earlier: no call of them is repeated"
             )
         if self.spots:
             lines.append(
-                f"{self.spots} recorded calls are asked again: is it still the same target?"
+                f"{counted(self.spots, 'recorded call')} repeated: is it still the same target?"
             )
         return lines
 

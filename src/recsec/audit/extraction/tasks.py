@@ -123,6 +123,7 @@ class Checked(Payload):
     calls: int
     shortest: int
     own_history: float
+    defects: tuple[str, ...] = ()
 
 
 class AboutTarget(Payload):

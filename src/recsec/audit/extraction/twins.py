@@ -43,7 +43,7 @@ def twin_recipes(target: TargetPlan, data: str) -> tuple[list[TwinOf], str]:
     """
     wanted = target.twins
     if wanted.count == 0:
-        return [], "the plan asks for none"
+        return [], "none was trained: set twins in [target], or --twins"
     if wanted.model is not None:
         base = TwinOf(wanted.model, wanted.settings, target.seed)
     elif target.train is not None:

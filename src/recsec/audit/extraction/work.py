@@ -51,11 +51,12 @@ from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.settings import checked
-from recsec.targets import Budget, MeteredTarget, Target, Transcript, preflight
+from recsec.targets import ASKINGS, Budget, MeteredTarget, Target, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
 __all__ = [
     "CHECK",
+    "CHECKED_USERS",
     "OWNED",
     "check_target",
     "collect_calls",
@@ -75,7 +76,8 @@ OWNED = "owner"
 CHECK = "check"
 """The folder with what it answered before."""
 
-CHECKED_USERS = 4
+CHECKED_USERS = 24
+"""Histories of the check: fewer do not tell one ranking for everybody from a sound target."""
 
 
 def _open(scene: Scene) -> OpenTarget:
@@ -168,15 +170,23 @@ def measure_twin(scene: MeasuringTwin, progress: Progress) -> MeasuredTwin:
 
 
 def check_target(scene: Checking, progress: Progress) -> Checked:
-    """Ask a target that is not ours whether it keeps the contract; a few calls."""
+    """Ask a target whether it keeps the contract; a few calls, recorded where it only answers."""
     del progress
     opened = _open(scene)
     _, split = open_data(scene.data, scene.columns, scene.dialect)
     batch = next(split.batches("test", size=CHECKED_USERS, users=_users(split, scene)))
-    budget = Budget(calls=3 * len(batch.histories), k=scene.k)
-    with MeteredTarget(opened.api, budget=budget, folder=Path(scene.run) / CHECK) as metered:
-        found = preflight(metered, batch.histories, scene.k, account=OWNER)
-    return Checked(calls=found.calls, shortest=found.shortest, own_history=found.own_history)
+    if opened.recommender is not None:
+        found = preflight(opened.api, batch.histories, scene.k, account=OWNER)
+    else:
+        budget = Budget(calls=ASKINGS * len(batch.histories), k=scene.k)
+        with MeteredTarget(opened.api, budget=budget, folder=Path(scene.run) / CHECK) as metered:
+            found = preflight(metered, batch.histories, scene.k, account=OWNER)
+    return Checked(
+        calls=found.calls,
+        shortest=found.shortest,
+        own_history=found.own_history,
+        defects=found.defects,
+    )
 
 
 def spot_check(scene: Spotting, progress: Progress) -> Spotted:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from recsec.cli.sequential.answering import genre_line, open_guarded, open_source, sample_users
 from recsec.cli.shared.common import (
+    SOURCES,
     AuthorisedOption,
     ColumnsOption,
     DataOption,
@@ -55,7 +56,7 @@ def run(
     model: Annotated[
         list[str],
         typer.Option(
-            "--model", metavar="MODEL", help="A recommender, as in evaluate; give two or more."
+            "--model", metavar="MODEL", help=f"A recommender: {SOURCES}; give two or more."
         ),
     ],
     data: DataOption,

@@ -14,12 +14,12 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from recsec.cli.shared.common import (
+    CheckpointOption,
     ColumnsOption,
     ConfigOption,
     DataOption,
     DropBadOption,
     JsonOption,
-    ModelOption,
     OutOption,
     QuietOption,
     SeedOption,
@@ -72,7 +72,7 @@ def detect() -> None:
 
 @app.command("fit")
 def fit(
-    model: ModelOption,
+    model: CheckpointOption,
     data: DataOption,
     out: OutOption,
     detector: Annotated[

@@ -34,7 +34,7 @@ from recsec.cli.shared.common import (
     parse_columns,
 )
 from recsec.cli.shared.output import emit, progress, resumable
-from recsec.cli.shared.views import announce
+from recsec.cli.shared.views import announce, warn
 from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
 from recsec.settings import parse_guards
 
@@ -159,6 +159,7 @@ def run(
     if part is None:
         raise EvidenceIncomplete("the report has no extraction part")
     _complain(part)
+    warn(found)
     emit(_result(part, out), lambda console: _show(console, part, out), json=json)
 
 

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from recsec.cli.shared.common import (
+    CheckpointOption,
     ColumnsOption,
     DropBadOption,
     JsonOption,
-    ModelOption,
     QuietOption,
     SeedOption,
     SepOption,
@@ -28,7 +28,7 @@ def make_traffic(
         str,
         typer.Argument(metavar="NAME", help="Whose users are replayed; see recsec data list."),
     ],
-    model: ModelOption,
+    model: CheckpointOption,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="PATH", help="A folder, or a .parquet, .csv or .jsonl file."),

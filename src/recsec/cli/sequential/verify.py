@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recsec.cli.shared.common import (
+    SOURCES,
     AuthorisedOption,
     ColumnsOption,
     DropBadOption,
@@ -39,8 +40,7 @@ def verify(
         typer.Option(
             "--suspect",
             metavar="MODEL",
-            help="Whom to test: a checkpoint folder, callable:module:function, an http(s) address "
-            "or a target's TOML file.",
+            help=f"Whom to test: {SOURCES}.",
         ),
     ] = None,
     key: Annotated[
@@ -59,7 +59,7 @@ def verify(
         typer.Option(
             "--control",
             metavar="MODEL",
-            help="A twin, or a copy of an unmarked target: tested too, for scale; repeatable.",
+            help=f"A model that is no copy of yours, tested too, for scale: {SOURCES}; repeatable.",
         ),
     ] = None,
     queries: Annotated[

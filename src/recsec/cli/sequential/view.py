@@ -94,7 +94,7 @@ def show_rows(console: Console, found: Extraction) -> None:
 
     table = Table("policy", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("k", "calls", *COLUMNS):
-        table.add_column(name, justify="right")
+        table.add_column("gain" if name == "lift" else name, justify="right")
     for row in found.rows:
         if row.defense == UNDEFENDED:
             cells = [metric_text(row.metrics.get(name)) for name in COLUMNS]
@@ -105,8 +105,8 @@ def show_rows(console: Console, found: Extraction) -> None:
         table.add_row(label, "", "0", *(metric_text(metrics.get(name)) for name in COLUMNS))
     console.print(table)
     console.print(
-        f"floor: {found.floor.name}, without a call; twin: "
-        f"{found.twin.reason or 'same recipe and data, other seed, without a call'}",
+        f"floor: {found.floor.name}, which needs no call; gain: 0 is the floor, 1 a perfect copy; "
+        f"twin: {found.twin.reason or 'a model that you would train yourself on the same data'}"
     )
 
 
@@ -146,7 +146,7 @@ def show_defenses(console: Console, found: Extraction) -> None:
         )
     console.print(table)
     console.print(
-        "same: overlap@10 with the bare lists; utility: HR@10 kept; plain, adapt: the\n"
-        "most lift of a thief who ignores defenses, and of one who adapts; taken: of\n"
-        "the lift of the better of the two",
+        "same: overlap@10 with the lists of the undefended target; utility: share of\n"
+        "HR@10 that users keep; plain, adapt: highest gain of a thief who ignores\n"
+        "defenses, and of one who adapts; taken: share of the higher gain taken away",
     )

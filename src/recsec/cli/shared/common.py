@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from recsec.targets.base import Target
 
 __all__ = [
+    "SOURCES",
     "AnswersOfOption",
+    "AnyDataOption",
     "AuthorisedOption",
+    "CheckpointOption",
     "ColumnsOption",
     "ConfigOption",
     "DataOption",
     "DeviceOption",
     "DropBadOption",
+    "EncoderOption",
     "GuardOption",
     "JsonOption",
     "ModelOption",
@@ -72,26 +76,35 @@ def _quiet(value: bool) -> bool:
     return value
 
 
+SOURCES = (
+    "a checkpoint folder, callable:module:function, an http(s) address or the TOML file of a target"
+)
+"""The kinds of recommenders that a command for lists opens, as its help names them."""
+
+INTERACTIONS = (
+    "A known data set (recsec data list), synthetic:users=500,items=200, or a table of yours: "
+    "CSV, JSON Lines, Parquet, a folder of parts."
+)
+PHOTOS = "fashion, photos:items=600 (made up), or a folder or zip of images."
+
 ModelOption = Annotated[
     str,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="A checkpoint folder, callable:module:function, an http(s) address or a target's "
-        "TOML file.",
-    ),
+    typer.Option("--model", metavar="MODEL", help=f"The recommender: {SOURCES}."),
 ]
-DataOption = Annotated[
+CheckpointOption = Annotated[
+    str,
+    typer.Option("--model", metavar="DIR", help="A checkpoint folder, from recsec train."),
+]
+EncoderOption = Annotated[
     str,
     typer.Option(
-        "--data",
-        metavar="NAME",
-        help="A known data set (recsec data list), synthetic:users=500,items=200, or a table: "
-        "CSV, JSON Lines, Parquet, a folder of parts.",
+        "--model", metavar="DIR", help="The checkpoint folder of an encoder, from recsec train."
     ),
 ]
-PhotosOption = Annotated[
-    str, typer.Option("--data", metavar="NAME", help="Photos: fashion, photos:items=600, ...")
+DataOption = Annotated[str, typer.Option("--data", metavar="NAME", help=INTERACTIONS)]
+PhotosOption = Annotated[str, typer.Option("--data", metavar="NAME", help=f"Photos: {PHOTOS}")]
+AnyDataOption = Annotated[
+    str, typer.Option("--data", metavar="NAME", help=f"{INTERACTIONS} Or photos: {PHOTOS}")
 ]
 ColumnsOption = Annotated[
     str | None,
@@ -151,8 +164,8 @@ GuardOption = Annotated[
     typer.Option(
         "--guard",
         metavar="NAME:KEY=VALUE",
-        help="Answer through a guard: recsec list guards. Settings with commas between; "
-        "repeatable, the first is nearest to the recommender.",
+        help="Answer through a guard (recsec list guards); only a checkpoint can be guarded. "
+        "Settings with commas between; repeatable: guards act in the order given.",
     ),
 ]
 AuthorisedOption = Annotated[

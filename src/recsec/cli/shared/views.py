@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recsec.audit import ThreatScope
-    from recsec.reports import Threat
+    from recsec.reports import Report, Threat
 
-__all__ = ["ThreatView", "announce", "duration", "view_of"]
+__all__ = ["ThreatView", "announce", "duration", "view_of", "warn"]
 
 
 class ThreatView:
@@ -55,6 +55,15 @@ def announce(scopes: Mapping[Threat, ThreatScope]) -> None:
     for scope in scopes.values():
         for line in scope.words(duration):
             note(line)
+
+
+def warn(report: Report) -> None:
+    """Say beside the numbers what was found wrong with a target."""
+    from recsec.cli.shared.output import note
+
+    for finding in report.findings:
+        if finding.id.endswith("-target-defective"):
+            note(f"warning: {finding.evidence}")
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.common import JsonOption, ModelOption, PhotosOption, QuietOption, SeedOption
+from recsec.cli.shared.common import (
+    EncoderOption,
+    JsonOption,
+    PhotosOption,
+    QuietOption,
+    SeedOption,
+)
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import open_embedded, open_encoder
@@ -23,7 +29,7 @@ ERROR = 0.001
 
 
 def run(
-    model: ModelOption,
+    model: EncoderOption,
     data: PhotosOption,
     sigma: Annotated[
         float, typer.Option("--sigma", min=1e-6, help="Deviation of the noise, of pixel range.")

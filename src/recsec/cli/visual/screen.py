@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.shared.common import JsonOption, ModelOption, PhotosOption, QuietOption, SeedOption
+from recsec.cli.shared.common import (
+    EncoderOption,
+    JsonOption,
+    PhotosOption,
+    QuietOption,
+    SeedOption,
+)
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import (
@@ -32,7 +38,7 @@ def run(
     listing: Annotated[
         str, typer.Option("--listing", metavar="ID", help="The item whose photo it replaces.")
     ],
-    model: ModelOption,
+    model: EncoderOption,
     data: PhotosOption,
     seed: SeedOption = 0,
     json: JsonOption = False,

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.shared.common import JsonOption, ModelOption, PhotosOption, QuietOption
+from recsec.cli.shared.common import EncoderOption, JsonOption, PhotosOption, QuietOption
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import checkpoint_folder, open_encoder, open_photos
@@ -24,7 +24,7 @@ SHOWN_SIZE = 224
 
 
 def run(
-    model: ModelOption,
+    model: EncoderOption,
     data: PhotosOption,
     item: Annotated[str, typer.Option("--item", metavar="ID", help="Whose neighbors.")],
     out: Annotated[Path, typer.Option("--out", metavar="PNG", help="The contact sheet to write.")],

@@ -56,7 +56,10 @@ def _show_worst(console: Console, found: Evasion) -> None:
         worth = "-" if quality is None or quality.value is None else f"{quality.value:.3f}"
         table.add_row(row.model, f"{row.eps:g}", f"{row.pairs:,}", *cells, worth)
     console.print(table)
-    console.print("s@r: worst case over all attacks inside eps; p@10: precision@10")
+    console.print(
+        "s@r: share of photos that an attack brought into the first r places, lower is safer; "
+        "p@10: precision@10, higher is better"
+    )
     for check in found.checks:
         if check.status == "failed":
             console.print(f"check failed: {check.model}: {check.title}: {check.evidence}")

@@ -35,7 +35,13 @@ class KnownData(BaseModel):
 
     name: str
     layout: Literal[
-        "movielens-tab", "movielens-dat", "movielens-csv", "s3rec", "fashion", "deepfashion"
+        "movielens-tab",
+        "movielens-dat",
+        "movielens-csv",
+        "s3rec",
+        "yoochoose",
+        "fashion",
+        "deepfashion",
     ]
     url: str | None = None
     md5: str | None = None

@@ -7,6 +7,7 @@ from recsec.data.sources.archive import Archive
 from recsec.data.sources.known import KnownData
 from recsec.data.sources.movielens import read_csv, read_dat, read_tab
 from recsec.data.sources.s3rec import read_sequences
+from recsec.data.sources.yoochoose import read_sessions
 from recsec.errors import DataError
 
 __all__ = ["check_content", "read_known"]
@@ -24,6 +25,8 @@ def read_known(archive: Archive, data: KnownData) -> Raw:
         return read_dat(archive)
     if data.layout == "movielens-csv":
         return read_csv(archive)
+    if data.layout == "yoochoose":
+        return read_sessions(archive, data.members)
     member = data.members[0]
     return read_sequences(archive.read(member), name=f"{archive.path}:{member}")
 

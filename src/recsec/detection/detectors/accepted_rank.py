@@ -54,7 +54,7 @@ class AcceptedRank(CountingDetector):
     def fit(cls, data: FitData, config: Any) -> Self:
         """See ``Detector.fit``."""
         laws = []
-        for steps in data.honest:
+        for steps in (*data.honest, *data.habits):
             ranks = steps.rank[steps.rank >= 0]
             counts = np.bincount(cls.bins(ranks), minlength=cls.width) + config.smoothing
             laws.append(counts / counts.sum())

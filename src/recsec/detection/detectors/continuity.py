@@ -1,4 +1,4 @@
-"""Does a query extend the account's newest one, as people's do?"""
+"""Does a query go on from one of the account's newest ones, as people's do?"""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Self
 import numpy as np
 
 from recsec.detection.base import CountingDetector, FitData
-from recsec.traffic import Steps
+from recsec.traffic import REPEATS, Steps
 from recsec.types import FloatArray, IntArray
 
 __all__ = ["Continuity"]
 
 
 class Continuity(CountingDetector):
-    """Share of an account's queries that do not extend its newest query.
+    """Share of an account's queries that neither go on from a newest one nor start with one item.
 
-    A person's client sends one growing history, and now and then starts anew. Pools of whole
-    histories extend nothing; sessions that grow side by side extend, but never the newest query.
-    A repeated query counts as one that does not extend.
+    A person's clients send a few growing histories, and now and then start anew. Pools of whole
+    histories extend nothing; many sessions that grow side by side extend, but never a newest one.
+    Repeated queries do not count.
 
     State: 2 numbers per account (16 bytes); merges exactly in any split.
     """
@@ -33,9 +33,10 @@ class Continuity(CountingDetector):
 
     def increments(self, steps: Steps, codes: IntArray) -> IntArray:
         """One query each, and whether it breaks off."""
-        return np.column_stack([np.ones(len(steps), dtype=np.int64), ~steps.newest])
+        counted = steps.kind != REPEATS
+        return np.column_stack([counted, counted & ~steps.near]).astype(np.int64)
 
     def score(self, counts: IntArray) -> FloatArray:
-        """See ``CountingDetector.score``; the first query of an account starts by necessity."""
+        """See ``CountingDetector.score``; one break is free: a log begins somewhere."""
         breaks: FloatArray = (counts[:, 1] - 1) / np.maximum(counts[:, 0] - 1, 1)
         return np.maximum(breaks, 0.0)

@@ -44,7 +44,7 @@ class OffList(Transition):
         counted = Transition.fit(data, config).fitted
         detector = cls(config, {**counted, "honest": np.ones(3)}, data.catalog)
         known = {account_of(one) for one in data.histories.users}
-        parts = [detector._of_accounts(steps, known) for steps in data.honest]
+        parts = [detector._of_accounts(steps, known) for steps in (*data.honest, *data.habits)]
         n, total, squares = np.concatenate([np.zeros((0, 3)), *parts]).T
         able = n >= LEAST
         n, total, squares = n[able], total[able], squares[able]

@@ -30,8 +30,8 @@ class Transition(CountingDetector):
 
     ``P(j | i) = (C_ij + s p_j) / (C_i + s)``: C counts how often j came at most ``reach`` items
     after i in the histories of the fit group, p is popularity there (one added to every count) and
-    s the smoothing. The first item of a history has ``P(j) = p_j``, so sessions that start
-    anywhere in the catalog stand out.
+    s the smoothing. The first item of a history follows nothing and does not count: how often
+    people start anew differs from shop to shop.
 
     State: 2 numbers per account (16 bytes); merges exactly in any split.
     """
@@ -85,7 +85,7 @@ class Transition(CountingDetector):
     ) -> tuple[FloatArray, IntArray]:
         """Surprise of each item added by the queries that count, and its row."""
         items, before, row = steps.pairs()
-        kept = (items > 0) & counted[row]
+        kept = (items > 0) & (before > 0) & counted[row]
         return self.surprise(items[kept], before[kept]), row[kept]
 
     def _added(self, steps: Steps, counted: npt.NDArray[np.bool_]) -> IntArray:

@@ -90,11 +90,11 @@ def _frontier(found: Extraction) -> dict[str, Any] | None:
     if not places:
         return None
     parts = [
-        f"{found.defenses[at].name}: utility kept {utility.value:.3f}, lift {lift.value:.3f}"
+        f"{found.defenses[at].name}: utility kept {utility.value:.3f}, gain {lift.value:.3f}"
         for at, utility, lift in places
     ]
     return {
-        "alt": f"Utility kept against the lift of the best thief. {'; '.join(parts)}.",
+        "alt": f"Utility kept against the gain of the best thief. {'; '.join(parts)}.",
         "svg": Markup(frontier(found)),  # noqa: S704 - our own figure
     }
 

@@ -116,7 +116,7 @@ class Row(Part):
 
     defense: Text = Field(default=UNDEFENDED, description="Who answered the thief.")
     adaptive: tuple[str, ...] = Field(
-        default=(), description="What the thief does about defenses; empty: he ignores them."
+        default=(), description="What the thief does about defenses; empty: the thief ignores them."
     )
     policy: Text = Field(description="Query policy of the attacker.")
     k: Count = Field(description="List length asked for.")
@@ -150,9 +150,9 @@ class Defense(Part):
     """
 
     name: Text = Field(description="Name in the plan; the bare target is the first.")
-    guards: tuple[str, ...] = Field(default=(), description="Guards, the first nearest to it.")
+    guards: tuple[str, ...] = Field(default=(), description="Guards, in the order they act.")
     model: str | None = Field(
-        default=None, description="Checkpoint in place of the target; null: the target itself."
+        default=None, description="Checkpoint that replaces the target; null: the target itself."
     )
     fingerprint: str | None = Field(
         default=None, description="SHA-256 of the weights behind it; null where none can be read."
@@ -160,14 +160,15 @@ class Defense(Part):
     quality: Metrics = Field(description="Through the answers; empty where it was not measured.")
     thieves: Count = Field(description="Rows in which it met a thief and the copy was measured.")
     plain: Count | None = Field(
-        default=None, description="Row of the thief with the most lift who ignores defenses."
+        default=None, description="Row with the highest gain of a thief who ignores defenses."
     )
     adaptive: Count | None = Field(
-        default=None, description="Row of the thief with the most lift who does something about it."
+        default=None, description="Row with the highest gain of a thief who adapts to the defense."
     )
-    best: Count | None = Field(default=None, description="Row with the most lift of all.")
+    best: Count | None = Field(default=None, description="Row with the highest gain of all.")
     frontier: bool = Field(
-        default=False, description="No other one keeps as much utility and leaves as little lift."
+        default=False,
+        description="No other defense keeps as much utility and leaves less gain.",
     )
     error: str | None = Field(default=None, description="Why it could not be measured.")
 
@@ -205,7 +206,7 @@ class Extraction(ThreatPart):
     """Can somebody who only asks the API rebuild the recommender?
 
     Metrics by flat key: ``agr@1``, ``agr@5``, ``agr@10``, ``agr@20``, ``rbo``, ``tau`` (fidelity),
-    ``lift`` (of ``agr@10`` over the floor), ``hr@10``, ``ndcg@10`` (recommendation quality) and
+    ``lift`` (gain of ``agr@10`` over the floor), ``hr@10``, ``ndcg@10`` (recommendation quality),
     ``hr_ratio`` (the surrogate's HR@10 divided by the target's). All compare with the lists of the
     bare target. Rows of a thief to whom histories leak have a ``floor`` of their own: the
     ``agr@10`` that ``lift`` stands above. Rows of a defense also have ``served_agr@10`` and its

@@ -98,7 +98,7 @@ def frontier(found: Extraction) -> str:
         marks = [(v, f"{v:g}", f"/extraction/scale/{i}") for i, v in enumerate(found.scale)]
         ticks(axes, "y", marks)
         axes.set_xlabel("utility kept")
-        axes.set_ylabel("lift of the best thief")
+        axes.set_ylabel("gain of the best thief")
         return svg(figure, name="frontier")
 
 

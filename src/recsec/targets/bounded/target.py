@@ -111,7 +111,7 @@ class BoundedTarget:
         for length in np.unique(lengths):  # equal lengths need no padding and are cheap to extend
             rows = np.flatnonzero(lengths == length)
             same = pad([found[row] for row in rows])
-            lists[rows] = self.answer([accounts[row] for row in rows], same, k)
+            lists[rows] = self.answer([accounts[int(row)] for row in rows], same, k)
         return lists
 
     def answer(self, accounts: Sequence[str], histories: IntArray, k: int) -> IntArray:
@@ -165,8 +165,10 @@ class BoundedTarget:
             names = list(self._accounts)
             items = [one.items for one in self._accounts.values()]
             due = [one.due for one in self._accounts.values()]
-        schema = {"account": pl.String, "items": pl.List(pl.Int64), "due": pl.List(pl.Float64)}
-        table = pl.DataFrame({"account": names, "items": items, "due": due}, schema=schema)
+        table = pl.DataFrame(
+            {"account": names, "items": items, "due": due},
+            schema={"account": pl.String, "items": pl.List(pl.Int64), "due": pl.List(pl.Float64)},
+        )
         write_table(path, table)
 
     def restore(self, path: Path) -> Self:
@@ -176,7 +178,7 @@ class BoundedTarget:
             RunError: the file is missing, damaged, or of another catalog.
         """
         table = read_table(path, columns=("account", "items", "due"), hint=REDO)
-        if (table["items"].explode().max() or 0) > len(self.catalog):
+        if (table["items"].explode() > len(self.catalog)).any():
             raise RunError(f"{path} holds items that the catalog lacks", hint=REDO)
         with self._lock:
             self._accounts = {name: _Account(items, due) for name, items, due in table.iter_rows()}

@@ -43,7 +43,7 @@ class MisinformConfig(GuardConfig):
 
 
 class Misinform(Rescoring):
-    """Gives wrong lists to histories that no person would have.
+    """Serves decoy lists to histories that don't look human; about 1 % of people's are among them.
 
     Each item of a history had a rank in the list that the recommender would have served before it.
     People choose at all ranks, and what is likely more often; a thief's policy takes items from the

@@ -27,7 +27,10 @@ class WatermarkConfig(GuardConfig):
 
     key: Path = Field(description="the owner's key file (recsec verify keygen)")
     bias: float = Field(
-        0.3, ge=0, le=2, description="lift of green items, in standard deviations of the pool"
+        0.3,
+        ge=0,
+        le=2,
+        description="how far marked items rise, in deviations of the scores",
     )
     triggers: bool = Field(True, description="also reply to trigger items")
 

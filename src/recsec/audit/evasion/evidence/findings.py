@@ -157,14 +157,14 @@ def _comparison(
     return [
         Finding(
             id="evasion-other-model",
-            title=f"{model.name} in place of {judged.name}: what it brings and what it costs",
+            title=f'Model "{model.name}" compared with "{judged.name}"',
             about=model.name,
             severity="info",
             atlas=_techniques(rows, model.name),
             owasp=OWASP,
             evidence=(
                 f"Worst-case {policy.metric} at eps {worst[mine].eps:g}: "
-                f"{_share(worst[mine].success[policy.metric])}, with {judged.name} "
+                f"{_share(worst[mine].success[policy.metric])}, of {judged.name} "
                 f"{_share(worst[theirs].success[policy.metric])}; precision@10 "
                 f"{price['precision@10']}, accuracy {price['accuracy']}, both against the first "
                 "model."

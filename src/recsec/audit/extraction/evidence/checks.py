@@ -108,7 +108,7 @@ def _longer(seen: _Seen) -> Answer:
         return "not tried", "needless where the level is high; off where [evaluation] says so"
     if again.after is None or again.after.value is None:
         return "not tried", f"the copy {again.how} failed: {again.why}"
-    said = f"lift {_shown(again.before)} as planned, {_shown(again.after)} {again.how}"
+    said = f"gain {_shown(again.before)} as planned, {_shown(again.after)} {again.how}"
     beaten = _below(again.before, again.after)
     return ("failed" if beaten else "passed"), said
 
@@ -134,7 +134,7 @@ def _monotone(seen: _Seen) -> Answer:
         return "not tried", "no thief has two budgets"
     if drops:
         return "failed", "; ".join(drops[:NAMED])
-    return "passed", f"in none of {compared:,} steps does lift fall below the interval before"
+    return "passed", f"in none of {compared:,} steps does the gain fall below the interval before"
 
 
 def _twin(seen: _Seen) -> Answer:

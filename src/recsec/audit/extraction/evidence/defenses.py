@@ -120,7 +120,8 @@ def defense_findings(defenses: Sequence[Defense], rows: Sequence[Row]) -> tuple[
                 title="No thief adapted to the defenses",
                 severity="moderate",
                 evidence=f"{len(others)} defenses, and no thief who does anything about them.",
-                advice="Add [[extraction]] with adaptive = [...]: a thief will know the defense.",
+                advice='Add [[extraction]] with policies = "rank-law" or adaptive = [...]: a thief '
+                "will know the defense.",
             ),
         )
     good = [one for one in tried if _worthwhile(one, bare, rows)]

@@ -37,6 +37,7 @@ class Gathered:
 
     Attributes:
         target: result of ``measure_target``.
+        defects: what the check of the target found, in sentences.
         defenses: by name, the result of ``measure_defense`` or why there is none.
         users: ``(U,)`` user numbers of the audit.
         twins: ids and seeds of the twins that were measured.
@@ -46,6 +47,7 @@ class Gathered:
     """
 
     target: AboutTarget
+    defects: tuple[str, ...]
     defenses: Mapping[str, MeasuredDefense | Failure]
     users: IntArray
     twins: Mapping[str, int]

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.verdict import LEVELS
 from recsec.reports import Finding, Floor, Metrics, Row, ThreatModel, Twin, Verdict
+from recsec.reports.document import LABELS
+from recsec.text import counted
 
 __all__ = ["findings", "number", "threat_model"]
 
 ADVICE = {
     "high": (
         "Assume that the model can be copied through this interface. Limit calls per account, "
-        "watch for accounts that grow histories of their own, serve short lists, and audit again."
+        "watch for accounts that query as a thief does (recsec detect), serve short lists or put a "
+        "guard before the answers (--guard), and audit again."
     ),
     "moderate": (
         "A thief learns part of the model. Limit calls per account to well below this budget and "
@@ -25,24 +28,31 @@ ADVICE = {
 
 def number(metrics: Metrics, name: str) -> str:
     """A metric with its name and interval, in words."""
-    metric = metrics.get(name)
+    metric, label = metrics.get(name), LABELS.get(name, name)
     if metric is None or metric.value is None:
-        return f"{name} not defined"
+        return f"{label} not defined"
     if metric.low is None or metric.high is None:
-        return f"{name} {metric.value:.3f}"
-    return f"{name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+        return f"{label} {metric.value:.3f}"
+    return f"{label} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
 
 
 def _row(row: Row) -> str:
     shown = [name for name in ("agr@10", "lift", "hr_ratio") if name in row.metrics]
     numbers = ", ".join(number(row.metrics, name) for name in shown)
-    return f"{row.policy}, k = {row.k}, {row.calls:,} calls, {len(row.seeds)} seed(s): {numbers}"
+    seeds = counted(len(row.seeds), "seed")
+    return f"{row.policy}, k = {row.k}, {row.calls:,} calls, {seeds}: {numbers}"
 
 
 def findings(
-    rows: Sequence[Row], verdict: Verdict, floor: Floor, twin: Twin, *, missing: int
+    rows: Sequence[Row],
+    verdict: Verdict,
+    floor: Floor,
+    twin: Twin,
+    *,
+    missing: int,
+    defects: Sequence[str],
 ) -> tuple[Finding, ...]:
-    """What the evidence of extraction says."""
+    """What the evidence of extraction says, and what the check of the target found."""
     found = []
     level = next((one for one in LEVELS if one == verdict.level), None)
     if level is not None and verdict.row is not None:
@@ -66,8 +76,18 @@ def findings(
                 id="extraction-incomplete",
                 title="Some attacks could not be measured",
                 severity="moderate",
-                evidence=f"{missing} cells failed or were refused; see the list of cells.",
+                evidence=f"{counted(missing, 'attack')} failed or were refused: see the end.",
                 advice="Remove the cause and run the same command again: only these are repeated.",
+            )
+        )
+    if defects:
+        found.append(
+            Finding(
+                id="extraction-target-defective",
+                title="The target does not answer as a sound recommender does",
+                severity="moderate",
+                evidence=f"{'; '.join(defects)}.",
+                advice="Repair the target first: what was measured is about this one.",
             )
         )
     beyond = _beyond_twin(rows, twin)
@@ -78,7 +98,10 @@ def findings(
                 title="The copy is closer to the target than an independently trained model",
                 severity="info",
                 evidence=f"{_row(beyond)}; twin: {number(twin.metrics or {}, 'agr@10')}",
-                advice="Closer than an independent model; agreement alone proves no theft.",
+                advice=(
+                    "The copy learned more than your data alone would teach. Agreement still "
+                    "proves no theft; a watermark does (recsec verify)."
+                ),
             )
         )
     return tuple(found)
@@ -106,8 +129,8 @@ def threat_model(
     Args:
         calls: budgets.
         ks: list lengths.
-        surrogates: what he trains.
-        switches: what he does about defenses, for each attack.
+        surrogates: what the thief trains.
+        switches: what the thief does about defenses, for each attack.
         leak: the largest share of users whose histories an attack knows.
     """
     lengths = ", ".join(map(str, sorted(set(ks))))

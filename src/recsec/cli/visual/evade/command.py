@@ -12,8 +12,8 @@ from recsec.cli.shared.common import (
     ConfigOption,
     DeviceOption,
     DropBadOption,
+    EncoderOption,
     JsonOption,
-    ModelOption,
     OutOption,
     PhotosOption,
     QuietOption,
@@ -30,7 +30,7 @@ __all__ = ["run"]
 
 
 def run(
-    model: ModelOption,
+    model: EncoderOption,
     data: PhotosOption,
     out: OutOption,
     item: Annotated[

@@ -149,8 +149,8 @@ def _result(
         "synthetic": split.photos.synthetic,
         "protocol": f"{counts[0]} photos, each against the lists of the same {counts[1]} items, "
         f"the first {plan['stop_rank']} neighbors ({plan['stage']} photos); catalog of {catalog:,} "
-        "photos, the list's item and the attacker's clean photo excluded, ties against the "
-        f"attacker; 8-bit PNG decoded{seen} and embedded again in float32; pixels: "
+        "photos, the list's item and the attacker's unchanged photo excluded, of equal cosines the "
+        f"attacker's ranked last; 8-bit PNG decoded{seen} and embedded again in float32; pixels: "
         f"{plan['pixels']}",
         "budgets": found,
     }

@@ -156,8 +156,11 @@ def _render(out: Console, result: dict[str, Any]) -> None:
     from recsec.stats import Estimate
 
     for found in result.get("budgets", [result]):
-        title = f"{result['attack']}, eps {found['eps']:g}, effective {found['effective_eps']:.4f}"
-        table = plain_table(title, ["success@", "clean", "noise", "attack"])
+        title = (
+            f"{result['attack']}, eps {found['eps']:g} (in 8 bits {found['effective_eps']:.4f}): "
+            "share of pairs that reach rank r; lower is safer"
+        )
+        table = plain_table(title, ["r", "unchanged", "random noise", "attack"])
         for r in SUCCESS_AT:
             cells = (found["clean"], found["noise"], found)
             table.add_row(str(r), *(interval(Estimate(**one[f"success@{r}"])) for one in cells))

@@ -50,7 +50,7 @@ def judged(plan: dict[str, Any], catalog: int) -> str:
     place = "place of the target in the answer to the photo" if plan["goal"] == "query" else "rank"
     seen = "" if plan["ingest"] == "png" else f", recompressed by the shop ({plan['ingest']})"
     return (
-        f"catalog of {catalog:,} photos, target and the attacker's clean photo excluded, ties "
-        f"against the attacker; 8-bit PNG decoded{seen} and embedded again in float32, exact "
-        f"{place}; pixels: {plan['pixels']}"
+        f"catalog of {catalog:,} photos, target and the attacker's unchanged photo "
+        f"excluded, of equal cosines the attacker's ranked last; 8-bit PNG decoded{seen} and "
+        f"embedded again in float32, exact {place}; pixels: {plan['pixels']}"
     )
