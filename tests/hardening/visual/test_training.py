@@ -123,6 +123,6 @@ def test_an_encoder_that_collapses_is_told_with_what_to_do(encoder, split):
     for weights in dead.body.parameters():
         weights.data.zero_()
     config = TargetConfig(epochs=1, batch_size=128, steps=1, lr=1e-12)
-    with pytest.raises(ConfigError, match="collapsed.* norm 0") as caught:
+    with pytest.raises(ConfigError, match=r"collapsed.* norm 0") as caught:
         harden("target", dead, split, config, training=Training(device="cpu"))
     assert "lr" in caught.value.hint
