@@ -64,11 +64,7 @@ class People(BaseModel):
         return ClickLaw(
             acceptance=between([one.acceptance for one in rows]),
             bias=between([one.bias for one in rows]),
-            first=between(
-                [one.probabilities(size)[0] for one, size in zip(rows, known, strict=True)]
-            )
-            if k > 1
-            else None,
+            first=between(firsts) if k > 1 else None,
             restart=between([one.restart for one in rows]),
         )
 
