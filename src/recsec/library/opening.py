@@ -32,6 +32,9 @@ __all__ = [
 
 OWNER = "owner"
 
+FILES = ("key", "people")
+"""Settings of guards that name files."""
+
 
 def _is_target(spec: str) -> bool:
     return spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml")
@@ -180,7 +183,7 @@ def guarded_plan(
     source = Path(data).expanduser()
     described = str(source.resolve()) if source.is_file() else data
     weights = folder / "model.safetensors"
-    held = [weights, *(Path(table["key"]) for table in guards if "key" in table)]
+    held = [weights, *(Path(table[name]) for table in guards for name in FILES if name in table)]
     content = [path.read_bytes().hex() for path in held if path.is_file()]
     told = {"guards": guards, "data": described, "columns": dict(columns), "content": content}
     name = digest({**told, **dialect})[:12]
@@ -205,7 +208,7 @@ def guarded_plan(
 
 
 def _resolved(name: str, value: Any) -> Any:
-    return str(Path(value).expanduser().resolve()) if name == "key" else value
+    return str(Path(value).expanduser().resolve()) if name in FILES else value
 
 
 def _toml(value: Any) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "EncoderOption",
     "GuardOption",
     "JsonOption",
+    "LawOption",
     "ModelOption",
     "OutOption",
     "PhotosOption",
@@ -146,6 +147,14 @@ PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"],
     typer.Option("--precision", help="Of matrix products; auto: bfloat16 where it is fast."),
 ]
+LawOption = Annotated[
+    str,
+    typer.Option(
+        "--law",
+        metavar="FILE",
+        help="How people choose from lists: trivago, or what recsec traffic fit wrote.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of the component; repeatable."),
@@ -215,7 +224,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 

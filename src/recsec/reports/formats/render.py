@@ -58,7 +58,7 @@ def _kind_in(path: Path) -> str:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return str(found["kind"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(
             f"{path} cannot be read: {type(error).__name__}: {error}",
             hint="the file is damaged; run the command that made it into another folder",
