@@ -47,7 +47,7 @@ class Misinform(Rescoring):
 
     Each item of a history had a rank in the list that the recommender would have served before it.
     People choose at all ranks, and what is likely more often; a thief's policy takes items from the
-    lists that he is served, or from the catalog whatever the history. Histories that speak for a
+    lists that are served, or from the catalog whatever the history. Histories that speak for a
     policy are answered from another world: every item has a random vector there, and a history is
     followed by the items whose vectors lie near those of its newest ones. Such lists are alike for
     like histories, so a copy learns them; they say nothing about the recommender or its data, so
@@ -61,7 +61,7 @@ class Misinform(Rescoring):
     Histories of a few items tell little and get true answers; so do histories of people that a
     thief has got hold of. The honest ones were trained on: users who came later look a little less
     likely. A thief may notice that a list has nothing in common with the one before it, and start
-    anew: see ``wary`` among his switches. Costs a pass over the history and the ranks of its newest
+    anew: see the switch ``wary``. Costs a pass over the history and the ranks of its newest
     50 items for each question.
 
     Source: adaptive misinformation of Kariyappa & Qureshi, CVPR 2020, for classifiers of images;
