@@ -13,7 +13,7 @@ import pytest
 import recsec
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "examples" / "notebooks").glob("*.ipynb"))
-SECONDS = 300
+SECONDS = 600
 
 
 def cells(notebook: Path) -> list[dict[str, object]]:
