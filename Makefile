@@ -3,16 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?= -n 2
 BIN := $(VENV)/bin
+# Linux without a GPU: torch's CPU build, 0.2 GB in place of 5, where its index answers. Elsewhere,
+# and with TORCH_FROM= (empty), whatever the index at hand has.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_FROM ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1 \
+	&& $(PYTHON) -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)' \
+	$(TORCH_INDEX)/torch/ >/dev/null 2>&1 && echo --extra-index-url $(TORCH_INDEX))
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench docs smoke install clean
+.PHONY: demo test check bench docs smoke dist install clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "recsec needs Python 3.11 or newer; set PYTHON=..." >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH_FROM) torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --group docs --editable .
 	touch $@
 
@@ -47,6 +53,13 @@ smoke: $(STAMP)
 	$(PYTHON) -m venv "$$folder/venv" && \
 	"$$folder/venv/bin/python" -m pip install --quiet --constraint constraints.txt "$$folder"/*.whl && \
 	cd "$$folder" && venv/bin/recsec --version && venv/bin/recsec demo --quick
+
+# What is released: sdist and wheel, checked.
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --quiet .
+	$(BIN)/python -m pip install --quiet twine
+	$(BIN)/python -m twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All jobs of gpu_224.py beside each other on one GPU, within seven minutes; then the table.
 #   RECSEC_MIRROR=... bash benchmarks/gpu_224.sh [OUT] [WORK]
+# Eight processes share the card: JOBS="undefended target" gives two jobs all of it.
 # DEVICE=cpu SMALL=1 rehearses it with a few photos.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +15,7 @@ run() {
     --start "$start" --seconds "$seconds" $small > "$out/$1.log" 2>&1
 }
 "$python" "$here/gpu_224.py" warm --work "$work" --out "$out" $small
-jobs=(undefended target adversarial curriculum resnet panel factors recipes)
+jobs=(${JOBS:-undefended target adversarial curriculum resnet panel factors recipes})
 for job in "${jobs[@]}"; do
   run "$job" &
   [ -n "$small" ] && wait

@@ -58,13 +58,13 @@ VISITS = ("clickout item", "interaction item image", "interaction item info")
 VISITS += ("interaction item deals", "interaction item rating", "search for item")
 THIEVES: dict[str, dict[str, Any]] = {
     "mixed": {"guard": False, "calls": (3000, 6000, 12000)},
-    "rank-law": {"guard": True, "calls": (6250, 12500, 25000)},
+    "rank-law": {"guard": True, "calls": (12500, 25000)},
     "rank-law, a day each": {
         "guard": True,
         "settings": {"length": 20},
-        "calls": (6250, 12500, 25000),
+        "calls": (12500, 25000),
     },
-    "rank-law, tastes": {"guard": True, "tastes": True, "calls": (6250, 12500, 25000)},
+    "rank-law, tastes": {"guard": True, "tastes": True, "calls": (12500, 25000)},
 }
 
 

@@ -69,6 +69,23 @@ def component_page() -> str:
     return "\n".join(parts)
 
 
+def shipped_components() -> str:
+    """``components.json``: what ``recsec list`` says of our own components without loading them."""
+    from recsec.cli.list_ import component
+    from recsec.cli.shared.output import to_json
+    from recsec.registry import KINDS, registry
+
+    found = {
+        kind: {
+            key: {"where": where, **component(registry(kind).get(key))}
+            for key, where in registry(kind).places().items()
+            if where.startswith("recsec.")
+        }
+        for kind in KINDS
+    }
+    return json.dumps(to_json(found), indent=1) + "\n"
+
+
 def error_page() -> str:
     """The error tree, from the docstring of ``recsec.errors``."""
     from recsec import errors
@@ -162,6 +179,7 @@ def pages() -> dict[str, str]:
         "errors.md": error_page(),
         "report-schema.json": schema_page(),
         "../../SECURITY.md": security_page(),
+        "../../src/recsec/components.json": shipped_components(),
     }
 
 

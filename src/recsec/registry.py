@@ -45,6 +45,10 @@ class Registry:
         """All registered keys, sorted; nothing is imported."""
         return sorted(self._found)
 
+    def places(self) -> dict[str, str]:
+        """Key and ``module:name`` of all that are registered, sorted; nothing is imported."""
+        return {key: self._found[key].value for key in self.keys()}
+
     def get(self, key: str) -> Any:
         """The component called ``key``.
 

@@ -49,13 +49,15 @@ def parse_words(text: str, *, where: str) -> dict[str, str]:
         where: whose settings they are, for messages.
 
     Raises:
-        ConfigError: a part without ``=``.
+        ConfigError: a part without ``=``, or a name twice.
     """
     values: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
             raise ConfigError(f"{where}: found {part!r}, expected key=value")
+        if key.strip() in values:
+            raise ConfigError(f"{where}: {key.strip()} is given twice")
         values[key.strip()] = value.strip()
     return values
 
@@ -112,7 +114,7 @@ def parse_settings(pairs: Sequence[str], *, where: str = "--set") -> dict[str, A
 def _toml_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     value = parsed["value"]
     plain = isinstance(value, bool | int | float | str | list) and len(parsed) == 1

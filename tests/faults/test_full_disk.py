@@ -82,3 +82,16 @@ def test_nothing_else_is_called_a_full_disk(
     monkeypatch.setattr(front, "_run", work)
     assert front.main(["train"]) == 3
     assert "disk" not in capsys.readouterr().err
+
+
+def test_memory_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(_: object) -> int:
+        raise MemoryError("Unable to allocate 224. GiB")
+
+    monkeypatch.setattr(front, "_run", work)
+    assert front.main(["train"]) == 3
+    told = capsys.readouterr().err
+    assert "not enough memory: Unable to allocate 224. GiB" in told
+    assert "should not" not in told

@@ -48,6 +48,15 @@ def test_weights_that_are_no_numbers_are_not_served(folder, name, value, capsys)
     assert "values that are not finite" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
+@pytest.mark.hostile(kind="models", what="weights that were rounded to whole numbers")
+def test_weights_of_whole_numbers_are_not_served(folder, capsys):
+    path = folder / "sasrec" / "model.safetensors"
+    save_file({name: tensor.int() for name, tensor in load_file(path).items()}, path)
+    words = ["evaluate", "--model", str(folder / "sasrec"), "--data", DATA, "--json"]
+    assert main(words) == 3
+    assert "expected floating-point" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
 @pytest.mark.hostile(kind="models", what="finite weights whose scores are NaN or infinite")
 @pytest.mark.parametrize("guards", [[], [{"name": "truncate", "length": 2}]], ids=["bare", "guard"])
 def test_scores_that_are_no_numbers_are_no_list(folder, guards):
@@ -137,7 +146,7 @@ def test_an_audit_tells_what_is_wrong_with_its_target(folder, monkeypatch, capsy
     assert main(["audit", "plan.toml", "--out", "run"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "121 more calls in the owner's name" in said, "49 users, and 24 of them three times"
-    assert "warning: 1" in said
+    assert "% of the listed items are in the history that was asked about." in said
     found = json.loads((folder / "run" / "report.json").read_text())["findings"]
     (defect,) = [one for one in found if one["id"] == "extraction-target-defective"]
     assert "of the listed items are in the history that was asked about" in defect["evidence"]

@@ -37,7 +37,7 @@ def load_gate(path: Path | str) -> GatePolicy:
         )
     except OSError as error:
         raise ConfigError(f"cannot read the policy {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         faults = "; ".join(

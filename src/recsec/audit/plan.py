@@ -99,7 +99,7 @@ def load_plan(path: Path | str) -> Plan:
         raise ConfigError(
             f"cannot read the plan {path}: {error.strerror}", hint="recsec audit init writes one"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     return parse_plan(values, where=str(path))
 

@@ -13,7 +13,7 @@ from recsec.audit.plan import without_idle
 from recsec.audit.reuse import take_along
 from recsec.audit.sections import Plan
 from recsec.audit.threat import Found, Opened, ThreatScope, audits
-from recsec.errors import RunError
+from recsec.errors import ConfigError, RunError
 from recsec.reports import (
     GatePolicy,
     Report,
@@ -23,6 +23,7 @@ from recsec.reports import (
     render,
     report_class,
 )
+from recsec.reports.comparison import compare_reports
 from recsec.runs import RunDirectory, check_room
 from recsec.types import Progress
 
@@ -72,6 +73,7 @@ def run_audit(
         RunError: the run directory is busy, broken or another plan's.
     """
     rules = policy or gate_policy(plan.gate)
+    baseline = None if rules.baseline is None else _baseline(rules.baseline, Path(out))
     opened = {
         threat: audit.open(plan, authorised=authorised)
         for threat, audit in audits().items()
@@ -103,9 +105,43 @@ def run_audit(
 
             found[threat] = work.measure(rules, interim=interim)
         report = _report(plan, run, rules, opened, found, typed)
+        if baseline is not None:
+            report = _against(baseline, report, Path(rules.baseline or ""), run.path)
         _write(run, report)
         run.record("reported", level=report.verdict.level, passed=report.verdict.passed)
     return report
+
+
+def _baseline(name: str, out: Path) -> Report:
+    """The report of the run that the gate compares with.
+
+    Raises:
+        ConfigError: there is none, or it is the run itself.
+    """
+    folder = Path(name)
+    if folder.resolve() == out.resolve():
+        raise ConfigError(f"[gate] baseline = {name!r} is the run itself")
+    try:
+        return read_report(folder)
+    except RunError as error:
+        raise ConfigError(
+            f"[gate] baseline = {name!r}: {error.message}",
+            hint="name the folder of a finished audit, or leave baseline out of the first run",
+        ) from error
+
+
+def _against(baseline: Report, report: Report, old: Path, new: Path) -> Report:
+    """The report with a verdict that a regression fails."""
+    found = compare_reports(baseline, report, old=old, new=new, names=(str(old), str(new)))
+    told = f"Against {old}: {'; '.join(found.reasons) or 'no regression'}."
+    verdict = report.verdict.model_copy(
+        update={
+            "passed": report.verdict.passed and not found.regression,
+            "rule": f"{report.verdict.rule} A regression against {old} fails the gate too.",
+            "statement": f"{report.verdict.statement} {told}",
+        }
+    )
+    return report.model_copy(update={"verdict": verdict})
 
 
 def _judged(out: Path) -> bool:

@@ -38,6 +38,9 @@ class GatePlan(Section):
     """``[gate]``: what turns evidence into a verdict, as far as it is common to all threats."""
 
     fail_at: Literal["moderate", "high", "never"] = "high"
+    baseline: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="an earlier run: the gate also fails at a regression against it"
+    )
 
     def of(self, kind: type[Thresholds]) -> Thresholds:
         """This table as the class with the thresholds of one threat.

@@ -75,25 +75,23 @@ def run(
         raise UsageError(f"unexpected {str(file)!r}", hint="recsec audit PLAN --out DIR")
     if out is None:
         raise UsageError("missing --out: where to?", hint=f"recsec audit {plan} --out DIR")
-    from recsec.audit import exit_code, load_gate, load_plan, run_audit
+    from recsec.library.audits import run_audit
     from recsec.reports import parts_of
 
-    wanted = load_plan(plan)
-    policy = load_gate(gate) if gate is not None else None
     command = shlex.join(["recsec", *sys.argv[1:]])
     resumable(command)
     with progress() as report:
         found = run_audit(
-            wanted,
+            plan,
             out,
+            gate=gate,
             command=command,
             authorised=authorised,
             answers_of=answers_of,
             same_answers=same_answers,
-            policy=policy,
             announce=announce,
             progress=report,
-        )
+        ).report
     result: dict[str, Any] = {
         "run": str(out),
         "report": str(out / "report.html"),
@@ -104,6 +102,8 @@ def run(
         result |= view_of(threat).flat(part)
     warn(found)
     emit(result, lambda console: _show(console, found, out), json=json)
+    from recsec.audit import exit_code
+
     cases = [case for threat, part in parts_of(found) for case in threat.cases(part)]
     code = exit_code(found.verdict, cases)
     if code:

@@ -59,6 +59,24 @@ def run(
     ] = 20,
     users: UsersOption = None,
     guard: GuardOption = None,
+    unseen: Annotated[
+        int | None,
+        typer.Option(
+            "--unseen",
+            metavar="N",
+            min=1,
+            help="With --guard: train the recipe again without N users; how many of them are "
+            "served worse?",
+        ),
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            "--people",
+            metavar="FILE",
+            help="With --unseen: keep what half of them choose, for --guard misinform:people=FILE.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Write figures (SVG) here.")
@@ -85,8 +103,11 @@ def run(
 
     if is_photos(data):
         refuse_columns(columns)
-        if users is not None or figures is not None:
-            raise UsageError("--users and --figures are about interactions; the data are photos")
+        if any(one is not None for one in (users, figures, unseen, people)):
+            raise UsageError(
+                "--users, --figures, --unseen and --people are about interactions; the data are "
+                "photos"
+            )
         chosen_attack = (
             None
             if attack is None
@@ -104,6 +125,8 @@ def run(
         k=k,
         users=users,
         guard=guard,
+        unseen=unseen,
+        people=people,
         seed=seed,
         figures=figures,
         authorised=authorised,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json as json_format
+from contextlib import suppress
+from importlib.resources import files
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +13,10 @@ from rich.table import Table
 
 from recsec.cli.shared.common import JsonOption, QuietOption
 from recsec.cli.shared.output import emit, note
+from recsec.errors import ConfigError
 from recsec.registry import KINDS, Registry, registry
 
-__all__ = ["describe", "run"]
+__all__ = ["component", "describe", "run"]
 
 
 def run(
@@ -35,11 +39,26 @@ def run(
 
 def describe(found: Registry) -> dict[str, Any]:
     """Key -> what it is and its settings with their defaults, and what is broken."""
-    listed = {key: _component(component) for key, component in found.items().items()}
+    known = _shipped(found.kind)
+    listed = {}
+    for key, where in found.places().items():
+        if key in known and known[key]["where"] == where:
+            listed[key] = {name: known[key][name] for name in ("summary", "settings")}
+            continue
+        with suppress(ConfigError):  # a broken one is kept in found.broken
+            listed[key] = component(found.get(key))
     return {"kind": found.kind, "components": listed, "broken": dict(found.broken)}
 
 
-def _component(component: Any) -> dict[str, Any]:
+def _shipped(kind: str) -> dict[str, Any]:
+    """Our own components, described when recsec was built: loading them would load torch."""
+    text = files("recsec").joinpath("components.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json_format.loads(text).get(kind, {})
+    return found
+
+
+def component(component: Any) -> dict[str, Any]:
+    """What a loaded component is, and its settings with their defaults."""
     summary = (component.__doc__ or "").strip().split("\n", maxsplit=1)[0]
     config = getattr(component, "config_class", None)
     settings = {} if config is None else config.model_fields

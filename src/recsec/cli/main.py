@@ -37,6 +37,8 @@ COMMANDS = {
     "detect": "Fit detectors, and find the thieves in a query log.",
     "audit": "Run a plan of attacks and write the report.",
     "report": "Write the report of a finished run.",
+    "diff": "Compare two audits cell by cell.",
+    "view": "Make a static site over many runs.",
     "list": "List models, attacks, guards and other components.",
     "demo": "A first audit, from training to report.",
 }
@@ -166,6 +168,11 @@ def _unexpected(error: BaseException) -> RecsecError:
         return RecsecError(
             f"something ended recsec by sys.exit({error.code!r})",
             hint="run the same command with --debug: it shows which code did",
+        )
+    if isinstance(error, MemoryError):
+        return RecsecError(
+            f"there is not enough memory: {str(error) or 'no more is left'}",
+            hint="ask for less: shorter lists, fewer users, a smaller model or batch",
         )
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""

@@ -28,6 +28,10 @@ def run(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where to write; by default the run's folder."),
     ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option("--tables", metavar="DIR", help="Also write its tables: CSV and Markdown."),
+    ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of an audit's report.json.")
     ] = False,
@@ -52,6 +56,12 @@ def run(
     files = (render if kind == "audit" else render_training)(run, out=out)
     found: dict[str, Any] = {"kind": kind, "files": [str(path) for path in files]}
     report = read_report(run) if kind == "audit" else None
+    if tables is not None:
+        if report is None:
+            raise UsageError("--tables is about audits; a training has one table, history.json")
+        from recsec.reports.formats.tables import write_tables
+
+        found["files"] += [str(path) for path in write_tables(report, tables)]
     if report is not None:
         found["synthetic"] = report.synthetic
         found["verdict"] = report.verdict.model_dump(mode="json")

@@ -68,5 +68,5 @@ def read_arrays(path: Path, *, hint: str) -> tuple[dict[str, npt.NDArray[Any]], 
             facts = json.loads((file.metadata() or {})["facts"])
             names = [name for name in file.keys() if name != "_"]  # noqa: SIM118 - no mapping
             return {name: file.get_tensor(name) for name in names}, facts
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}", hint=hint) from error

@@ -110,7 +110,7 @@ class Fitted:
         """
         try:
             facts = json.loads((folder / "detectors.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"{folder} is no folder of detectors: {error}",
                 hint="recsec detect fit --model DIR --data NAME --out DETECTORS makes one",

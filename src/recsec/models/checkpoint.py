@@ -83,13 +83,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{folder} is not a checkpoint folder: it has no config.json",
             hint="recsec train MODEL --data NAME --out DIR makes one",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     if not isinstance(config, dict) or not {"model", "config"} <= set(config):
         raise CheckpointError(f"{path} lacks 'model' or 'config'")

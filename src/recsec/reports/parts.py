@@ -118,6 +118,9 @@ class GatePolicy(Part):
     fail_at: Literal["moderate", "high", "never"] = Field(
         default="high", description="Level at which the gate fails."
     )
+    baseline: str | None = Field(
+        default=None, description="An earlier run; a regression against it fails the gate too."
+    )
     source: Text = Field(default="default", description="``default``, or the policy file's name.")
 
     def of(self, kind: type[Policy]) -> Policy:
@@ -167,13 +170,17 @@ class Finding(Part):
     )
     severity: Literal["high", "moderate", "low", "info"] = Field(description="How much it matters.")
     atlas: tuple[str, ...] = Field(
-        default=("AML.T0024.002", "AML.T0040"), description="MITRE ATLAS techniques."
+        default=("AML.T0024.002", "AML.T0005.001", "AML.T0040", "AML.T0048.004"),
+        description="MITRE ATLAS techniques.",
     )
     owasp: tuple[str, ...] = Field(
         default=("ML05:2023",), description="OWASP Machine Learning Top Ten."
     )
     evidence: Text = Field(description="The numbers behind it, in words.")
     advice: str = Field(default="", description="The next step for the owner.")
+    mitigations: tuple[str, ...] = Field(
+        default=(), description="MITRE ATLAS mitigations that the advice amounts to."
+    )
 
 
 class Reproduce(Part):

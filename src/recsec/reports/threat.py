@@ -7,7 +7,7 @@ is run: a report needs neither torch nor data.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +16,8 @@ from recsec.registry import registry
 from recsec.reports.parts import Finding, GatePolicy, Metrics, Part, ThreatPart
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recsec.reports.document import Document
 
 __all__ = ["Case", "Threat", "parts_of", "threats"]
@@ -51,6 +53,8 @@ class Threat(ABC):
         audit: ``module:Class`` of the ``ThreatAudit`` that plans and does its work.
         view: ``module:Class`` of the ``ThreatView`` for a terminal; ``None`` for a plain one.
         package: where its page templates lie, in a folder ``templates``.
+        compared: metrics of a case by which two runs are compared, higher is worse; the first
+            decides. Empty: all of them.
         always: its keys stand in every report, ``null`` where it was not tried. True for the
             threats of the first report schemas only.
     """
@@ -62,6 +66,7 @@ class Threat(ABC):
     audit: ClassVar[str]
     view: ClassVar[str | None] = None
     package: ClassVar[str] = "recsec.reports"
+    compared: ClassVar[tuple[str, ...]] = ()
     always: ClassVar[bool] = False
 
     def part(self, report: Part) -> Any:
@@ -92,6 +97,18 @@ class Threat(ABC):
     @abstractmethod
     def subject(self, part: Any, finding: Finding) -> tuple[str, str]:
         """Name and whereabouts of what one of its findings is about."""
+
+    def units(self, run: Path, part: Any, case: Case) -> Mapping[str, Mapping[Hashable, float]]:
+        """What a case was measured at, by metric and unit (a user, a pair), as far as it is kept.
+
+        Two runs that have the same units are compared pair by pair.
+
+        Args:
+            run: the run directory.
+            part: its part of that run's report.
+            case: one of its cases.
+        """
+        return {}
 
     def pictures(self, part: Any) -> Iterable[str | None]:
         """Files of the run directory that its section shows."""

@@ -17,6 +17,9 @@ from recsec.reports.parts import Count, Number, Part, Text
 
 __all__ = ["Epoch", "TrainingReport", "read_training", "training_html"]
 
+BROKEN = (OSError, ValueError, RecursionError)
+"""What reading a file of JSON may raise."""
+
 
 class Epoch(Part):
     """One pass over the training data."""
@@ -67,7 +70,7 @@ def read_training(folder: Path) -> TrainingReport:
             f"{folder} has no history.json: no epoch was finished, or the model needs none",
             hint="train one: recsec train sasrec --data synthetic --out DIR",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, ValidationError) as error:
+    except (*BROKEN, KeyError, TypeError, StopIteration, ValidationError) as error:
         raise RunError(
             f"{path} is no training history: {type(error).__name__}: {error}",
             hint="run the training again into another folder",

@@ -18,6 +18,7 @@ from recsec.targets.sources import (
     guard_digests,
     target_digests,
 )
+from recsec.targets.unseen import Unseen, unseen_served_worse
 
 __all__ = [
     "ASKINGS",
@@ -36,6 +37,7 @@ __all__ = [
     "Stateful",
     "Target",
     "Transcript",
+    "Unseen",
     "check_answer",
     "checkpoint_digests",
     "code_digests",
@@ -48,4 +50,5 @@ __all__ = [
     "requests",
     "spot_check",
     "target_digests",
+    "unseen_served_worse",
 ]

@@ -76,7 +76,9 @@ def guard_digests(tables: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     for kind, config in configured(tables):
         for name in type(config).model_fields:
             value = getattr(config, name)
-            if isinstance(value, Path):
+            if isinstance(value, Path) and name != "key":
+                found[f"{name} {value} of {kind.name}"] = _file(value.expanduser())
+            elif isinstance(value, Path):
                 key = read_key(value.expanduser())
                 found[f"{name} {value} of {kind.name}"] = fingerprint(key)
             elif name == "verdict":

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from recsec.errors import UsageError
 from recsec.targets.meter.segments import ranges
 from recsec.traffic.log import QueryLog
 from recsec.types import IntArray
@@ -63,6 +64,14 @@ class Query:
 
     history: IntArray
     answer: IntArray
+
+    def __post_init__(self) -> None:
+        for name, items in (("history", self.history), ("answer", self.answer)):
+            if not isinstance(items, np.ndarray) or (items.dtype.kind not in "iu" and items.size):
+                raise UsageError(
+                    f"{name} of a query: expected an array of catalog indices, found {items!r:.60}",
+                    hint="recsec.Query takes your own item ids",
+                )
 
 
 @dataclass(frozen=True, eq=False)

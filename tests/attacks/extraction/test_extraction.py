@@ -139,6 +139,14 @@ def test_epochs_and_batches_follow_from_the_calls_unless_set():
     assert surrogate_config(CONFIG, calls=10_000).epochs == SMALL["epochs"]
 
 
+def test_a_copy_reads_no_further_back_than_what_was_asked():
+    plain = ExtractionConfig()
+    assert surrogate_config(plain, calls=1000).max_length == 200
+    assert surrogate_config(plain, calls=1000, longest=8).max_length == 8
+    assert surrogate_config(plain, calls=1000, longest=900).max_length == 200
+    assert surrogate_config(CONFIG, calls=1000, longest=2).max_length == SMALL["max_length"]
+
+
 def test_a_surrogate_that_cannot_learn_lists_is_refused():
     with pytest.raises(ConfigError, match="trained on lists"):
         surrogate_config(ExtractionConfig(surrogate="markov"), calls=100)

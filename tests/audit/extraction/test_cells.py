@@ -34,6 +34,13 @@ def test_two_tables_that_ask_alike_share_too() -> None:
     assert len(grid.cells) == 3
 
 
+def test_of_a_thief_who_opens_small_budgets_with_less_only_large_ones_share() -> None:
+    grid = expand(plan({"policies": "rank-law", "calls": [400, 12_500, 50_000], "seeds": 0}))
+    small, middle, large = (cell.collection for cell in grid.cells)
+    assert small != middle == large
+    assert sorted(collection.calls for collection in grid.collections) == [400, 50_000]
+
+
 def test_the_same_cell_twice_counts_once() -> None:
     table = {"policies": "mixed", "calls": 100, "seeds": 0}
     assert len(expand(plan(table, table)).cells) == 1

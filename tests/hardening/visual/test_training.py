@@ -1,5 +1,6 @@
 """Hardening into a folder: the checkpoint, killing and resuming, refusals, cost."""
 
+import copy
 import json
 import signal
 import subprocess
@@ -115,3 +116,13 @@ def test_a_clean_epoch_is_measured_on_a_copy(encoder, split):
     before = encoder_fingerprint(encoder)
     assert clean_epoch_seconds(encoder, split, training=Training(device="cpu")) > 0
     assert encoder_fingerprint(encoder) == before
+
+
+def test_an_encoder_that_collapses_is_told_with_what_to_do(encoder, split):
+    dead = copy.deepcopy(encoder)
+    for weights in dead.body.parameters():
+        weights.data.zero_()
+    config = TargetConfig(epochs=1, batch_size=128, steps=1, lr=1e-12)
+    with pytest.raises(ConfigError, match=r"collapsed.* norm 0") as caught:
+        harden("target", dead, split, config, training=Training(device="cpu"))
+    assert "lr" in caught.value.hint

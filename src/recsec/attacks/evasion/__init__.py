@@ -7,6 +7,7 @@ from recsec.attacks.evasion.base import (
     EvasionAttack,
     EvasionConfig,
     Perturbed,
+    unchanged,
 )
 from recsec.attacks.evasion.fast import Prepared, prepare
 from recsec.attacks.evasion.harness.catalog_scene import catalog_scene
@@ -145,4 +146,5 @@ __all__ = [
     "through_jpeg",
     "through_png",
     "to_bytes",
+    "unchanged",
 ]

@@ -17,8 +17,8 @@ from torch.nn import functional as F  # noqa: N812
 from recsec.errors import ConfigError
 from recsec.models import Encoder, Precision
 from recsec.models.trainer import resolve_precision
+from recsec.models.visual.float32 import whole_float32
 from recsec.models.visual.folding import folded_copy
-from recsec.models.visual.gpu import layout, whole_float32
 from recsec.models.visual.memory import keep_freed_memory
 
 __all__ = ["Prepared", "prepare"]
@@ -96,15 +96,9 @@ def prepare(
     keep_freed_memory()
     whole_float32()
     exact = folded_copy(embedder, images[:2])
-    _lay_out(exact, torch.float32, images.device)
+    exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if resolve_precision(precision, images.device) == torch.float32:
         return Prepared(exact)
     if isinstance(embedder, Encoder):  # our own keeps float32 where it matters
-        rough = copy.deepcopy(exact).to(torch.bfloat16)
-        _lay_out(rough, torch.bfloat16, images.device)
-        return Prepared(exact, rough, cast=True)
+        return Prepared(exact, copy.deepcopy(exact).to(torch.bfloat16), cast=True)
     return Prepared(exact, exact)
-
-
-def _lay_out(module: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-    module.to(memory_format=layout(dtype, device))  # type: ignore[call-overload]

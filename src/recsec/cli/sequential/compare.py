@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recsec.cli.sequential.answering import genre_line, open_guarded, open_source, sample_users
+from recsec.cli.sequential.answering import genre_line
 from recsec.cli.shared.common import (
     SOURCES,
     AuthorisedOption,
@@ -31,6 +31,7 @@ from recsec.cli.shared.common import (
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import group_table, interval, plain_table
 from recsec.errors import UsageError
+from recsec.library.opening import open_guarded, open_source, sample_users
 from recsec.settings import parse_guards
 
 if TYPE_CHECKING:

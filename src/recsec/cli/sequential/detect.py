@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,13 +31,11 @@ from recsec.cli.shared.common import (
     read_toml,
 )
 from recsec.cli.shared.output import emit, note, progress, resumable
-from recsec.errors import RunError
 from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from recsec.detection import Fitted
 
 __all__ = ["app"]
 
@@ -105,11 +102,10 @@ def fit(
     Users are split into three groups: one fits, one calibrates, one is left for tests. --set takes
     laws, combined and detectors.KEY.SETTING.
     """
-    from recsec.cli.shared.common import open_data, open_recommender
-    from recsec.detection import FitConfig, fit_detectors
-    from recsec.rng import Streams
-    from recsec.runs import atomic_write_bytes
-    from recsec.runs.canonical import digest
+    from recsec.cli.shared.common import open_data
+    from recsec.detection import FitConfig
+    from recsec.detection.watch import TENSORS
+    from recsec.library.thieves import fit_detectors
 
     values: dict[str, Any] = {"k": k, "queries": queries, "users": users}
     values |= read_toml(config) if config is not None else {}
@@ -121,34 +117,11 @@ def fit(
         values["combined"] = tuple(values["detectors"])
     plan = fit_config(FitConfig, values, where="settings of detect fit")
     dataset = open_data(data, columns)
-    recommender = open_recommender(model)
-    request = digest(
-        {
-            "plan": plan.model_dump(mode="json"),
-            "data": dataset.fingerprint,
-            "model": sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
-            "seed": seed,
-        }
-    )
-    found = _earlier(out, request)
-    if found is None:
-        resumable(shlex.join(["recsec", *sys.argv[1:]]))
-        times = dataset.interactions.table["time"].to_numpy() if dataset.times_are_real else None
-        with progress() as report:
-            found, table, _ = fit_detectors(
-                recommender,
-                dataset.sequences(),
-                plan,
-                streams=Streams(seed).child("detect"),
-                snapshots=sorted(Path(model).glob("snapshots/*.safetensors")),
-                times=times,
-                progress=report,
-            )
-        found.protocol.update(data=data, model=model, request=request)
-        out.mkdir(parents=True, exist_ok=True)
-        atomic_write_bytes(out / "accounts.parquet", _parquet(table))
-        found.save(out)
-    else:
+    complete = (out / TENSORS).exists()
+    resumable(shlex.join(["recsec", *sys.argv[1:]]))
+    with progress() as report:
+        found = fit_detectors(model, dataset, out, plan=plan, seed=seed, name=data, progress=report)
+    if complete:
         note(f"{out} holds these detectors already")
     result = {
         "detectors": str(out),
@@ -158,31 +131,6 @@ def fit(
         "protocol": found.protocol,
     }
     emit(result, lambda console: _show_fit(console, result), json=json)
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def _earlier(out: Path, request: str) -> Fitted | None:
-    """The same detectors, if they are there; a folder with anything else is refused."""
-    from recsec.detection.watch import PARTS, TENSORS, Fitted
-    from recsec.runs import strangers
-
-    others = strangers(out, known=(*PARTS, "accounts.parquet"))
-    if not others and not (out / TENSORS).exists():
-        return None  # new, or a fit that was killed
-    found = None if others else Fitted.load(out)
-    if found is None or found.protocol.get("request") != request:
-        raise RunError(
-            f"{out} holds something else ({', '.join(others[:3]) or 'other detectors'})",
-            hint="use another --out, or remove that folder",
-        )
-    return found
 
 
 def _show_fit(console: Console, result: dict[str, Any]) -> None:
@@ -244,34 +192,32 @@ def find(
     flagged are honest. Accounts with fewer queries than the first checkpoint get p-value 1.
     """
     from recsec.data.sources.tables import check_suffix, write_table
-    from recsec.detection import Fitted, follow_log, judge
-    from recsec.traffic import read_log
+    from recsec.library.thieves import detect as judged
 
     if out is not None:
         check_suffix(out)
-    fitted = Fitted.load(detectors)
-    found = read_log(
-        log, fitted.catalog, columns=parse_columns(columns), dialect=dialect_of_tables()
-    )
+    with progress() as report:
+        found = judged(
+            log,
+            detectors,
+            level=level,
+            state=state,
+            columns=parse_columns(columns),
+            dialect=dialect_of_tables(),
+            progress=report,
+        )
     for fault in found.faults:
         note(f"log: {fault}")
-    with progress() as report:
-        watch = follow_log(fitted, found, name=str(log), state=state, progress=report)
-    table = judge(watch, found, level=level)
+    table = found.accounts
     if out is not None:
         write_table(out, table)
     result = {
         "log": str(log),
-        "queries": len(found),
-        "flagged": int(table["flagged"].sum()),
+        "queries": found.queries,
+        "flagged": found.flagged,
         "accounts": table.to_dicts(),
         "faults": list(found.faults),
-        "protocol": {
-            **fitted.protocol,
-            "level": level,
-            "rule": "Benjamini-Hochberg over accounts",
-            "combined": sorted(fitted.scales),
-        },
+        "protocol": found.protocol,
     }
     emit(result, lambda console: _show(console, table, result), json=json)
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.sequential.answering import open_guarded, open_source, sample_users
 from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import group_table, interval, plain_table
+from recsec.errors import UsageError
+from recsec.library.opening import open_guarded, open_source
+from recsec.library.recommender import measure
 from recsec.settings import parse_guards
 
 if TYPE_CHECKING:
+    from recsec.data import Split
     from recsec.evaluation import Evaluation, GroupRow
     from recsec.models.base import Recommender
     from recsec.stats import Estimate
-    from recsec.types import Answerer
+    from recsec.types import Answerer, Progress
 
 __all__ = ["evaluate_sequences"]
 
@@ -30,6 +34,10 @@ LISTS = {
     "genre_similarity@10": "weighted Jaccard of their genre shares",
     "year_shift@10": "release years, list minus history",
     "children_to_adult@10": "children's histories whose list holds adult items",
+}
+WORSE = {
+    "worse": "unseen people served worse (fewer than half of the items due)",
+    "worse_fitted": "the same, behind guards that are fitted to other unseen people",
 }
 BY = {"activity": "By activity (quartiles of history length)", "genre": "By dominant genre"}
 GROUP_COLUMNS = {
@@ -49,6 +57,8 @@ def evaluate_sequences(
     k: int,
     users: int | None,
     guard: list[str] | None,
+    unseen: int | None,
+    people: Path | None,
     seed: int,
     figures: Path | None,
     authorised: bool,
@@ -60,24 +70,26 @@ def evaluate_sequences(
         UsageError: the words name nothing that can be opened.
         DataError: missing, broken or empty data.
     """
-    from recsec.evaluation import evaluate
-    from recsec.rng import Streams
-
-    streams = Streams(seed).child("evaluate")
     dataset = open_data(data, columns)
-    split = dataset.split()
+    if k > len(dataset.catalog):
+        raise UsageError(f"--k {k}: the catalog has {len(dataset.catalog):,} items")
     guards = parse_guards(guard)
+    if unseen is not None and not guards:
+        raise UsageError("--unseen asks whom guards serve worse", hint="add --guard misinform")
+    if people is not None and unseen is None:
+        raise UsageError("--people keeps what unseen users choose", hint="add --unseen 1000")
     if guards:
         source: Recommender | Answerer = open_guarded(model, guards, dataset)
     else:
         source, _ = open_source(model, dataset, authorised=authorised)
-    chosen = sample_users(split, users, streams.numpy("users"))
     with progress() as report:
-        found = evaluate(source, split, stage=stage, users=chosen, depth=k, progress=report)
-    estimates = found.estimates(streams.numpy("metrics"))
-    groups = found.groups(streams.numpy("groups"))
+        quality = measure(
+            source, dataset, stage=stage, k=k, users=users, seed=seed, progress=report
+        )
+        strangers = _unseen(model, guards, dataset.split(), unseen, people, seed, report)
+    found, estimates, groups = quality.evaluation, quality.estimates, quality.groups
     confusion = found.genre_confusion()
-    genres = split.catalog.genre_names
+    genres = dataset.catalog.genre_names
     written = _figures(figures, groups, genres, confusion, estimates.get("hr@10"))
     result: dict[str, Any] = {
         "protocol": found.protocol,
@@ -86,6 +98,7 @@ def evaluate_sequences(
         "data": data,
         "synthetic": dataset.synthetic,
         **estimates,
+        "unseen": strangers,
         "left_out": found.left_out,
         "defects": list(found.defects),
         "groups": groups,
@@ -93,11 +106,46 @@ def evaluate_sequences(
         "figures": [str(path) for path in written],
     }
     emit(result, lambda out: _render(out, found, estimates, groups), json=json)
+    for who, share in (strangers or {}).items():
+        if share is not None:
+            note(
+                f"{WORSE[who]}: {share.value:.2%} [{share.low:.2%}, {share.high:.2%}] of {share.n}"
+            )
     for defect in found.defects:
         note(f"warning: {defect}")
     note_synthetic(dataset.synthetic)
     for path in written:
         note(f"figure: {path}")
+
+
+def _unseen(
+    model: str,
+    guards: list[dict[str, Any]],
+    split: Split,
+    users: int | None,
+    people: Path | None,
+    seed: int,
+    report: Progress,
+) -> dict[str, Estimate | None] | None:
+    """Train without some users, and see what they are served; None where nobody asks for it."""
+    if users is None:
+        return None
+    from recsec.models import Training
+    from recsec.rng import Streams
+    from recsec.targets import unseen_served_worse
+
+    with TemporaryDirectory() as folder:
+        found = unseen_served_worse(
+            Path(model).expanduser(),
+            guards,
+            split,
+            users=users,
+            k=10,
+            rng=Streams(seed).child("evaluate").numpy("unseen"),
+            training=Training(progress=report),
+            people=people or Path(folder) / "people.json",
+        )
+    return {"worse": found.worse, "worse_fitted": found.fitted}
 
 
 def _figures(

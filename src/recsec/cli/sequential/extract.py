@@ -35,16 +35,12 @@ from recsec.cli.shared.common import (
 )
 from recsec.cli.shared.output import emit, progress, resumable
 from recsec.cli.shared.views import announce, warn
-from recsec.errors import ConfigError, EvidenceIncomplete, TargetError
-from recsec.settings import parse_guards
+from recsec.errors import EvidenceIncomplete, TargetError
 
 if TYPE_CHECKING:
-    from recsec.audit import Plan
     from recsec.reports import Extraction
 
 __all__ = ["run"]
-
-SETTINGS = ("policy_settings", "length", "sessions", "surrogate_settings", "loss", "leak")
 
 
 def run(
@@ -107,49 +103,27 @@ def run(
     doubt=SHARE, accounts=A, benign=SHARE and one-call. Interrupted or killed at any point, the same
     command continues; of an API or a function only what was under way is asked again, and counted.
     """
-    from recsec.audit import parse_plan, run_audit
+    from recsec.library.audits import extract_plan, run_audit
     from recsec.reports import ExtractionReport
 
-    settings = given_settings(config, set_)
-    unknown = sorted(set(settings) - set(SETTINGS))
-    if unknown:
-        raise ConfigError(
-            f"there is no setting {', '.join(unknown)}", hint=f"settings: {', '.join(SETTINGS)}"
-        )
-    if "policy_settings" in settings:
-        settings["policy_settings"] = {policy: settings["policy_settings"]}
-    said = dialect_of_tables()
-    dialect: dict[str, Any] = said.model_dump(exclude_defaults=True) if said else {}
-    target = {"model": model, "data": data, "columns": parse_columns(columns), "twins": twins}
-    target |= dialect
-    if guard:
-        from recsec.cli.sequential.answering import guarded_plan
-
-        target |= guarded_plan(
-            model,
-            parse_guards(guard),
-            data=data,
-            columns=parse_columns(columns),
-            dialect=dialect,
-            out=out,
-            twins=twins,
-        )
-    values = {
-        "target": target,
-        "extraction": {
-            "policies": policy,
-            "k": k,
-            "calls": calls,
-            "seeds": seed,
-            "surrogate": surrogate,
-            "adaptive": [] if adaptive is None else adaptive.split(","),
-            **settings,
-        },
-        "evaluation": {"users": users, "recheck": False},
-        "gate": {"fail_at": "never"},
-        "engine": {"device": device},
-    }
-    plan: Plan = parse_plan(values, where="extract")
+    plan = extract_plan(
+        model,
+        data,
+        out,
+        policy=policy,
+        k=k,
+        calls=calls,
+        columns=parse_columns(columns),
+        seed=seed,
+        surrogate=surrogate,
+        adaptive=[] if adaptive is None else adaptive.split(","),
+        guards=guard or [],
+        twins=twins,
+        users=users,
+        dialect=dialect_of_tables(),
+        settings=given_settings(config, set_),
+        device=device,
+    )
     command = shlex.join(["recsec", *sys.argv[1:]])
     resumable(command)
     with progress() as report:
@@ -163,11 +137,11 @@ def run(
             announce=announce,
             progress=report,
         )
-    part = found.of(ExtractionReport).extraction
+    part = found.report.of(ExtractionReport).extraction
     if part is None:
         raise EvidenceIncomplete("the report has no extraction part")
     _complain(part)
-    warn(found)
+    warn(found.report)
     emit(_result(part, out), lambda console: _show(console, part, out), json=json)
 
 

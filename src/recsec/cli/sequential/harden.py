@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from recsec.cli.sequential.train import validation
-from recsec.cli.shared.common import open_data, open_recommender
+from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import plain_table
 from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
-from recsec.errors import ConfigError
 
 __all__ = ["harden_sequences"]
 
@@ -27,50 +23,30 @@ def harden_sequences(method: str, model: str, options: TrainingOptions) -> None:
     Raises:
         ConfigError: model or method are not of models trained by gradients.
     """
-    from recsec import models
-    from recsec.hardening import RecommenderHardening, harden_recommender, hardening_class
-    from recsec.models.sequential.neural import NeuralRecommender
+    from recsec.hardening import hardening_class
+    from recsec.library.harden import harden_recommender
 
     kind = hardening_class(method, hardens="recommender")
     chosen = options.settings(kind.config_class, method)
     start(options.out)
-    given = open_recommender(model)
-    if not isinstance(given, NeuralRecommender):
-        raise ConfigError(
-            f"{method} hardens models that are trained by gradients, not {given.name}",
-            hint="train bert4rec, meanpool, narm or sasrec",
-        )
-    hardening = kind(chosen)
-    if not isinstance(hardening, RecommenderHardening):
-        raise ConfigError(f"the plugin {method} is no RecommenderHardening")
     dataset = open_data(options.data, options.columns)
-    split = dataset.split()
-    weights = (Path(model).expanduser() / "model.safetensors").read_bytes()
     with progress() as report:
-        hardened = harden_recommender(
-            hardening,
-            given,
-            split,
-            seed=options.seed,
-            training=options.training(report),
-            data={"name": dataset.name, "fingerprint": dataset.fingerprint},
-            given=hashlib.sha256(weights).hexdigest(),
+        found = harden_recommender(
+            method, model, dataset, chosen, seed=options.seed, training=options.training(report)
         )
-        if not models.is_first_process():
-            return
-        before, protocol = validation(given, split, seed=options.seed, report=report)
-        after, _ = validation(hardened, split, seed=options.seed, report=report)
+    if found is None:
+        return
     result: dict[str, Any] = {
         "method": method,
-        "start": "recipe" if getattr(chosen, "scratch", False) else kind.start,
+        "start": found.start,
         "model": model,
         "data": options.data,
         "seed": options.seed,
         "checkpoint": str(options.out),
         "synthetic": dataset.synthetic,
-        "before": before,
-        "after": after,
-        "protocol": protocol,
+        "before": found.before.to_json(),
+        "after": found.after.to_json(),
+        "protocol": found.before.protocol,
     }
     words = ["recsec", "extract", "--model", str(options.out), "--data", options.data]
     words += ["--columns", options.columns] if options.columns else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from recsec.cli.sequential.answering import items_table, open_source
+from recsec.cli.sequential.answering import items_table
 from recsec.cli.shared.common import (
     AuthorisedOption,
     ColumnsOption,
@@ -22,6 +22,7 @@ from recsec.cli.shared.common import (
     open_data,
 )
 from recsec.cli.shared.output import console, note, say, write_json
+from recsec.library.opening import open_source
 
 if TYPE_CHECKING:
     from recsec.data import Catalog

@@ -62,13 +62,14 @@ def make_traffic(
     """
     import numpy as np
 
-    from recsec.cli.shared.common import open_data, open_recommender
+    from recsec.cli.shared.common import open_data
+    from recsec.library.opening import open_checkpoint_folder
     from recsec.rng import Streams
     from recsec.targets import LocalTarget
     from recsec.traffic import ClickLaw, honest_log, write_log
 
     dataset = open_data(name, columns)
-    recommender = open_recommender(model)
+    recommender = open_checkpoint_folder(model)
     law = ClickLaw(acceptance=acceptance, bias=bias, restart=restart)
     sequences, streams = dataset.sequences(), Streams(seed).child("traffic")
     chosen = np.arange(len(sequences))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,14 +11,9 @@ from rich.table import Table
 from recsec.cli.shared.common import open_data, table_words
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
+from recsec.library.recommender import VALIDATION, validation
 
-if TYPE_CHECKING:
-    from recsec.data import Split
-    from recsec.models import Recommender
-
-__all__ = ["train_sequences", "validation"]
-
-SHOWN = ("hr@10", "ndcg@10", "mrr@10")
+__all__ = ["train_sequences"]
 
 
 def train_sequences(model: str, options: TrainingOptions) -> None:
@@ -27,14 +22,14 @@ def train_sequences(model: str, options: TrainingOptions) -> None:
     Raises:
         ConfigError: no such model, or a setting that does not fit.
     """
+    start(options.out)
+    dataset = open_data(options.data, options.columns)
+    split = dataset.split()
     from recsec import models
     from recsec.registry import registry
 
     kind = registry("models").get(model)
     chosen = options.settings(kind.config_class, model)
-    start(options.out)
-    dataset = open_data(options.data, options.columns)
-    split = dataset.split()
     note(f"{options.data}: {len(split.full):,} users, {len(split.catalog):,} items")
     with progress() as report:
         trained = models.train(
@@ -47,36 +42,24 @@ def train_sequences(model: str, options: TrainingOptions) -> None:
         )
         if not models.is_first_process():
             return
-        metrics, protocol = validation(trained, split, seed=options.seed, report=report)
+        measured = validation(trained, split, seed=options.seed, progress=report)
     result = {
         "model": model,
         "data": options.data,
         "seed": options.seed,
         "checkpoint": str(options.out),
         **epochs(options.out),
-        **metrics,
-        "protocol": protocol,
+        **measured.to_json(),
+        "protocol": measured.protocol,
     }
     words = ["recsec", "evaluate", "--model", str(options.out), "--data", options.data]
     step = shlex.join([*words, *table_words(options.columns)])
     emit(result, lambda console: _render(console, result, step), json=options.json)
 
 
-def validation(
-    model: Recommender, split: Split, *, seed: int, report: Any = None
-) -> tuple[dict[str, Any], str]:
-    """Metrics on the validation item as flat JSON, and the protocol; the test item stays unseen."""
-    from recsec.evaluation import evaluate
-    from recsec.rng import Streams
-
-    found = evaluate(model, split, stage="valid", progress=report)
-    estimates = found.estimates(Streams(seed).numpy("validation"))
-    return {key: estimates[key].to_json() for key in SHOWN if key in estimates}, found.protocol
-
-
 def _render(console: Console, result: dict[str, Any], step: str) -> None:
     table = Table("validation", "value", "95 % interval", title=f"{result['model']}")
-    for key in SHOWN:
+    for key in VALIDATION:
         if key in result:
             metric = result[key]
             table.add_row(

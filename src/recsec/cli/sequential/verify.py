@@ -94,34 +94,29 @@ def verify(
     ]
     if suspect is None or key is None or data is None:
         raise UsageError(f"verify needs {', '.join(missing)}", hint="recsec verify --help")
-    from recsec.ownership import open_suspect, prove
-    from recsec.rng import Streams
-    from recsec.targets.guards import fingerprint, read_key
+    from recsec.library.verify import verify as test
 
-    secret = read_key(key.expanduser())
     dataset = open_data(data, columns)
-    split = dataset.split()
-    found: dict[str, Proof] = {}
     with progress() as report:
-        for spec in dict.fromkeys([suspect, *(control or [])]):
-            target = open_suspect(spec, split.catalog, authorised=authorised)
-            found[spec] = prove(
-                target,
-                secret,
-                split,
-                streams=Streams(seed).child("verify"),
-                queries=queries,
-                k=k,
-                keys=keys,
-                alpha=alpha,
-                progress=report,
-            )
-    proof = found[suspect]
+        tested = test(
+            suspect,
+            key,
+            dataset,
+            controls=control or [],
+            queries=queries,
+            k=k,
+            keys=keys,
+            alpha=alpha,
+            seed=seed,
+            authorised=authorised,
+            progress=report,
+        )
+    found, proof = tested.proofs, tested.proof
     result: dict[str, Any] = {
         "suspect": suspect,
         "data": data,
         "synthetic": dataset.synthetic,
-        "key": fingerprint(secret),
+        "key": tested.fingerprint,
         **proof.to_json(),
         "controls": {spec: found[spec].to_json() for spec in control or [] if spec != suspect},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,6 @@ from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
     from recsec.data import Dataset, Dialect
-    from recsec.models.base import Recommender
-    from recsec.targets.base import Target
 
 __all__ = [
     "SOURCES",
@@ -50,8 +47,6 @@ __all__ = [
     "fit_config",
     "given_settings",
     "open_data",
-    "open_model",
-    "open_recommender",
     "parse_columns",
     "read_toml",
     "table_words",
@@ -234,7 +229,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
@@ -343,46 +338,3 @@ def open_data(name: str, columns: str | None = None) -> Dataset:
     for text in found.report.left_out:
         note(text)
     return found
-
-
-def open_model(
-    spec: str, data: Dataset | None = None, *, authorised: bool = False
-) -> Recommender | Target:
-    """What ``--model`` names.
-
-    Args:
-        spec: a checkpoint folder, ``callable:module:function``, ``http(s)://...`` or the TOML file
-            of an HTTP target or of a checkpoint behind guards.
-        data: whose catalog the callable or the HTTP target speaks; a checkpoint has its own.
-        authorised: the owner of a target that is not on this machine agreed to be queried.
-
-    Raises:
-        UsageError: the words name nothing that recsec can open.
-        CheckpointError: the folder is no checkpoint.
-        TargetError: the target does not answer as it must.
-    """
-    remote = spec.startswith(("http://", "https://")) or spec.endswith(".toml")
-    if remote or spec.startswith("callable:"):
-        if data is None:
-            raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
-        from recsec.targets import open_target
-
-        return open_target(spec, data.catalog, authorised=authorised)
-    return open_recommender(spec)
-
-
-def open_recommender(spec: str) -> Recommender:
-    """The checkpoint folder that ``--model`` names.
-
-    Raises:
-        UsageError: the words name a target, not a checkpoint, or nothing at all.
-        CheckpointError: the folder is no checkpoint.
-    """
-    if spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml"):
-        raise UsageError(
-            f"--model {spec}: this command needs a checkpoint folder",
-            hint="recsec train MODEL --data NAME --out DIR makes one",
-        )
-    from recsec import models
-
-    return models.load(Path(os.path.expanduser(spec)))

@@ -17,7 +17,8 @@ from recsec.cli.shared.common import (
 )
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
-from recsec.cli.visual.opening import open_embedded, open_encoder
+from recsec.cli.visual.opening import open_embedded
+from recsec.library.photos import open_encoder_folder
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import Pairs
@@ -58,7 +59,7 @@ def run(
     from recsec.models import ExactIndex, frozen_copy
     from recsec.rng import Streams
 
-    given = open_encoder(model)
+    given = open_encoder_folder(model)
     encoder = frozen_copy(given)
     streams = Streams(seed).child("certify")
     found = []

@@ -10,8 +10,9 @@ from rich.console import Console
 from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
-from recsec.cli.visual.opening import open_embedded, open_encoder
+from recsec.cli.visual.opening import open_embedded
 from recsec.errors import DataError
+from recsec.library.photos import open_encoder_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ def evaluate_photos(
     from recsec.evaluation import evaluate_encoder
     from recsec.rng import Streams
 
-    encoder = open_encoder(model)
+    encoder = open_encoder_folder(model)
     streams = Streams(seed).child("evaluate")
     with progress() as report:
         split, features = open_embedded(model, encoder, data, report, dialect=dialect_of_tables())

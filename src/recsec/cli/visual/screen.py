@@ -17,13 +17,9 @@ from recsec.cli.shared.common import (
 )
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
-from recsec.cli.visual.opening import (
-    checkpoint_folder,
-    open_encoder,
-    open_split,
-    warn_of_other_data,
-)
+from recsec.cli.visual.opening import warn_of_other_data
 from recsec.errors import DataError
+from recsec.library.photos import checkpoint_folder, open_encoder_folder, open_split
 
 if TYPE_CHECKING:
     from recsec.screening import Screen
@@ -59,7 +55,7 @@ def run(
     from recsec.rng import Streams
     from recsec.screening import catalog_of, fit_panel, uploads_of
 
-    encoder = frozen_copy(open_encoder(model))
+    encoder = frozen_copy(open_encoder_folder(model))
     try:
         content = image.read_bytes()
     except OSError as error:
@@ -73,7 +69,9 @@ def run(
         warn_of_other_data(checkpoint_folder(model), split.photos)
         row = split.photos.rows([split.photos.parse_id(listing)])
         folder = checkpoint_folder(model)
-        features = catalog_features(open_encoder(model), split.photos, folder, progress=report)
+        features = catalog_features(
+            open_encoder_folder(model), split.photos, folder, progress=report
+        )
         catalog = catalog_of(encoder, split, features)
         panel, other = fit_panel(
             encoder, split, catalog, screens, rng=Streams(seed).child("screen")

@@ -12,8 +12,7 @@ from rich.text import Text
 from recsec.cli.shared.common import EncoderOption, JsonOption, PhotosOption, QuietOption
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
-from recsec.cli.visual.opening import checkpoint_folder, open_encoder, open_photos
-from recsec.errors import DataError, UsageError
+from recsec.errors import UsageError
 
 if TYPE_CHECKING:
     from recsec.data import Photos
@@ -37,32 +36,20 @@ def run(
     The whole catalog is ranked by the cosine of embeddings, exactly; the item itself is left out.
     Embeddings of the catalog are kept beside the checkpoint.
     """
-    import torch
-    from torch.nn import functional as F  # noqa: N812
-
-    from recsec.models import ExactIndex, catalog_features
+    from recsec.library.photos import open_encoder
     from recsec.reports.figures.contact_sheet import Tile, contact_sheet
     from recsec.runs import atomic_write_bytes
 
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: expected a file that ends in .png")
-    encoder, folder = open_encoder(model), checkpoint_folder(model)
     with progress() as report:
-        photos = open_photos(data, report)
-        row = int(photos.rows([photos.parse_id(item)])[0])
-        if len(photos) < 2:
-            raise DataError(f"{data} holds one photo: it has no neighbors")
-        features = catalog_features(encoder, photos, folder, progress=report)
-    vectors = F.normalize(features, dim=1)
-    found, cosines = ExactIndex(vectors).neighbors(
-        vectors[[row]], min(k, len(photos) - 1), exclude=torch.tensor([row])
-    )
-    rows, values = found[0].tolist(), cosines[0].tolist()
+        opened = open_encoder(model, data, progress=report)
+        photos = opened.photos
+        own = photos.parse_id(item)
+        row = int(photos.rows([own])[0])
+        neighbors = opened.neighbors(own, k).to_dicts()
     query = _described(photos, row)
-    neighbors = [
-        {"place": place, **_described(photos, neighbor), "cosine": value}
-        for place, (neighbor, value) in enumerate(zip(rows, values, strict=True), start=1)
-    ]
+    rows = photos.rows([entry["id"] for entry in neighbors]).tolist()
     pixels = photos.pixels([row, *rows], SHOWN_SIZE)
     tiles = [
         Tile(image, f"{entry['title']}\n{entry['category']}{_cosine(entry)}")

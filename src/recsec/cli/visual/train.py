@@ -11,7 +11,8 @@ from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
-from recsec.cli.visual.opening import open_split, place_encoder, refuse_columns
+from recsec.cli.visual.opening import refuse_columns
+from recsec.library.photos import open_split, place_encoder
 
 __all__ = ["train_photos"]
 

@@ -26,8 +26,8 @@ __all__ = [
     "strict_pillow",
 ]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
-"""What a shop's photos are. Fewer decoders, less that a hostile file can reach."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""What a shop's photos are. Fewer decoders, less that a hostile file can reach. MPO is a JPEG."""
 LARGEST_PIXELS = 50_000_000
 """Pixels of the largest photo that is decoded: 150 MB as RGB, more than most cameras make."""
 BORDER = 12

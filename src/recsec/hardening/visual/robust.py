@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recsec.attacks.evasion import ascend
+from recsec.errors import ConfigError, DataError
 from recsec.hardening.base import Hardening
 from recsec.hardening.visual.probe import Probe, step_size
 from recsec.models import Encoder, ScheduleConfig, Training, frozen_copy
@@ -157,8 +158,17 @@ class RobustObjective(PhotoObjective):
         return frozen_copy(self.encoder, dtype=dtype)
 
     def validate(self) -> dict[str, float]:
-        """``attacked_precision@10`` decides; ``precision@10`` and ``accuracy`` are clean."""
-        found = Probe.of(self.encoder, self.split).precision(eps=self.config.eps)
+        """``attacked_precision@10`` decides; ``precision@10`` and ``accuracy`` are clean.
+
+        Raises:
+            ConfigError: nothing is left of a photo but zeros.
+        """
+        try:
+            found = Probe.of(self.encoder, self.split).precision(eps=self.config.eps)
+        except DataError as error:
+            raise ConfigError(
+                f"the encoder has collapsed: {error.message}", hint="lower lr, --set lr=..."
+            ) from error
         return {"attacked_precision@10": found, **super().validate()}
 
 

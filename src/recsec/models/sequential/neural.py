@@ -150,6 +150,12 @@ class NeuralRecommender(Recommender, nn.Module):
             raise CheckpointError(f"{cls.name} cannot be built from a {type(config).__name__}")
         with torch.device("meta"):  # settings of others take no memory until tensors fit them
             model = cls(catalog, config)
+        whole = [name for name, tensor in state.items() if not tensor.is_floating_point()]
+        if whole:
+            raise CheckpointError(
+                f"the tensors do not fit a {cls.name}: {whole[0]} holds {state[whole[0]].dtype}, "
+                "expected floating-point numbers"
+            )
         try:
             model.load_state_dict(
                 {name: tensor.to(torch.float32) for name, tensor in state.items()}, assign=True

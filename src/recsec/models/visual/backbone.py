@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from recsec.errors import CheckpointError, ConfigError
 from recsec.models.visual.folding import foldable
-from recsec.models.visual.gpu import layout
 
 __all__ = ["PretrainedBody", "pretrained", "rebuilt"]
 
@@ -83,7 +82,7 @@ class PretrainedBody(nn.Module):
         """Pooled features; normalizes inside."""
         dtype = next(self.model.parameters()).dtype
         x = ((images - self.mean) / self.std).to(dtype)
-        out = self.model(x.contiguous(memory_format=layout(dtype, x.device)))
+        out = self.model(x.contiguous(memory_format=torch.channels_last))
         maps = getattr(out, "feature_maps", None)
         if maps is not None:
             features: Tensor = maps[-1].mean(dim=(2, 3))

@@ -9,8 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from recsec.models.visual.gpu import layout
-
 __all__ = ["ConvNorm", "ResidualBody"]
 
 
@@ -109,6 +107,6 @@ class ResidualBody(nn.Module):
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Pooled features of images in [0, 1]; normalizes inside, before precision is reduced."""
         x = ((images - 0.5) * 2).to(self.stem.conv.weight.dtype)
-        x = x.contiguous(memory_format=layout(x.dtype, x.device))
+        x = x.contiguous(memory_format=torch.channels_last)
         pooled: Tensor = self.stages(F.relu(self.stem(x))).mean(dim=(2, 3))
         return pooled

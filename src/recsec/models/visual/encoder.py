@@ -18,8 +18,8 @@ from recsec.models.base import ScheduleConfig
 from recsec.models.checkpoint import refuse_not_finite
 from recsec.models.visual.backbone import PretrainedBody, pretrained
 from recsec.models.visual.body import ResidualBody
+from recsec.models.visual.float32 import whole_float32
 from recsec.models.visual.folding import fold_norms
-from recsec.models.visual.gpu import layout, whole_float32
 from recsec.models.visual.memory import keep_freed_memory
 
 __all__ = ["Body", "Encoder", "EncoderConfig", "Heads", "frozen_copy"]
@@ -168,6 +168,16 @@ class Encoder(nn.Module):
         """
         kinds = {name: tensor.dtype for name, tensor in self.state_dict().items()}
         found = {name: tensor.to(kinds.get(name, tensor.dtype)) for name, tensor in tensors.items()}
+        whole = [
+            name
+            for name, tensor in tensors.items()
+            if not tensor.is_floating_point() and kinds.get(name, tensor.dtype).is_floating_point
+        ]
+        if whole:
+            raise CheckpointError(
+                f"the tensor {whole[0]} of {where} holds {tensors[whole[0]].dtype}, expected "
+                "floating-point numbers"
+            )
         try:
             self.load_state_dict(found, assign=True)
         except RuntimeError as error:
@@ -211,5 +221,5 @@ def frozen_copy(encoder: Encoder, *, dtype: torch.dtype = torch.float32) -> Enco
     copied = copy.deepcopy(encoder).eval()
     fold_norms(copied.body, encoder.body.norm_pairs)
     copied.requires_grad_(False).to(dtype)
-    cast("Any", copied).to(memory_format=layout(dtype, encoder.device))
+    cast("Any", copied).to(memory_format=torch.channels_last)
     return copied

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from glob import escape
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -12,8 +13,11 @@ from recsec.reports.evasion.policy import EvasionGate
 from recsec.reports.parts import Finding
 from recsec.reports.schema import Report
 from recsec.reports.threat import Case, Threat
+from recsec.runs import read_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recsec.reports.document import Document
 
 __all__ = ["EvasionReport", "EvasionThreat"]
@@ -34,6 +38,7 @@ class EvasionThreat(Threat):
     policy = EvasionGate
     audit = "recsec.audit.evasion.threat:EvasionAudit"
     view = "recsec.cli.visual.view:EvasionView"
+    compared = ("success@3", "success@1", "success@10")
     always = True
 
     def title(self, part: Evasion) -> str:
@@ -55,6 +60,17 @@ class EvasionThreat(Threat):
         about = finding.about or part.models[0].name
         specs = {model.name: model.spec for model in part.models}
         return about, specs.get(about, about)
+
+    def units(self, run: Path, part: Evasion, case: Case) -> Mapping[str, Mapping[Hashable, float]]:
+        """Whether each pair reached a rank with a photo inside the budget."""
+        names = ("attacker", "target", "rank_after", "in_budget")
+        found: dict[str, dict[Hashable, float]] = {name: {} for name in self.compared}
+        for path in sorted(run.glob(f"evasion/{escape(case.id)}-p*.parquet")):
+            for *pair, rank, inside in read_table(path, columns=names).iter_rows():
+                for name in self.compared:
+                    limit = int(name.removeprefix("success@"))
+                    found[name][(part.data.fingerprint, *pair)] = float(inside and rank <= limit)
+        return found
 
     def pictures(self, part: Evasion) -> Iterable[str | None]:
         """Photos of the journeys, and the map."""

@@ -70,13 +70,13 @@ def fidelity_curve(
     with drawing(WIDTH, HEIGHT + ENTRY * more) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        for index, (name, members) in enumerate(series.items()):
-            _curve(axes, [report.rows[member] for member in members], metric, name, index)
         calls = {report.rows[at].calls: at for members in series.values() for at in members}
         shown = sorted(calls)
         at = [max(1, count) for count in shown]  # no call has no place on a logarithmic axis
         low, high = at[0] / 1.7, at[-1] * 1.7
-        axes.set_xlim(low, high)
+        axes.set_xlim(low, high)  # before the curves: one point alone has no range to scale to
+        for index, (name, members) in enumerate(series.items()):
+            _curve(axes, [report.rows[member] for member in members], metric, name, index)
         axes.set_ylim(report.scale[0], report.scale[-1])
         _level(axes, report.floor.metrics, metric, "floor", (0, (1, 1.6)))
         _level(axes, report.twin.metrics or {}, metric, "twin", (0, (7, 3)))

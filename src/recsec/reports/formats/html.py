@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from recsec.reports.document import Document
 from recsec.reports.schema import Report
+from recsec.reports.taxonomies import concerns
 from recsec.reports.threat import parts_of
 
 __all__ = ["html"]
@@ -32,4 +33,4 @@ def html(report: Report, pictures: Mapping[str, str] | None = None) -> str:
         fragments = threat.fragments(part, scoped)
         safe = {name: Markup(text) for name, text in fragments.items()}  # noqa: S704
         parts.append({"name": threat.name, **safe})
-    return document.page("audit.html", parts=parts)
+    return document.page("audit.html", parts=parts, concerns=concerns(report))

@@ -13,6 +13,7 @@ from recsec.reports.formats.html import html
 from recsec.reports.formats.junit import junit
 from recsec.reports.formats.pictures import read_pictures
 from recsec.reports.formats.sarif import sarif
+from recsec.reports.formats.where import plan_file
 from recsec.reports.schema import Report, report_class
 from recsec.reports.training import read_training, training_html
 from recsec.runs import atomic_write_text
@@ -57,7 +58,7 @@ def _kind_in(path: Path) -> str:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return str(found["kind"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(
             f"{path} cannot be read: {type(error).__name__}: {error}",
             hint="the file is damaged; run the command that made it into another folder",
@@ -109,7 +110,7 @@ def render(run_folder: Path | str, *, out: Path | None = None) -> list[Path]:
     texts = {
         "report.html": html(report, read_pictures(folder, report)),
         "junit.xml": junit(report),
-        "sarif.json": sarif(report),
+        "sarif.json": sarif(report, plan_file(report)),
     }
     return _write(out or folder, texts)
 

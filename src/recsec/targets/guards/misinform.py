@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from recsec.models.base import Recommender
 from recsec.rng import Streams
 from recsec.targets.guards.base import GuardConfig, Rescoring, Surroundings
 from recsec.targets.guards.key import seed_of_weights
-from recsec.targets.guards.typical import RankLaw, own_ranks
+from recsec.targets.guards.typical import NEWEST, RankLaw, own_ranks, read_ranks
 from recsec.types import IntArray
 
 __all__ = ["Misinform", "MisinformConfig"]
@@ -40,6 +41,11 @@ class MisinformConfig(GuardConfig):
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="share of honest histories that get a wrong answer"
     )
+    people: Path | None = Field(
+        None,
+        description="ranks of people whom the recommender has not seen, to which law and threshold "
+        "are fitted; null: those it was trained on",
+    )
 
 
 class Misinform(Rescoring):
@@ -47,7 +53,7 @@ class Misinform(Rescoring):
 
     Each item of a history had a rank in the list that the recommender would have served before it.
     People choose at all ranks, and what is likely more often; a thief's policy takes items from the
-    lists that are served, or from the catalog whatever the history. Histories that speak for a
+    lists that he is served, or from the catalog whatever the history. Histories that speak for a
     policy are answered from another world: every item has a random vector there, and a history is
     followed by the items whose vectors lie near those of its newest ones. Such lists are alike for
     like histories, so a copy learns them; they say nothing about the recommender or its data, so
@@ -59,10 +65,10 @@ class Misinform(Rescoring):
     copy learned from short sessions, passes: the policy ``rank-law``.
 
     Histories of a few items tell little and get true answers; so do histories of people that a
-    thief has got hold of. The honest ones were trained on: users who came later look a little less
-    likely. A thief may notice that a list has nothing in common with the one before it, and start
-    anew: see the switch ``wary``. Costs a pass over the history and the ranks of its newest
-    50 items for each question.
+    thief has got hold of. People whom the recommender has not seen choose at other ranks than those
+    it was trained on: ``people`` fits law and threshold to them. A thief may notice that a list has
+    nothing in common with the one before it, and start anew: see ``wary`` among his switches. Costs
+    a pass over the history and the ranks of its newest 50 items for each question.
 
     Source: adaptive misinformation of Kariyappa & Qureshi, CVPR 2020, for classifiers of images;
     test and wrong answers are ours.
@@ -91,7 +97,7 @@ class Misinform(Rescoring):
 
     @classmethod
     def build(cls, config: MisinformConfig, surroundings: Surroundings) -> Self:
-        """Fit to the training histories; see ``Guard.build``."""
+        """Fit to histories of people; see ``Guard.build``."""
         known = surroundings.train
         if known is None or len(known) < 2:
             raise ConfigError(
@@ -104,9 +110,12 @@ class Misinform(Rescoring):
         early = rng.random(len(users)) < 0.5
         ends = np.where(early, rng.integers(np.minimum(lengths, 2), lengths + 1), lengths)
         rows = pad(known[int(user)][:end] for user, end in zip(users, ends, strict=True))
-        ranks = own_ranks(surroundings.recommender, rows)
-        popular = known.items[rng.integers(0, len(known.items), ranks[::2].shape)]
+        popular = known.items[rng.integers(0, len(known.items), (len(rows[::2]), NEWEST))]
         liked = own_ranks(surroundings.recommender, rows[::2], popular)
+        if config.people is None:
+            ranks = own_ranks(surroundings.recommender, rows)
+        else:
+            ranks = read_ranks(config.people, items=len(known.catalog))
         law = RankLaw.fit(ranks[::2], liked, len(known.catalog))
         honest = law.suspicion(ranks[1::2])
         threshold = float(np.quantile(honest, 1 - config.false_alarms, method="higher"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -11,11 +13,13 @@ import torch
 from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
+from recsec.errors import ConfigError
 from recsec.models.base import Recommender
 from recsec.models.sequential.neural import CausalRecommender
+from recsec.runs import atomic_write_json
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["RankLaw", "binned", "own_ranks"]
+__all__ = ["RankLaw", "binned", "keep_ranks", "own_ranks", "read_ranks"]
 
 NEWEST = 50
 """Items of a history that are judged, the newest; what came before them is known."""
@@ -99,6 +103,33 @@ def _prefix_scores(recommender: Recommender, histories: IntArray, ends: IntArray
     kept = np.arange(histories.shape[1]) < ends[:, :, None]
     prefixes = np.where(kept, histories[:, None, :], 0).reshape(-1, histories.shape[1])
     return recommender.scores(prefixes).view(*ends.shape, -1)
+
+
+def keep_ranks(path: Path, ranks: IntArray, *, items: int) -> None:
+    """Write ``own_ranks`` of people down, for a guard to be fitted to."""
+    atomic_write_json(path, {"items": items, "ranks": ranks.tolist()})
+
+
+def read_ranks(path: Path, *, items: int) -> IntArray:
+    """What ``keep_ranks`` wrote down, ``(B, NEWEST)``.
+
+    Raises:
+        ConfigError: there is no such file, it holds something else, or ranks of another catalog.
+    """
+    hint = "recsec evaluate --guard misinform --unseen 1000 --people FILE writes it"
+    try:
+        found = json.loads(path.expanduser().read_text(encoding="utf-8"))
+        ranks = np.array(found["ranks"], dtype=np.int64)
+        whole = ranks.shape[1:] == (NEWEST,) and len(ranks) > 1 and bool((ranks >= 0).all())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        whole = False
+    if not whole:
+        raise ConfigError(f"{path} holds no ranks of people", hint=hint)
+    if found.get("items") != items:
+        raise ConfigError(f"the ranks in {path} are not of these {items} items", hint=hint)
+    return ranks
 
 
 def _edges(items: int) -> IntArray:

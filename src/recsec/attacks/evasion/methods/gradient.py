@@ -349,9 +349,10 @@ class MomentumPgd(GradientAttack):
 class Apgd(GradientAttack):
     """Steps that halve themselves where they bring nothing. Source: Croce & Hein, ICML 2020.
 
-    Departs from it in the first step: half of eps, not twice. A step of twice eps puts every pixel
-    on the border whatever its gradient, and two fifths of all steps are over before halving makes
-    it less than eps; on a MobileNetV2 these are lost (``benchmarks/results/attack_panel.txt``).
+    Departs from it in two ways. Gradients add up (momentum 1), each of mean size 1: the sign of one
+    gradient alone flips where steps are large, so that it mattered how large the first is. With
+    momentum it does not (``benchmarks/results/gpu_224.txt``). And the first step is half of eps,
+    not twice, which puts every pixel on the border whatever its gradient.
     """
 
     name = "apgd"
@@ -362,6 +363,7 @@ class Apgd(GradientAttack):
         steps: int = Field(100, ge=1, le=100_000, description="gradients per image and restart")
         step_size: float = Field(0.5, gt=0, description="of the first step, as a share of eps")
         schedule: Schedule = Field("checkpoints", description="how the step size falls")
+        momentum: float = Field(1.0, ge=0, le=1, description="of the gradient")
         inertia: float = Field(0.25, ge=0, lt=1, description="share of the last move in the next")
 
     config_class: ClassVar[type[EvasionConfig]] = Config

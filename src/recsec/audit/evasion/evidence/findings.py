@@ -27,6 +27,12 @@ EVADE = ("AML.T0015", "AML.T0031")
 CRAFT = {"gradients": "AML.T0043.000", "scores": "AML.T0043.001", "ids": "AML.T0043.001"}
 REACH = {"gradients": "AML.T0044", "scores": "AML.T0040", "ids": "AML.T0040"}
 OWASP = ("ML01:2023",)
+MITIGATIONS = {
+    "high": ("AML.M0003", "AML.M0015", "AML.M0001"),
+    "moderate": ("AML.M0015", "AML.M0003"),
+    "low": (),
+}
+"""What the advice is called in MITRE ATLAS."""
 ADVICE = {
     "high": (
         "Harden the encoder (recsec harden), screen photos at upload (recsec screen), keep the "
@@ -60,8 +66,17 @@ def _points(metric: Metric | None) -> str:
     return text
 
 
-def _techniques(rows: Sequence[EvasionRow], model: str) -> tuple[str, ...]:
-    access = dict.fromkeys(row.access for row in rows if row.model == model)
+def _best(row: WorstCase) -> str:
+    """The attack that most often did best."""
+    return max(row.attacks, key=lambda name: row.attacks[name])
+
+
+def _techniques(rows: Sequence[EvasionRow], decided: WorstCase) -> tuple[str, ...]:
+    """What the attack that decided needs: how it crafted the photo, and what it saw."""
+    best = _best(decided) if decided.attacks else None
+    access = dict.fromkeys(
+        row.access for row in rows if row.model == decided.model and row.attack == best
+    )
     found = [*EVADE, *(CRAFT[one] for one in access), *(REACH[one] for one in access)]
     return tuple(dict.fromkeys(found))
 
@@ -93,10 +108,11 @@ def evasion_findings(
                 title=title,
                 about=judged,
                 severity=level,
-                atlas=_techniques(rows, judged),
+                atlas=_techniques(rows, worst[verdict.row]),
                 owasp=OWASP,
                 evidence=_evidence(worst[verdict.row], policy),
                 advice=ADVICE[level],
+                mitigations=MITIGATIONS[level],
             )
         )
     for model in models:
@@ -110,7 +126,7 @@ def evasion_findings(
                     title=f"Sanity check failed on {check.model}: {check.title}",
                     about=check.model,
                     severity="moderate",
-                    atlas=("AML.T0042",),
+                    atlas=EVADE,
                     owasp=OWASP,
                     evidence=f"{check.evidence}.",
                     advice="Read the numbers as a lower bound; add stronger or black-box attacks.",
@@ -134,10 +150,9 @@ def evasion_findings(
 def _evidence(row: WorstCase, policy: EvasionPolicy) -> str:
     named = [policy.metric, *(name for name in ("success@3",) if name != policy.metric)]
     numbers = ", ".join(f"{name} {_share(row.success[name])}" for name in named)
-    best = max(row.attacks, key=lambda name: row.attacks[name])
     return (
         f"Worst case over {len(row.attacks)} attacks on {row.model} at eps {row.eps:g}: {numbers}; "
-        f"the attack that most often did best: {best}."
+        f"the attack that most often did best: {_best(row)}."
     )
 
 
@@ -160,7 +175,7 @@ def _comparison(
             title=f'Model "{model.name}" compared with "{judged.name}"',
             about=model.name,
             severity="info",
-            atlas=_techniques(rows, model.name),
+            atlas=_techniques(rows, worst[mine]),
             owasp=OWASP,
             evidence=(
                 f"Worst-case {policy.metric} at eps {worst[mine].eps:g}: "

@@ -25,6 +25,9 @@ ADVICE = {
     "low": "Audit again when the model, the list length or the rate limit changes.",
 }
 
+MITIGATIONS = {"high": ("AML.M0004", "AML.M0002"), "moderate": ("AML.M0004",), "low": ()}
+"""What the advice is called in MITRE ATLAS."""
+
 
 def number(metrics: Metrics, name: str) -> str:
     """A metric with its name and interval, in words."""
@@ -68,6 +71,7 @@ def findings(
                 severity=level,
                 evidence=f"{_row(rows[verdict.row])}; floor: {number(floor.metrics, 'agr@10')}",
                 advice=ADVICE[level],
+                mitigations=MITIGATIONS[level],
             )
         )
     if missing:

@@ -23,8 +23,8 @@ from recsec.cli.shared.common import (
     given_settings,
 )
 from recsec.cli.shared.output import resumable
-from recsec.cli.visual.evade.shared import NATIVE
 from recsec.errors import UsageError
+from recsec.library.evade import NATIVE
 
 __all__ = ["run"]
 
@@ -177,6 +177,6 @@ def run(
         plan |= {"item": item, "targets": targets or "20"}
         evade_hub(tool, plan, out, device=device, json=json, options=options)
         return
-    from recsec.cli.visual.evade.pairs import evade_pairs
+    from recsec.cli.visual.evade.pairs import show_pairs
 
-    evade_pairs(tool, plan, out, device=device, json=json, options=options)
+    show_pairs(tool, plan, out, device=device, json=json, options=options)

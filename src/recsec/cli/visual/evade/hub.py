@@ -11,9 +11,10 @@ from rich.console import Console
 from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
-from recsec.cli.visual.evade.shared import NATIVE
-from recsec.cli.visual.opening import open_embedded, open_encoder, place_encoder
+from recsec.cli.visual.opening import open_embedded
 from recsec.errors import DataError, UsageError
+from recsec.library.evade import NATIVE
+from recsec.library.photos import open_encoder_folder, place_encoder
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import EvasionAttack
@@ -51,7 +52,7 @@ def evade_hub(
             f"--goal hub needs an attack that sees scores or gradients, not {tool.name}",
             hint="--attack mi",
         )
-    encoder = open_encoder(plan["model"])
+    encoder = open_encoder_folder(plan["model"])
     place_encoder(encoder, device)
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
-from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, warn_of_masking
-from recsec.cli.visual.opening import (
-    checkpoint_folder,
-    open_encoder,
-    open_photos,
-    place_encoder,
-    warn_of_other_data,
-)
+from recsec.cli.visual.evade.shared import warn_of_masking
+from recsec.cli.visual.opening import warn_of_other_data
+from recsec.library.evade import NATIVE, judged, open_surrogates
+from recsec.library.photos import checkpoint_folder, open_encoder_folder, open_photos, place_encoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +74,7 @@ def evade_one(
     from recsec.rng import Streams
     from recsec.runs import RunDirectory, atomic_write_bytes
 
-    encoder, folder = open_encoder(model), checkpoint_folder(model)
+    encoder, folder = open_encoder_folder(model), checkpoint_folder(model)
     place_encoder(encoder, device)
     with progress() as report:
         photos = open_photos(data, report)

@@ -10,21 +10,15 @@ from rich.console import Console
 from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
-from recsec.cli.visual.evade.shared import NATIVE, judged, open_surrogates, warn_of_masking
-from recsec.cli.visual.opening import open_embedded, open_encoder, place_encoder
-from recsec.errors import UsageError
+from recsec.cli.visual.evade.shared import warn_of_masking
 
 if TYPE_CHECKING:
-    import polars as pl
+    from recsec.attacks.evasion import EvasionAttack
 
-    from recsec.attacks.evasion import Control, EvasionAttack, Pairs
-    from recsec.data import PhotoSplit
-    from recsec.models import ExactIndex
-
-__all__ = ["evade_pairs"]
+__all__ = ["show_pairs"]
 
 
-def evade_pairs(
+def show_pairs(
     tool: EvasionAttack,
     plan: dict[str, Any],
     out: Path,
@@ -39,116 +33,29 @@ def evade_pairs(
         UsageError: the pairs are neither a policy nor a file.
         DataError: too few photos, or an unknown id.
     """
-    import numpy as np
-    from torch.nn import functional as F  # noqa: N812
+    from recsec.library.evade import evade_pairs
 
-    from recsec.attacks.evasion import catalog_scene, control_run, has_control, run_pairs
-    from recsec.models import ExactIndex, encoder_fingerprint
-    from recsec.rng import Streams
-    from recsec.runs import RunDirectory
-
-    encoder = open_encoder(plan["model"])
-    place_encoder(encoder, device)
-    streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
-        split, features = open_embedded(plan["model"], encoder, plan["data"], report)
-        photos, catalog = split.photos, split.catalog
-        plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
-        index = ExactIndex(F.normalize(features[np.asarray(catalog)], dim=1))
-        chosen = _pairs(plan, split, index, streams)
-        if tool.name == "transfer":
-            options["surrogate"] = open_surrogates(tool, encoder)
-        with RunDirectory.create_or_resume(out, "evade", plan) as directory:
-            scene = catalog_scene(
-                encoder, photos, catalog, chosen, features,
-                size=NATIVE if plan["pixels"] == "native" else None, progress=report,
-            )  # fmt: skip
-            ids = [str(one) for one in photos.ids.tolist()]
-            names = [
-                (ids[a], ids[t]) for a, t in zip(chosen.attackers, chosen.targets, strict=True)
-            ]
-            table = run_pairs(
-                directory, tool, scene, names,
-                eps=plan["eps"], rng=streams, stop_rank=plan["stop_rank"],
-                min_eps=plan["min_eps"], progress=report, **options,
-            )  # fmt: skip
-            controls: list[Control] = []
-            if has_control(tool):
-                controls = control_run(
-                    directory, scene, table,
-                    eps=plan["eps"], rng=streams, stop_rank=plan["stop_rank"], **options,
-                )  # fmt: skip
-            result = _result(table, plan, out, len(catalog), split, controls)
-            directory.write_json("result.json", result)
-    emit(result, lambda console: _render(console, result), json=json)
-    warn_of_masking(int(table["dead"].sum()), int(table["backwards"].sum()))
-    for budget, seen in zip(plan["eps"], controls, strict=False):
+        found = evade_pairs(
+            tool,
+            plan,
+            out,
+            device=device,
+            options=options,
+            dialect=dialect_of_tables(),
+            progress=report,
+        )
+    for text in found.notes:
+        note(text)
+    emit(dict(found.result), lambda console: _render(console, dict(found.result)), json=json)
+    warn_of_masking(int(found.pairs["dead"].sum()), int(found.pairs["backwards"].sum()))
+    for budget, seen in zip(plan["eps"], found.controls, strict=False):
         if seen.weak:
             note(
                 f"warning: {tool.name} is weak on this encoder: at eps {budget:g} {seen}. "
                 "Take --attack auto, or more steps: --attack auto-400"
             )
-    note_synthetic(photos.synthetic, photos=True)
-
-
-def _pairs(plan: dict[str, Any], split: PhotoSplit, index: ExactIndex, streams: Any) -> Pairs:
-    import numpy as np
-
-    from recsec.attacks.evasion import POLICIES, popular_rows, read_pairs, sample_pairs
-
-    photos, policy = split.photos, plan["pairs"]
-    if policy not in POLICIES:
-        path = Path(policy).expanduser()
-        if not path.is_file():
-            raise UsageError(
-                f"--pairs {policy}: expected {', '.join(POLICIES)} or a CSV file with item,target"
-            )
-        return read_pairs(
-            path,
-            lambda ids: photos.rows([photos.parse_id(one) for one in ids]),
-            dialect=dialect_of_tables(),
-        )
-    rows = split.test if plan["stage"] == "test" else split.validation
-    popular = None
-    if policy == "popular-target":
-        catalog = split.catalog
-        popular = catalog[popular_rows(index, np.searchsorted(catalog, rows))]
-    return sample_pairs(policy, rows, split.labels, plan["n"], rng=streams, popular=popular)
-
-
-def _result(
-    table: pl.DataFrame,
-    plan: dict[str, Any],
-    out: Path,
-    catalog: int,
-    split: PhotoSplit,
-    controls: list[Control],
-) -> dict[str, Any]:
-    import polars as pl
-
-    from recsec.attacks.evasion import smallest_budget, summarize
-
-    found = [summarize(table.filter(pl.col("eps") == budget), eps=budget) for budget in plan["eps"]]
-    for one, seen in zip(found, controls, strict=False):
-        one["reference"] = seen.to_json()
-    count = table.height // len(plan["eps"])
-    goal = plan["goal"] or "default"
-    shared: dict[str, Any] = {
-        "run": str(out),
-        "pairs_file": str(out / "pairs.parquet"),
-        "attack": plan["attack"],
-        "settings": plan["settings"],
-        "policy": plan["pairs"],
-        "pairs": count,
-        "synthetic": split.photos.synthetic,
-        "protocol": f"{count} pairs ({plan['pairs']}, {plan['stage']} photos), goal {goal}; "
-        f"{judged(plan, catalog)}; a pair is done at rank {plan['stop_rank']}",
-    }
-    if plan["min_eps"]:
-        shared["min_eps"] = smallest_budget(table) | {"rank": plan["stop_rank"]}
-    if len(found) == 1:
-        return shared | found[0]
-    return shared | {"budgets": found}
+    note_synthetic(found.synthetic, photos=True)
 
 
 def _render(out: Console, result: dict[str, Any]) -> None:

@@ -1,0 +1,243 @@
+"""From the words that ``--model`` takes to something that answers histories."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsec.errors import UsageError
+from recsec.runs import atomic_write_text, digest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from recsec.data import Catalog, Dataset, Split
+    from recsec.models import Recommender
+    from recsec.targets import Target
+    from recsec.types import Answerer, IntArray
+
+__all__ = [
+    "as_owner",
+    "guarded_plan",
+    "open_checkpoint_folder",
+    "open_data",
+    "open_guarded",
+    "open_model",
+    "open_source",
+    "sample_users",
+]
+
+OWNER = "owner"
+
+FILES = ("key", "people")
+"""Settings of guards that name files."""
+
+
+def _is_target(spec: str) -> bool:
+    return spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml")
+
+
+def open_data(
+    name: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    sep: str | None = None,
+    time_format: str | None = None,
+    drop_bad: bool = False,
+) -> Dataset:
+    """Interactions, as ``--data`` takes them.
+
+    Args:
+        name: a known data set (``ml-1m``), ``synthetic:users=500,items=200``, or a table: CSV,
+            JSON Lines, Parquet, a folder of parts.
+        columns: of an own table, our names (user, item, time, rating) to the file's.
+        sep: between its fields; told from the file if None.
+        time_format: of its times: ``s``, ``ms``, ``us``, ``ns`` or a pattern.
+        drop_bad: leave out rows that do not fit; ``report.left_out`` counts them.
+
+    Returns:
+        ``catalog``, ``interactions.table`` (polars, user and item numbers from 1) and more.
+
+    Raises:
+        ConfigError: an option does not fit, or the name is one of photos.
+        DataError: missing, broken or empty data.
+    """
+    from recsec.data import Dialect, load
+    from recsec.settings import checked
+
+    said = {"sep": sep, "time_format": time_format, "drop_bad": drop_bad or None}
+    given = {key: value for key, value in said.items() if value is not None}
+    dialect = checked(Dialect, given, where="open_data") if given else None
+    return load(name, columns=columns, dialect=dialect)
+
+
+def open_checkpoint_folder(spec: str) -> Recommender:
+    """The recommender in the checkpoint folder that the words name.
+
+    Raises:
+        UsageError: the words name a target, not a checkpoint, or nothing at all.
+        CheckpointError: the folder is no checkpoint.
+    """
+    if _is_target(spec):
+        raise UsageError(
+            f"--model {spec}: this command needs a checkpoint folder",
+            hint="recsec train MODEL --data NAME --out DIR makes one",
+        )
+    from recsec import models
+
+    return models.load(Path(os.path.expanduser(spec)))
+
+
+def open_model(
+    spec: str, data: Dataset | None = None, *, authorised: bool = False
+) -> Recommender | Target:
+    """What the words name.
+
+    Args:
+        spec: a checkpoint folder, ``callable:module:function``, ``http(s)://...`` or the TOML file
+            of an HTTP target or of a checkpoint behind guards.
+        data: whose catalog the callable or the HTTP target speaks; a checkpoint has its own.
+        authorised: the owner of a target that is not on this machine agreed to be queried.
+
+    Raises:
+        UsageError: the words name nothing that recsec can open.
+        CheckpointError: the folder is no checkpoint.
+        TargetError: the target does not answer as it must.
+    """
+    if not _is_target(spec):
+        return open_checkpoint_folder(spec)
+    if data is None:
+        raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
+    from recsec.targets import open_target
+
+    return open_target(spec, data.catalog, authorised=authorised)
+
+
+def open_source(
+    spec: str, data: Dataset | None, *, authorised: bool
+) -> tuple[Recommender | Answerer, Catalog]:
+    """What the words name, as something that answers histories, and its items.
+
+    A target is asked in the name of the account ``owner``.
+    """
+    from recsec.models import Recommender
+
+    found = open_model(spec, data, authorised=authorised)
+    if isinstance(found, Recommender):
+        return found, found.catalog
+    return as_owner(found), found.catalog
+
+
+def open_guarded(spec: str, tables: Sequence[Mapping[str, Any]], data: Dataset) -> Answerer:
+    """A checkpoint behind guards, as it answers the account ``owner``.
+
+    Raises:
+        UsageError: ``spec`` names no checkpoint: only what answers on this machine can be guarded.
+        ConfigError: a guard does not exist or does not fit.
+    """
+    _refuse_target(spec)
+    from recsec.targets import guarded_target, open_checkpoint
+
+    split = data.split()
+    recommender = open_checkpoint(Path(spec).expanduser(), split.catalog)
+    return as_owner(guarded_target(recommender, tables, train=split.train))
+
+
+def guarded_plan(
+    model: str,
+    tables: Sequence[Mapping[str, Any]],
+    *,
+    data: str,
+    columns: Mapping[str, str],
+    dialect: Mapping[str, Any],
+    out: Path,
+    twins: int,
+) -> dict[str, Any]:
+    """The ``[target]`` of a plan that attacks a checkpoint behind guards.
+
+    The target is described in a file beside ``out``. Its name holds a digest of guards, keys and
+    weights, so a run directory belongs to exactly these.
+
+    Args:
+        model: a checkpoint folder.
+        tables: name and settings of each guard.
+        data: the data set, for the popularity of items.
+        columns: of an own file, our names to the file's.
+        dialect: what is said about it, as plain data.
+        out: the run directory.
+        twins: how many independent models to train like the checkpoint.
+
+    Raises:
+        UsageError: the words name no checkpoint.
+        CheckpointError: it is missing or broken.
+    """
+    _refuse_target(model)
+    from recsec.models import read_config
+
+    folder = Path(model).expanduser().resolve()
+    config = read_config(folder)
+    guards = [{name: _resolved(name, value) for name, value in table.items()} for table in tables]
+    source = Path(data).expanduser()
+    described = str(source.resolve()) if source.is_file() else data
+    weights = folder / "model.safetensors"
+    held = [weights, *(Path(table[name]) for table in guards for name in FILES if name in table)]
+    content = [path.read_bytes().hex() for path in held if path.is_file()]
+    told = {"guards": guards, "data": described, "columns": dict(columns), "content": content}
+    name = digest({**told, **dialect})[:12]
+    path = out.with_name(f"{out.name}.target-{name}.toml")
+    lines = [f"checkpoint = {json.dumps(str(folder))}", f"data = {json.dumps(described)}"]
+    lines += [f"columns.{name} = {json.dumps(theirs)}" for name, theirs in columns.items()]
+    lines += [f"{key} = {_toml(value)}" for key, value in dialect.items()]
+    for table in guards:
+        lines += ["", "[[guards]]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    atomic_write_text(path, "\n".join(lines) + "\n")
+    seed = config.get("seed")
+    recipe: dict[str, Any] = {"count": twins}
+    if isinstance(seed, int):
+        recipe |= {"model": config["model"], "settings": config["config"]}
+    names = " + ".join([folder.name, *(str(table["name"]) for table in guards)])
+    return {
+        "model": os.path.relpath(path),
+        "name": names,
+        "twins": recipe,
+        "seed": seed if isinstance(seed, int) else 0,
+    }
+
+
+def _resolved(name: str, value: Any) -> Any:
+    return str(Path(value).expanduser().resolve()) if name in FILES else value
+
+
+def _toml(value: Any) -> str:
+    """A scalar or a list of scalars; JSON writes them as TOML does."""
+    return json.dumps(value)
+
+
+def _refuse_target(spec: str) -> None:
+    if _is_target(spec):
+        raise UsageError(
+            f"--guard stands before a checkpoint, not before {spec}",
+            hint="a callable and an API bring their own guards",
+        )
+
+
+def as_owner(target: Target) -> Answerer:
+    """A target as it answers the account ``owner``."""
+
+    def answer(histories: IntArray, k: int) -> IntArray:
+        return target.query(OWNER, histories, k)
+
+    return answer
+
+
+def sample_users(split: Split, count: int | None, rng: np.random.Generator) -> IntArray | None:
+    """User numbers of a sample, sorted; None stands for all users."""
+    import numpy as np
+
+    total = len(split.full)
+    if count is None or count >= total:
+        return None
+    return np.sort(rng.choice(total, count, replace=False)).astype(np.int64)

@@ -1,0 +1,275 @@
+"""Detection of thieves from Python: fit detectors, judge a log, watch live queries."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsec.errors import RunError, UsageError
+from recsec.library.opening import open_checkpoint_folder
+from recsec.library.results import to_pandas
+from recsec.types import ItemId
+
+if TYPE_CHECKING:
+    import pandas
+    import polars as pl
+
+    from recsec.data import Dataset, Dialect
+    from recsec.detection import FitConfig, Fitted, Watch
+    from recsec.types import IntArray, Progress
+
+__all__ = ["Detected", "Query", "Watcher", "detect", "fit_detectors", "watch"]
+
+
+@dataclass(frozen=True)
+class Query:
+    """One live query in the user's own ids.
+
+    Attributes:
+        history: item ids, oldest first.
+        answer: the list that was served, best first; empty if it is not known.
+    """
+
+    history: Sequence[ItemId]
+    answer: Sequence[ItemId] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("history", "answer"):
+            if isinstance(getattr(self, name), str | bytes):
+                raise UsageError(f"{name} of a query: expected a list of item ids, got one text")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Detected:
+    """What ``detect`` found in a log.
+
+    Attributes:
+        accounts: one row per account, the most suspicious first: ``id``, ``queries``, scores,
+            ``p_value``, ``flagged``, ``view`` (which detector finds it most suspicious) and
+            ``cluster`` (accounts that ask alike).
+        queries: how many the log holds.
+        faults: what was wrong with the log, in words.
+        protocol: how the detectors were fitted, and the rule.
+    """
+
+    accounts: pl.DataFrame
+    queries: int
+    faults: tuple[str, ...]
+    protocol: Mapping[str, Any]
+
+    @property
+    def flagged(self) -> int:
+        """How many accounts are flagged."""
+        return int(self.accounts["flagged"].sum())
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The accounts for pandas."""
+        return to_pandas(self.accounts)
+
+    def __repr__(self) -> str:
+        return f"Detected({self.flagged} of {len(self.accounts)} accounts, {self.queries} queries)"
+
+    def _repr_html_(self) -> str:
+        table: Any = self.accounts
+        return str(table._repr_html_())
+
+
+class Watcher:
+    """Detectors on a live stream, in the user's own ids.
+
+    Args:
+        inner: the detectors with their state, in catalog indices.
+    """
+
+    def __init__(self, inner: Watch) -> None:
+        self._watch = inner
+
+    def __repr__(self) -> str:
+        return f"Watcher({', '.join(self._watch.detectors)}; {self._watch.seen} queries seen)"
+
+    def update(self, account: str, query: Query) -> float:
+        """Take note of one query; returns the account's p-value.
+
+        Raises:
+            DataError: an id is not in the catalog that the detectors were fitted on.
+        """
+        from recsec.traffic import Query as Indexed
+
+        catalog = self._watch.fitted.catalog
+        history: IntArray = catalog.index(query.history)
+        return self._watch.update(account, Indexed(history, catalog.index(query.answer)))
+
+    def accounts(self) -> pl.DataFrame:
+        """One row per account: ``id``, ``queries``, a score per detector, ``p_value``."""
+        return self._watch.accounts()
+
+    def save(self, state: Path | str) -> None:
+        """Write the state; ``watch(detectors, state)`` goes on from there.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._watch.save(Path(state))
+
+
+def watch(detectors: Path | str, state: Path | str | None = None) -> Watcher:
+    """Start watching live queries, or go on from a saved state.
+
+    Args:
+        detectors: the folder that ``fit_detectors`` wrote.
+        state: a file that ``Watcher.save`` wrote; one that is not there yet is a start.
+
+    Raises:
+        CheckpointError: a folder or file that is missing or broken.
+        RunError: the state belongs to other detectors.
+    """
+    from recsec.detection import Fitted, Watch
+
+    fitted = Fitted.load(Path(detectors))
+    if state is not None and Path(state).exists():
+        return Watcher(Watch.resume(fitted, Path(state)))
+    return Watcher(fitted.watch())
+
+
+def detect(
+    log: Path | str,
+    detectors: Path | str,
+    *,
+    level: float = 0.05,
+    state: Path | str | None = None,
+    columns: Mapping[str, str] | None = None,
+    dialect: Dialect | None = None,
+    progress: Progress | None = None,
+) -> Detected:
+    """Find the thieves in a query log; see ``recsec detect log``.
+
+    Args:
+        log: a table, or the folder of a transcript.
+        detectors: the folder that ``fit_detectors`` wrote.
+        level: share of false flags allowed among the flagged.
+        state: keep the state here; a longer log goes on from it.
+        columns: of the log, our names to the file's.
+        dialect: what there is to say about the table.
+        progress: is told how it goes.
+
+    Raises:
+        CheckpointError: the detectors or the state are missing or broken.
+        DataError: the log is missing, broken or empty.
+        RunError: the state belongs to another log or to other detectors.
+    """
+    from recsec.detection import Fitted, follow_log, judge
+    from recsec.traffic import read_log
+
+    fitted = Fitted.load(Path(detectors))
+    found = read_log(Path(log), fitted.catalog, columns=dict(columns or {}), dialect=dialect)
+    kept = None if state is None else Path(state)
+    seen = follow_log(fitted, found, name=str(log), state=kept, progress=progress)
+    protocol = {
+        **fitted.protocol,
+        "level": level,
+        "rule": "Benjamini-Hochberg over accounts",
+        "combined": sorted(fitted.scales),
+    }
+    return Detected(judge(seen, found, level=level), len(found), tuple(found.faults), protocol)
+
+
+def _request(model: str, data: Dataset, plan: FitConfig, seed: int) -> str:
+    """What a folder of detectors belongs to."""
+    from recsec.runs import digest
+
+    return digest(
+        {
+            "plan": plan.model_dump(mode="json"),
+            "data": data.fingerprint,
+            "model": sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
+            "seed": seed,
+        }
+    )
+
+
+def _earlier(out: Path, request: str) -> Fitted | None:
+    """The same detectors, if they are there; a folder with anything else is refused.
+
+    Raises:
+        RunError: it holds something else.
+    """
+    from recsec.detection.watch import PARTS, TENSORS, Fitted
+    from recsec.runs import strangers
+
+    others = strangers(out, known=(*PARTS, "accounts.parquet"))
+    if not others and not (out / TENSORS).exists():
+        return None  # new, or a fit that was killed
+    found = None if others else Fitted.load(out)
+    if found is None or found.protocol.get("request") != request:
+        raise RunError(
+            f"{out} holds something else ({', '.join(others[:3]) or 'other detectors'})",
+            hint="use another --out, or remove that folder",
+        )
+    return found
+
+
+def fit_detectors(
+    model: str,
+    data: Dataset,
+    out: Path | str,
+    *,
+    plan: FitConfig | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Learn what honest accounts look like, and write the folder of detectors.
+
+    Where the folder holds these detectors already, nothing is done.
+
+    Args:
+        model: the checkpoint folder of the recommender that is watched.
+        data: its data.
+        out: the folder.
+        plan: settings of ``recsec detect fit``: ``k``, ``queries``, ``users``, ``laws``, ...
+        seed: of all random streams.
+        name: what the protocol calls the data; its own name if None.
+        progress: is told how it goes.
+
+    Raises:
+        UsageError: ``model`` is no checkpoint folder.
+        ConfigError: a setting does not fit.
+        RunError: ``out`` holds something else.
+    """
+    from recsec.detection import FitConfig
+    from recsec.detection import fit_detectors as fit
+    from recsec.rng import Streams
+    from recsec.runs import atomic_write_bytes
+    from recsec.settings import checked
+
+    wanted = (
+        plan
+        if isinstance(plan, FitConfig)
+        else checked(FitConfig, plan or {}, where="settings of fit_detectors")
+    )
+    recommender, folder = open_checkpoint_folder(model), Path(out)
+    request = _request(model, data, wanted, seed)
+    found = _earlier(folder, request)
+    if found is not None:
+        return found
+    times = data.interactions.table["time"].to_numpy() if data.times_are_real else None
+    found, table, _ = fit(
+        recommender,
+        data.sequences(),
+        wanted,
+        streams=Streams(seed).child("detect"),
+        snapshots=sorted(Path(model).glob("snapshots/*.safetensors")),
+        times=times,
+        progress=progress,
+    )
+    found.protocol.update(data=name or data.name, model=model, request=request)
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    atomic_write_bytes(folder / "accounts.parquet", buffer.getvalue())
+    found.save(folder)
+    return found
