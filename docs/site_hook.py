@@ -43,6 +43,16 @@ def _text(path: str) -> str:
     return "\n".join([f"# {path}", "", *(f"- [{name}]({name})" for name in names), ""])
 
 
+def on_config(config: Any) -> Any:
+    """Add how-to pages that the navigation does not name, after those that it does."""
+    for section in config["nav"]:
+        if "How to" in section:
+            named = {page for entry in section["How to"] for page in entry.values()}
+            found = sorted(path.name for path in (ROOT / "docs/how-to").glob("*.md"))
+            section["How to"] += [f"how-to/{one}" for one in found if f"how-to/{one}" not in named]
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add what pages link to outside of ``docs/``, and what those link to."""
     waiting = [f"docs/{file.src_uri}" for file in files.documentation_pages()]

@@ -41,7 +41,11 @@ def run(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="The run directory; the same work resumes."),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="The run directory; interrupted, the same command continues there.",
+        ),
     ] = None,
     gate: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""The adaptive thief: what he changes once he knows, or fears, a defense."""
+"""The adaptive thief: what changes once a defense is known, or feared."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ class Adaptive(BaseModel):
 
     @property
     def law(self) -> ClickLaw:
-        """The click law of a human-like thief: his guess of what honest users do."""
+        """The click law of a human-like thief: a guess of what honest users do."""
         return ClickLaw.model_validate({"acceptance": self.acceptance, "bias": self.bias})

@@ -48,10 +48,15 @@ def run(
     data: DataOption,
     out: OutOption,
     policy: Annotated[
-        str, typer.Option("--policy", metavar="P", help="Which queries: recsec list policies.")
+        str,
+        typer.Option(
+            "--policy", metavar="P", help="How the thief chooses queries: recsec list policies."
+        ),
     ] = "mixed",
     k: Annotated[int, typer.Option("--k", min=1, help="List length asked for.")] = 10,
-    calls: Annotated[int, typer.Option("--calls", min=1, help="The budget.")] = 10_000,
+    calls: Annotated[
+        int, typer.Option("--calls", min=1, help="How many API calls the thief may make.")
+    ] = 10_000,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
@@ -70,7 +75,10 @@ def run(
     ] = None,
     guard: GuardOption = None,
     twins: Annotated[
-        int, typer.Option("--twins", min=0, max=10, help="Independent models to train for scale.")
+        int,
+        typer.Option(
+            "--twins", min=0, max=10, help="Independent models to train, to compare the copy with."
+        ),
     ] = 1,
     users: Annotated[
         int | None,

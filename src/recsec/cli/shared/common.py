@@ -107,7 +107,7 @@ ColumnsOption = Annotated[
     typer.Option(
         "--columns",
         metavar="user=U,item=I,time=T",
-        help="Columns of an own table, where they have other names.",
+        help="Your table's names for these columns, where they differ.",
     ),
 ]
 SepOption = Annotated[
@@ -116,7 +116,7 @@ SepOption = Annotated[
         "--sep",
         metavar="CHAR",
         callback=_about_table,
-        help="Between the fields of an own table: ; or tab; told from the file if not given.",
+        help="Separator of your table: ; or tab; recognized by itself if not given.",
     ),
 ]
 TimeFormatOption = Annotated[
@@ -125,7 +125,7 @@ TimeFormatOption = Annotated[
         "--time-format",
         metavar="FORMAT",
         callback=_about_table,
-        help="Times of an own table: s, ms, us, ns, or a pattern such as %d/%m/%Y %H:%M.",
+        help="Times in your table: s, ms, us, ns, or a pattern such as %d/%m/%Y %H:%M.",
     ),
 ]
 DropBadOption = Annotated[
@@ -133,19 +133,29 @@ DropBadOption = Annotated[
     typer.Option(
         "--drop-bad",
         callback=_about_table,
-        help="Leave out rows of an own table that do not fit, and count them.",
+        help="Leave out rows of your table that do not fit, and count them.",
     ),
 ]
 OutOption = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Folder to write to; the same work resumes.")
+    Path,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder to write to; interrupted, the same command continues there.",
+    ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="One seed for all random streams.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 DeviceOption = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto.")
+    str,
+    typer.Option(
+        "--device", metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1, mps or auto."
+    ),
 ]
 PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"],
-    typer.Option("--precision", help="Of matrix products; auto: bfloat16 where it is fast."),
+    typer.Option(
+        "--precision", help="Number format of matrix products; auto: bfloat16 where it is fast."
+    ),
 ]
 LawOption = Annotated[
     str,
@@ -157,7 +167,9 @@ LawOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the component; repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting, as recsec list shows them; repeatable."
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -176,7 +188,7 @@ AuthorisedOption = Annotated[
     bool,
     typer.Option(
         "--i-am-authorised",
-        help="The owner of a target beyond this machine agreed to this.",
+        help="Confirm that the owner of a target on another machine agreed to be queried.",
     ),
 ]
 UsersOption = Annotated[
@@ -193,7 +205,7 @@ AnswersOfOption = Annotated[
     typer.Option(
         "--answers-of",
         metavar="RUN",
-        help="Take along what another run was answered to the same questions.",
+        help="Reuse the answers that another run got to the same questions.",
     ),
 ]
 SameAnswersOption = Annotated[
@@ -206,11 +218,13 @@ SameAnswersOption = Annotated[
 ]
 JsonOption = Annotated[
     bool,
-    typer.Option("--json", is_eager=True, callback=_json, help="One JSON object on stdout."),
+    typer.Option("--json", is_eager=True, callback=_json, help="Print one JSON object to stdout."),
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option("--quiet", "-q", is_eager=True, callback=_quiet, help="Results and errors only."),
+    typer.Option(
+        "--quiet", "-q", is_eager=True, callback=_quiet, help="Print results and errors only."
+    ),
 ]
 
 

@@ -34,7 +34,7 @@ class FewShotPolicy(Policy):
     """Draws from the list what a model of the leaked users would take, and leaves it as they do.
 
     Two kinds of blocks alternate. Leaked histories are asked as they are: they teach the surrogate
-    where real users are, and how often the item a user took was in the list he was served. Own
+    where real users are, and how often the item a user took was in the list served. Own
     sessions take an item from the list with that frequency, by the softmax of the guide's scores
     over the list, and otherwise any item of the catalog.
 

@@ -20,8 +20,8 @@ class HumanLike(Policy):
     his leak.
 
     Args:
-        policy: what the thief would ask if he were free.
-        law: his guess of the law of honest users.
+        policy: what the thief would ask if free.
+        law: a guess of the law of honest users.
     """
 
     name = "human-like"

@@ -45,7 +45,9 @@ def run(
     ] = "auto",
     eps: Annotated[
         list[float] | None,
-        typer.Option("--eps", metavar="X", help="Budget, share of the pixel range; repeatable."),
+        typer.Option(
+            "--eps", metavar="X", help="Largest change of a color value, from 0 to 1; repeatable."
+        ),
     ] = None,
     pairs: Annotated[
         str,
@@ -55,7 +57,9 @@ def run(
             help="cross-category, same-category, popular-target, or a CSV with item,target.",
         ),
     ] = "cross-category",
-    n: Annotated[int, typer.Option("--n", min=1, help="Pairs to sample; hub: photos.")] = 100,
+    n: Annotated[
+        int, typer.Option("--n", min=1, help="How many pairs to sample; hub: how many photos.")
+    ] = 100,
     goal: Annotated[
         str | None,
         typer.Option(
