@@ -37,6 +37,9 @@ seeds = 3
 length = 5
 surrogate = "meanpool"
 surrogate_settings = { epochs = 1, embedding_dim = 8 }
+
+[evaluation]
+recheck = false
 """
 
 

@@ -189,7 +189,7 @@ def test_an_interrupted_audit_says_how_to_go_on(
     assert main(words) in (0, 1)
     capsys.readouterr()
     asked = len((tmp_path / "asked.log").read_text())
-    check, owner, budget, unrecorded = 12, 40, 200, 20
+    check, owner, budget, unrecorded = 3 * 24, 40, 200, 20
     whole = check + owner + budget
     assert whole <= asked <= whole + unrecorded + SPOTS  # which are asked again on purpose
     assert before < asked

@@ -35,7 +35,7 @@ def test_list_names_all_and_says_which_are_at_hand(
     capsys.readouterr()
     assert main(["data", "list", "--json"]) == 0
     at_hand = {entry["name"]: entry["at_hand"] for entry in printed(capsys)["sets"]}
-    names = ["ml-100k", "ml-1m", "ml-20m", "ml-25m", "ml-latest-small", "beauty"]
+    names = ["ml-100k", "ml-1m", "ml-20m", "ml-25m", "ml-latest-small", "beauty", "yoochoose"]
     names += ["fashion", "deepfashion"]
     assert list(at_hand) == names
     assert [name for name in names if at_hand[name]] == ["ml-latest-small"]

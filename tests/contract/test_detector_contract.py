@@ -16,7 +16,7 @@ from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.targets import LocalTarget
 from recsec.traffic import ClickLaw, Steps, honest_log
-from recsec.types import FloatArray
+from recsec.types import FloatArray, IntArray
 
 QUICK: dict[str, dict[str, Any]] = {
     "seat": {"steps": 3, "attack_steps": 1},
@@ -64,6 +64,9 @@ class Forgetful(Continuity):
     """Breaks the contract in one way."""
 
     fault = ""
+
+    def score(self, counts: IntArray) -> FloatArray:
+        return counts.sum(axis=1).astype(np.float64)
 
     def observe(self, steps: Steps) -> FloatArray:
         scores = super().observe(steps)

@@ -30,6 +30,7 @@ sessions = 8
 surrogate_settings = { embedding_dim = 8, blocks = 1, max_length = 20, epochs = 3 }
 [evaluation]
 resamples = 100
+recheck = false
 [gate]
 fail_at = "never"
 [engine]

@@ -20,6 +20,11 @@ from recsec.cli.main import main
 
 WORDS: dict[str, list[str]] = {
     "a list of what there is, printed so that nobody has to look it up": [
+        "eps is one of {}",
+        "tables: {}",
+        "one of {}",
+        "at least {}, at most {}",
+        "recsec list guards",
         "columns are {}, and time if known",
         "formats: {}; at most {} pixels",
         "keys: {}",
@@ -54,6 +59,7 @@ WORDS: dict[str, list[str]] = {
         "write it as verdict=module:function; the module must be importable",
     ],
     "the user's files have to change, and only he knows how": [
+        "recsec traffic fit --help",
         "--columns id=..,category=..,image=..,title=..,attributes=color+season",
         "--out {}",
         "--sep ';'",
@@ -111,6 +117,16 @@ WORDS: dict[str, list[str]] = {
         "wait until it ends",
     ],
     "names the folder or the number that was meant, which only the user knows": [
+        "name the folder of a finished audit, or leave baseline out of the first run",
+        "name the folder that holds your runs",
+        "ask for less: shorter lists, fewer users, a smaller model or batch",
+        "an audit needs a catalog of at least {} items",
+        "recsec audit PLAN --out DIR makes one",
+        "recsec evaluate --guard misinform --unseen 1000 --people FILE writes it",
+        "add --unseen 1000",
+        "add --guard misinform",
+        "recsec traffic fit LOG --out law.json",
+        "use a law measured on a log with lists: --law trivago",
         "ask for fewer pairs",
         "budgets compare at one size only; audit them in separate plans",
         "give at least 20",
@@ -131,6 +147,13 @@ WORDS: dict[str, list[str]] = {
         "a callable and an API bring their own guards",
     ],
     "for who calls the library; the commands check before": [
+        "one history is [[ID, ID, ...]]",
+        "open its checkpoint folder",
+        "pip install pandas",
+        "recsec harden says it",
+        "recsec.Query takes your own item ids",
+        "send one event after the other; histories can't be set",
+        "delete that file: accounts then begin anew, with empty histories",
         '--set surrogates=["DIR"], folders made by recsec train encoder',
         "check the weights of the checkpoint for NaN",
         "it knows cosine, demotion and query",

@@ -37,7 +37,7 @@ def test_fit_says_what_was_assumed(fitted: Path, capsys: pytest.CaptureFixture[s
     words = ["--data", MANY, "--out", str(fitted / "D"), "--queries", "10"]
     found = run(capsys, "detect", "fit", "--model", str(fitted / "model"), *words)
     assert found["combined"] == ["accepted-rank", "continuity", "off-list", "transition"]
-    assert "assumed" in found["protocol"]["honest_traffic"]
+    assert "not their own" in found["protocol"]["honest_traffic"]
     assert found["protocol"]["times"] == "order only"
     table = pl.read_parquet(found["accounts"])
     assert set(table["group"].unique()) == {"fit", "calibrate"}
@@ -67,7 +67,7 @@ def test_a_log_of_traffic_is_watched(fitted: Path, capsys: pytest.CaptureFixture
         "12",
     ]
     made = run(capsys, "data", "traffic", MANY, *words, "--acceptance", "0.5", "--bias", "1.5")
-    assert made["assumed"] == {"acceptance": 0.5, "bias": 1.5, "restart": 0.02}
+    assert (made["measured_on"], made["clicks"]["bias"]) == (None, 1.5)
     assert (made["accounts"], made["times"]) == (30, "order only")
     found = run(capsys, "detect", str(log), "--detectors", str(fitted / "D"))
     assert found["queries"] == made["queries"] == pl.read_parquet(log).height

@@ -34,7 +34,7 @@ NAMES_FILES = {"data", "model", "train"}
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The table that the plans of the corpus name."""
     folder = tmp_path_factory.mktemp("plans")
-    rows = [f"u{user},i{(user + step) % 12},{step}" for user in range(30) for step in range(6)]
+    rows = [f"u{user},i{(user + step) % 40},{step}" for user in range(30) for step in range(6)]
     (folder / "shop.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
