@@ -126,7 +126,7 @@ def side_by_side(
 
 
 def thieves(target: Fast, kind: str, accounts: int, queries: int) -> QueryLog:
-    """One session per account: uniform in the catalog, in the list, or 1 in 5 in the catalog."""
+    """One session per account: items of the catalog, of the list, or one in five of the former."""
     rng, n = np.random.default_rng(5), len(target.catalog)
     share = {"random": 1.0, "autoregressive": 0.0, "mixed": 0.2}[kind]
 
@@ -260,6 +260,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="files without ending; default in results/")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--users", type=int, default=981, help="of each group, at most")
+    parser.add_argument("--tested", type=int, default=1000, help="honest accounts in each row")
     parser.add_argument("--accounts", type=int, default=400, help="of each thief")
     parser.add_argument("--queries", type=int, default=100)
     chosen = parser.parse_args()
@@ -274,19 +275,27 @@ def main() -> None:
     if chosen.data == "ml-1m":
         people = load("ml-1m").sequences()
         groups = split_users(people, streams, least=chosen.queries, most=None)
-        groups = Groups(*(part[: chosen.users] for part in vars(groups).values()))
+        groups = Groups(
+            groups.fit[: chosen.users],
+            groups.calibrate[: chosen.users],
+            groups.test[: chosen.tested],
+        )
     else:
         rng = streams.numpy("deal")
         sessions = sessions_of(model.catalog)
         thirds = np.array_split(rng.permutation(len(sessions)), 3)
         pools = [[sessions[at] for at in part] for part in thirds]
-        size = chosen.users
-        dealt = [row for pool in pools for row in strangers(pool, size, 3 * chosen.queries, rng)]
+        sizes = [chosen.users, chosen.users, chosen.tested]
+        dealt = [
+            row
+            for pool, size in zip(pools, sizes, strict=True)
+            for row in strangers(pool, size, 3 * chosen.queries, rng)
+        ]
         people = Sequences.from_lists(
             model.catalog,
             [[one for part in row for one in dict.fromkeys(part)] for row in dealt],
         )
-        groups = Groups(*np.array_split(np.arange(3 * size), 3))
+        groups = Groups(*np.split(np.arange(sum(sizes)), np.cumsum(sizes[:2])))
     folder = chosen.out / "detectors"
     if not (folder / "detectors.safetensors").exists():
         fitted, _, _ = fit_detectors(

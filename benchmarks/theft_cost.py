@@ -4,7 +4,7 @@
     python benchmarks/theft_cost.py people --model runs/sasrec --out runs/cost
     python benchmarks/theft_cost.py thief mixed --model runs/sasrec --out runs/cost
     python benchmarks/theft_cost.py thief rank-law --model runs/sasrec --out runs/cost
-    python benchmarks/theft_cost.py table --model runs/sasrec --out runs/cost
+    python benchmarks/theft_cost.py table --out runs/cost
 
 ``people`` replays users under a click law and fits what judges accounts. ``thief`` steals through
 bounded histories, one account per session, and measures the lift of copies. ``table`` judges the
@@ -28,6 +28,8 @@ from unittest.mock import patch
 import numpy as np
 import polars as pl
 import torch
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 
 from recsec.attacks.extraction import ExtractionConfig, collect, fit_surrogate
 from recsec.attacks.extraction.policies.rank_law import RankLawPolicy
@@ -56,6 +58,12 @@ LIFTS = (0.1, 0.3, 0.5)
 TASTES = (0.0, 0.5, 1.0)
 VISITS = ("clickout item", "interaction item image", "interaction item info")
 VISITS += ("interaction item deals", "interaction item rating", "search for item")
+DEFENSES = (
+    "rate limit",
+    "bounded",
+    "bounded, misinform",
+    "bounded, evidence of accounts",
+)
 THIEVES: dict[str, dict[str, Any]] = {
     "mixed": {"guard": False, "calls": (3000, 6000, 12000)},
     "rank-law": {"guard": True, "calls": (12500, 25000)},
@@ -88,7 +96,7 @@ def pace_of_people(share: float) -> dict[str, Any]:
             "windows": fitted.windows,
             "users": len(daily),
             "slowed_of_the_others": wilson(int((~kept).sum()), len(kept)).to_json(),
-            "most_in_a_day": {q: float(np.quantile(daily, q)) for q in (0.5, 0.9, 0.99)},
+            "most_in_a_day": {f"{q:g}": float(np.quantile(daily, q)) for q in (0.5, 0.9, 0.99)},
         }
     return found
 
@@ -226,6 +234,11 @@ def thief(chosen: argparse.Namespace) -> None:
     with mend, MeteredTarget(target, budget=budget, folder=folder / "transcript") as meter:
         collect(meter, config, calls=calls[-1], k=K, streams=streams, device=chosen.device)
     transcript = Transcript.open(folder / "transcript", split.catalog)
+    habits, lengths = habits_of(model, split), np.diff(transcript.chains(calls[-1]).offsets)
+    longest = int(np.quantile(lengths, 0.9))
+    rows = sessions_of(transcript, calls[-1], min(longest, CHECKPOINTS[-1]))[: chosen.judged]
+    measured = {str(n): habits.measure(rows[:, :n]) for n in CHECKPOINTS if n <= longest}
+    np.savez_compressed(folder / "habits.npz", sessions=rows, **measured)
     for count in calls:
         copy = fit_surrogate(
             transcript,
@@ -261,116 +274,280 @@ def days_of(lengths: np.ndarray, pace: Pace = HOTELS) -> np.ndarray:
     return (np.array(due) // DAY).astype(np.int64)[np.maximum(lengths, 1) - 1] + 1
 
 
-def calls_for(points: list[dict[str, Any]], lift: float) -> float | None:
-    """Calls at which the curve reaches a lift, linear in the logarithm; None beyond the last."""
-    calls = np.log([point["calls"] for point in points])
+def calls_for(points: list[dict[str, Any]], lift: float) -> tuple[float, bool]:
+    """Calls at which the curve reaches a lift, and whether it takes more than were asked.
+
+    Linear in the logarithm of the calls; below the first budget, where lift grows fastest, in the
+    calls.
+    """
+    calls = [point["calls"] for point in points]
     values = np.maximum.accumulate([point["lift"]["value"] for point in points])
     if lift > values[-1]:
-        return None
-    if lift <= values[0]:  # below the first budget a line through it and nothing at no calls
-        return float(points[0]["calls"] * lift / values[0])
-    return float(np.exp(np.interp(lift, values, calls)))
+        return float(calls[-1]), True
+    if lift <= values[0]:
+        return float(calls[0] * lift / values[0]), False
+    return float(np.exp(np.interp(lift, values, np.log(calls)))), False
 
 
-def detected(p: np.ndarray, level: float) -> np.ndarray:
+def found_out(p: np.ndarray) -> np.ndarray:
     """``(A,)`` at which checkpoint each account is found out first, C for never."""
-    found = p <= level / len(CHECKPOINTS)
+    found = p <= LEVEL / len(CHECKPOINTS)
     return np.where(found.any(axis=1), found.argmax(axis=1), len(CHECKPOINTS))
 
 
-def useful(when: np.ndarray, length: int) -> tuple[float, float]:
-    """Mean true answers, and mean days, of an account given up when found out or at ``length``."""
-    ends = np.minimum(np.append(CHECKPOINTS, length)[when], length)
-    return float(ends.mean()), float(days_of(ends).mean())
+def per_day(when: np.ndarray | None, pace: Pace) -> tuple[float, float]:
+    """Most answers a day that accounts bring, and answers of each: at the best length of life.
+
+    An account is given up when it is found out, and at that length.
+    """
+    best = (0.0, 0.0)
+    for life in (CHECKPOINTS[0], pace.daily, 2 * pace.daily, 3 * pace.daily):
+        ends = np.full(1, life)
+        if when is not None:
+            ends = np.minimum(np.append(CHECKPOINTS, life)[when], life)
+        days = days_of(ends, pace).mean()
+        best = max(best, (float(ends.mean() / days), float(ends.mean())))
+    return best
 
 
 def table(chosen: argparse.Namespace) -> None:
     """Judge the accounts of people and thieves, price the thefts."""
-    split, model = load(chosen.data).split(), load_model(chosen.model)
-    streams = Streams(0).child("theft cost")
-    habits = habits_of(model, split)
+    rng = Streams(0).child("theft cost").numpy("table")
     with np.load(chosen.out / "people.npz") as file:
         kept = dict(file)
     groups = np.array_split(np.arange(len(kept["people"])), 3)
     fit, calibrate, test = ([kept[f"people-{n}"][rows] for n in CHECKPOINTS] for rows in groups)
-    judge = HabitsJudge.fit(
-        CHECKPOINTS,
-        honest=fit,
-        thieves=[kept[f"played-{n}"] for n in CHECKPOINTS],
-        calibrate=calibrate,
-    )
-    found: dict[str, Any] = {"data": chosen.data, "people": len(kept["people"])}
-    found["pace"] = {f"{share}": pace_of_people(share) for share in (0.99, 0.995)}
-    export: dict[str, np.ndarray] = {}
+    by_rank = len(kept["played"]) * 6 // 7
+    trained = [range(0, by_rank, 2), range(by_rank, len(kept["played"]), 2)]
+    kinds = [[kept[f"played-{n}"][rows] for n in CHECKPOINTS] for rows in trained]
+    judge = HabitsJudge.fit(CHECKPOINTS, honest=fit, thieves=kinds, calibrate=calibrate)
 
     def judged(measured: list[np.ndarray]) -> np.ndarray:
         p = np.ones((len(measured[0]), len(CHECKPOINTS)))
-        for at, habit in enumerate(measured):
-            events = CHECKPOINTS[at]
+        for at, (events, habit) in enumerate(zip(CHECKPOINTS, measured, strict=False)):
             p[:, at] = judge.p_values(judge.scores(habit, events), events)
         return p
 
-    honest = judged(test)
-    when = detected(honest, LEVEL)
-    found["honest"] = {
-        "ever_served_worse": wilson(int((when < len(CHECKPOINTS)).sum()), len(when)).to_json(),
-        "at_each": [float((honest[:, at] <= 0.01).mean()) for at in range(len(CHECKPOINTS))],
-    }
-    rng = streams.numpy("pools")
+    def seen(measured: list[np.ndarray]) -> dict[str, Any]:
+        p, size = judged(measured), min(chosen.pool, len(measured[0]))
+        young = measured[0][rng.permutation(len(measured[0]))[:size]]
+        people_young = test[0][rng.permutation(len(test[0]))[: len(test[0]) // 2]]
+        ever = found_out(p) < len(CHECKPOINTS)
+        return {
+            "ever": wilson(int(ever.sum()), len(ever)).to_json(),
+            "at_1_percent": {
+                events: wilson(int((p[:, at] <= 0.01).sum()), len(p)).to_json()
+                for at, events in enumerate(CHECKPOINTS[: len(measured)])
+            },
+            "pool": size,
+            "pooled_p": energy_test(young, people_young, rng=rng)[1],
+        }
+
+    accounts = {"people, others than those of the fit": seen(test)}
+    rest = np.arange(1, by_rank, 2)
+    for taste in TASTES:
+        own = rest[np.resize(TASTES, by_rank)[rest] == taste]
+        name = f"played by rank, the target as copy, taste {taste:g}"
+        accounts[name] = seen([kept[f"played-{n}"][own] for n in CHECKPOINTS])
+    own = np.arange(by_rank + 1, len(kept["played"]), 2)
+    accounts["played: mixed"] = seen([kept[f"played-{n}"][own] for n in CHECKPOINTS])
     thieves: dict[str, Any] = {}
     for name in THIEVES:
         folder = chosen.out / name.replace(", ", "-").replace(" ", "-")
-        if not (folder / "found.json").exists():
-            continue
-        facts = json.loads((folder / "found.json").read_text())
-        transcript = Transcript.open(folder / "transcript", split.catalog)
-        chains = transcript.chains(facts["points"][-1]["calls"])
-        lengths = np.diff(chains.offsets)
-        least = min(CHECKPOINTS[-1], int(np.quantile(lengths, 0.9)))
-        rows = sessions_of(transcript, facts["points"][-1]["calls"], least)[: chosen.judged]
-        export[name] = rows
-        measured = [habits.measure(rows[:, :n]) for n in CHECKPOINTS if n <= least]
-        for events, habit in zip(CHECKPOINTS, measured, strict=False):
-            export[f"{name}-{events}"] = habit.astype(np.float32)
-        p = judged(measured)
-        length = int(lengths.max())
-        facts["judged"] = {
-            "accounts": len(rows),
-            "events": least,
-            "found_at_1_percent": {
-                str(n): wilson(int((p[:, at] <= 0.01).sum()), len(rows)).to_json()
-                for at, n in enumerate(CHECKPOINTS)
-                if n <= least
-            },
-        }
-        facts["policed"] = {}
-        when = detected(p, LEVEL)
-        for limit in [n for n in (20, 40, 60) if n <= length]:
-            answers, days = useful(when, min(limit, length))
-            facts["policed"][str(limit)] = {"answers": answers, "days": days}
-        pool = measured[0][rng.permutation(len(rows))[: chosen.pool]]
-        people_young = test[0][rng.permutation(len(test[0]))[: len(test[0]) // 2]]
-        facts["pooled_p"] = energy_test(pool, people_young, rng=rng)[1]
-        thieves[name] = facts
-    found["thieves"] = thieves
-    found["pooled_null"] = [
-        energy_test(*_split(test[0][rng.permutation(len(test[0]))], chosen.pool), rng=rng)[1]
-        for _ in range(chosen.nulls)
+        if (folder / "found.json").exists():
+            thieves[name] = json.loads((folder / "found.json").read_text())
+        if (folder / "habits.npz").exists():
+            with np.load(folder / "habits.npz") as file:
+                measured = [file[str(n)] for n in CHECKPOINTS if str(n) in file]
+            accounts[f"thief: {name}"] = seen(measured)
+            thieves[name]["found_out"] = found_out(judged(measured)).tolist()
+        elif name in thieves and name.startswith("rank-law"):
+            taste = TASTES[-1] if "tastes" in name else TASTES[0]
+            own = rest[np.resize(TASTES, by_rank)[rest] == taste]
+            played = judged([kept[f"played-{n}"][own] for n in CHECKPOINTS])
+            thieves[name]["found_out"] = found_out(played).tolist()
+    pace = {f"{share:g}": pace_of_people(share) for share in (0.99, 0.995)}
+    found: dict[str, Any] = {"data": chosen.data, "people": len(kept["people"]), "pace": pace}
+    found |= {"accounts": accounts, "thieves": thieves}
+    found["linked"] = linked(kept, groups[1], groups[2], rng)
+    found["pooled_null"] = []
+    for _ in range(chosen.nulls):
+        mixed_up = test[0][rng.permutation(len(test[0]))]
+        size = min(chosen.pool, len(mixed_up) // 3)
+        p = energy_test(mixed_up[:size], mixed_up[size : size + len(mixed_up) // 2], rng=rng)[1]
+        found["pooled_null"].append(p)
+    found["costs"] = costs(thieves, pace)
+    path = chosen.results
+    atomic_write_text(path.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
+    atomic_write_text(path.with_suffix(".txt"), text(found))
+    figure(found, path.with_suffix(".png"))
+    print(text(found))
+
+
+def linked(
+    kept: dict[str, np.ndarray], known: np.ndarray, asked: np.ndarray, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """All accounts linked by taste: where do a few thieves among many people end up?"""
+    rows = []
+
+    def profiles(histories: np.ndarray) -> np.ndarray:
+        return kept["vectors"][histories].mean(axis=1)
+
+    honest = profiles(kept["people"][asked])
+    by_rank = len(kept["played"]) * 6 // 7
+    for share in (0.002, 0.01, 0.05):
+        near = float(np.quantile(pdist(profiles(kept["people"][known])), share))
+        for taste in (TASTES[0], TASTES[-1]):
+            own = np.flatnonzero(np.resize(TASTES, by_rank) == taste)
+            for one_in in (333, 10):
+                count = min(max(2, len(honest) // one_in), len(own))
+                thieves = profiles(kept["played"][rng.choice(own, count, replace=False)])
+                merged = linkage(np.concatenate([honest, thieves]), "average")
+                labels = fcluster(merged, near, criterion="distance")
+                largest = np.bincount(labels[len(honest) :]).argmax()
+                row = {"pairs": share, "taste": taste, "thieves": count, "people": len(honest)}
+                row["thieves_together"] = int((labels[len(honest) :] == largest).sum())
+                row["people_with_them"] = int((labels[: len(honest)] == largest).sum())
+                rows.append(row)
+    return rows
+
+
+def costs(thieves: dict[str, Any], pace: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each thief pays for each lift under each defense."""
+    requests = pace["0.99"]["requests"]["windows"][-1][1]
+    rows = []
+    for defense in DEFENSES:
+        for name, facts in thieves.items():
+            if "misinform" in defense and not facts["guard"]:
+                continue  # machines get wrong answers: his curve there is below a popularity list
+            when = np.array(facts.get("found_out", []), dtype=np.int64)
+            if "evidence" in defense and len(when) == 0:
+                continue
+            daily, each = requests, requests
+            if "bounded" in defense:
+                daily, each = per_day(when if "evidence" in defense else None, HOTELS)
+            for lift in LIFTS:
+                calls, more = calls_for(facts["points"], lift)
+                row = {"defense": defense, "thief": name, "lift": lift, "calls": calls}
+                row |= {"more": more, "account_days": calls / daily, "accounts": calls / each}
+                rows.append(row)
+    for row in rows:
+        same = [r for r in rows if r["lift"] == row["lift"]]
+        plain = [r["account_days"] for r in same if r["defense"] == DEFENSES[0] and not r["more"]]
+        row["multiple"] = row["account_days"] / min(plain) if plain else None
+        rivals = [r for r in same if r["defense"] == row["defense"]]
+        best = min(rivals, key=lambda rival: (rival["more"], rival["account_days"]))
+        row["best"] = row is best
+    return rows
+
+
+def text(found: dict[str, Any]) -> str:
+    """The tables that people read."""
+    paces = found["pace"]
+    lines = [
+        f"{found['data']}, k = {K}; {found['people']} people replayed, {LAW.label}, 60 events",
+        "pace of people: trivago sample, two days, "
+        f"{paces['0.99']['events']['users']} users; fitted to half, tried on the others",
     ]
-    np.savez_compressed(chosen.out / "thieves.npz", **export)
-    atomic_write_text(chosen.out / "table.json", json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found["honest"]))
+    for share, pace in paces.items():
+        for what in ("requests", "events"):
+            slowed = pace[what]["slowed_of_the_others"]
+            limits = ", ".join(f"{most} in {window:g} s" for window, most in pace[what]["windows"])
+            lines.append(
+                f"  {float(share):.1%} of accounts, {what}: {limits}; of the others "
+                f"{span(slowed, 100)} % are slower served"
+            )
+    lines += [
+        "",
+        "What a theft costs: * the best thief of a defense, > not reached by then. The rate limit",
+        f"is the fitted {paces['0.99']['requests']['windows'][-1][1]} requests a day, the bound "
+        f"{HOTELS.daily} events. Who is found out by evidence goes on with a new account; accounts",
+        "of rank-law that were not kept are judged as those played with the target as copy. Lifts",
+        "below the first budget are on a line from 0 to it, which flatters the thief.",
+    ]
+    for name, facts in found["thieves"].items():
+        curve = ", ".join(f"{p['calls']:,}: {span(p['lift'])}" for p in facts["points"])
+        through = facts.get("through") or ("misinform" if facts["guard"] else "no guard")
+        lines.append(f"  {name} through {through}, lift at calls: {curve}")
+    lines.append("")
+    lines.append(
+        f"{'defense':34}{'thief':24}{'lift':>5}{'calls':>9}{'accounts':>10}{'acc. x days':>12}"
+        f"{'x rate limit':>13}"
+    )
+    for row in found["costs"]:
+        sign = ">" if row["more"] else " "
+        times = f"{sign}{row['multiple']:.1f}" if row["multiple"] else "-"
+        lines.append(
+            f"{row['defense']:34}{row['thief']:24}{row['lift']:>5g}{sign}{row['calls']:>8.0f}"
+            f"{sign}{row['accounts']:>9.0f}{sign}{row['account_days']:>11.0f}{times:>13}"
+            + (" *" if row["best"] else "")
+        )
+    lines += ["", "Accounts found out by habits: at 1 % at each number of events; at all reviews"]
+    lines.append(
+        f"{'whose':52}" + "".join(f"{n:>8}" for n in CHECKPOINTS) + f"{'ever':>30}{'pool p':>9}"
+    )
+    for name, row in found["accounts"].items():
+        cells = [row["at_1_percent"].get(n) or row["at_1_percent"].get(str(n)) for n in CHECKPOINTS]
+        shown = "".join(f"{cell['value']:>8.3f}" if cell else f"{'-':>8}" for cell in cells)
+        ever = f"{span(row['ever'])} n={row['ever']['n']}"
+        lines.append(f"{name:52}{shown}{ever:>30}{row['pooled_p']:>9.3f}")
+    null = np.array(found["pooled_null"])
+    lines += [
+        "",
+        f"pool p: energy distance of {CHECKPOINTS[0]} events of a pool of accounts; of {len(null)} "
+        f"pools of people {int((null <= 0.005).sum())} had p <= 0.005",
+        "",
+        "All accounts linked by taste: the largest group of thieves, and the people in it",
+        f"{'closest pairs':>14}{'taste':>7}{'thieves':>9}{'people':>8}{'together':>10}{'with':>6}",
+    ]
+    for row in found["linked"]:
+        lines.append(
+            f"{row['pairs']:>14g}{row['taste']:>7g}{row['thieves']:>9}{row['people']:>8}"
+            f"{row['thieves_together']:>10}{row['people_with_them']:>6}"
+        )
+    return "\n".join(lines) + "\n"
 
 
-def _split(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    return rows[:count], rows[count : count + len(rows) // 2]
+def span(share: dict[str, Any], factor: float = 1) -> str:
+    digits = 1 if factor == 100 else 3
+    value, low, high = (f"{factor * share[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def figure(found: dict[str, Any], path: Path) -> None:
+    """Account-days of the best thief, by lift and defense."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = drawing.subplots()
+    for at, defense in enumerate(DEFENSES):
+        best = {r["lift"]: r for r in found["costs"] if r["defense"] == defense and r["best"]}
+        for lift, row in best.items():
+            place = LIFTS.index(lift) + (at - 1.5) * 0.2
+            axes.bar(place, row["account_days"], 0.18, color=f"C{at}", alpha=0.9)
+            mark = ">" if row["more"] else ""
+            axes.text(
+                place,
+                row["account_days"],
+                f"{mark}{row['account_days']:.0f}",
+                ha="center",
+                va="bottom",
+                fontsize=7,
+            )
+        axes.bar(0, 0, color=f"C{at}", label=defense)
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(LIFTS)), [f"lift {lift:g}" for lift in LIFTS])
+    axes.set_ylabel("accounts x days")
+    axes.set_title("What a theft costs the best thief that was measured")
+    axes.legend(fontsize=7, frameon=False)
+    drawing.savefig(path, dpi=130)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=["people", "thief", "table"])
     parser.add_argument("name", nargs="?", choices=list(THIEVES))
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="not needed for the table")
     parser.add_argument("--data", default="ml-1m")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
@@ -381,6 +558,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=150, help="young accounts tested together")
     parser.add_argument("--nulls", type=int, default=100)
     parser.add_argument("--shrink", type=int, default=1, help="fewer calls, for a rehearsal")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="without .json and .txt")
     parser.add_argument("--surrogate", type=json.loads, default={}, help="its settings, as JSON")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ODD_SIZES = {
     "attacks": "two threats, and nothing that both share",
     "audit/engines": "the contract and the one engine there is",
+    "reports/site": "which runs there are, and the pages about them",
     "targets/guards": "seven guards, and what builds, keys and checks them",
 }
 """Folders of fewer than three or more than twelve files, and why."""

@@ -58,8 +58,8 @@ def test_names_stub_and_homes_agree() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'recomend'"):
-        _ = recsec.recomend  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="no attribute 'advise'"):
+        _ = recsec.advise  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsec.cli.shared.common import JsonOption, QuietOption
-from recsec.cli.shared.output import emit, note
+from recsec.cli.shared.output import emit, note, to_json
 from recsec.errors import ConfigError
 from recsec.registry import KINDS, Registry, registry
 
@@ -66,7 +66,7 @@ def component(component: Any) -> dict[str, Any]:
         "summary": summary.replace("``", ""),
         "settings": {
             name: {
-                "default": None if setting.is_required() else setting.get_default(),
+                "default": None if setting.is_required() else to_json(setting.get_default()),
                 "description": setting.description or "",
             }
             for name, setting in settings.items()

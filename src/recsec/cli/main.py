@@ -34,6 +34,7 @@ COMMANDS = {
     "harden": "Train a model further so that it resists attacks.",
     "screen": "Check an uploaded photo before it is served.",
     "certify": "Prove that small changes cannot move a photo into other lists.",
+    "traffic": "Measure how people choose from lists and how they ask.",
     "detect": "Fit detectors, and find the thieves in a query log.",
     "audit": "Run a plan of attacks and write the report.",
     "report": "Write the report of a finished run.",
@@ -46,7 +47,9 @@ COMMANDS = {
 as ``app`` or ``run``, and is imported only when it is used, so ``--help`` stays fast."""
 
 HOMES = {
-    **dict.fromkeys(("compare", "detect", "extract", "recommend", "verify"), "sequential."),
+    **dict.fromkeys(
+        ("compare", "detect", "extract", "recommend", "traffic", "verify"), "sequential."
+    ),
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),
 }
 """The folder of the commands that are about one kind of recommender."""

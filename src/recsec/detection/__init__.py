@@ -10,7 +10,14 @@ from recsec.detection.detectors.off_list import OffList
 from recsec.detection.detectors.prada import Prada, PradaConfig, normality
 from recsec.detection.detectors.seat import Seat, SeatConfig
 from recsec.detection.detectors.transition import Transition, TransitionConfig
-from recsec.detection.fit import FitConfig, Groups, account_table, fit_detectors, split_users
+from recsec.detection.fit import (
+    FitConfig,
+    Groups,
+    account_table,
+    fit_detectors,
+    laws_around,
+    split_users,
+)
 from recsec.detection.following import follow_log
 from recsec.detection.judge import judge
 from recsec.detection.sybil import Linker
@@ -49,6 +56,7 @@ __all__ = [
     "follow_log",
     "hardness",
     "judge",
+    "laws_around",
     "normality",
     "split_users",
 ]

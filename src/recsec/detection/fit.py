@@ -23,6 +23,7 @@ from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.targets import LocalTarget, Target
 from recsec.traffic import (
+    MEASURED,
     PATTERNS,
     ClickLaw,
     Follower,
@@ -35,13 +36,32 @@ from recsec.traffic import (
 )
 from recsec.types import FloatArray, IntArray, Progress
 
-__all__ = ["FitConfig", "Groups", "account_table", "fit_detectors", "split_users"]
+__all__ = [
+    "FitConfig",
+    "Groups",
+    "account_table",
+    "fit_detectors",
+    "laws_around",
+    "split_users",
+]
 
 BLOCK = 16_384
 """Queries that are observed together."""
 
 LEAST = 20
 """Users per group below which nothing is fitted."""
+
+
+def laws_around(law: ClickLaw) -> tuple[ClickLaw, ...]:
+    """The laws that are fitted for a measured one: nobody follows lists, as measured, most do.
+
+    Restarts are 0.02 and 0.1: how often a history starts anew is a matter of the client.
+    """
+    return (
+        law.model_copy(update={"acceptance": 0.0, "restart": 0.1}),
+        law.model_copy(update={"restart": 0.02}),
+        law.model_copy(update={"acceptance": max(0.75, law.acceptance), "restart": 0.1}),
+    )
 
 
 class FitConfig(BaseModel):
@@ -58,11 +78,7 @@ class FitConfig(BaseModel):
         description="labels that are combined",
     )
     laws: tuple[ClickLaw, ...] = Field(
-        (
-            ClickLaw(acceptance=0.0, bias=0.83, first=0.4, restart=0.1),
-            ClickLaw(acceptance=0.42, bias=0.83, first=0.4, restart=0.02),
-            ClickLaw(acceptance=0.75, bias=0.83, first=0.4, restart=0.1),
-        ),
+        laws_around(MEASURED["trivago"].law(10)),
         min_length=1,
         description="click laws of honest users; the middle one goes with every pattern",
     )

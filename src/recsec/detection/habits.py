@@ -76,11 +76,14 @@ class Habits:
 class HabitsJudge:
     """Tells habits of people from those of thieves that the owner plays himself.
 
-    A linear discriminant for each number of events, calibrated on other honest accounts.
+    A linear discriminant for each number of events and each kind of thief: machines and imitators
+    differ from people in opposite directions, and one discriminant for both sees neither well. The
+    score is the largest of them, each on the scale of honest accounts (median 0, 99 % at 1), and is
+    calibrated on other honest accounts.
 
     Attributes:
         checkpoints: ``(C,)`` numbers of events at which an account is judged.
-        weights: ``(C, F + 1)``, the constant last.
+        weights: ``(C, K, F + 1)``, the constant last.
         calibration: scores of honest accounts that nothing was fitted to.
     """
 
@@ -94,25 +97,36 @@ class HabitsJudge:
         checkpoints: Sequence[int],
         *,
         honest: Sequence[FloatArray],
-        thieves: Sequence[FloatArray],
+        thieves: Sequence[Sequence[FloatArray]],
         calibrate: Sequence[FloatArray],
     ) -> Self:
-        """Fit to habits ``(., F)``, measured at each checkpoint."""
-        weights, scores = [], []
-        for people, others, unseen in zip(honest, thieves, calibrate, strict=True):
-            judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
-            judge.fit(np.r_[people, others], np.r_[np.zeros(len(people)), np.ones(len(others))])
-            weights.append(np.r_[judge.coef_[0], judge.intercept_])
-            scores.append(unseen @ weights[-1][:-1] + weights[-1][-1])
-        at = np.array(checkpoints, dtype=np.int64)
-        return cls(at, np.array(weights), Calibration(at, tuple(scores)))
+        """Fit to habits ``(., F)``, measured at each checkpoint; of thieves for each kind."""
+        weights = np.array(
+            [[_direction(people, kind[at]) for kind in thieves] for at, people in enumerate(honest)]
+        )
+        scores = (_largest(unseen, own) for unseen, own in zip(calibrate, weights, strict=True))
+        events = np.array(checkpoints, dtype=np.int64)
+        return cls(events, weights, Calibration(events, tuple(scores)))
 
     def scores(self, measured: FloatArray, events: int) -> FloatArray:
-        """Log odds ``(B,)`` of a thief for habits ``(B, F)`` measured after so many events."""
-        weights = self.weights[int(np.flatnonzero(self.checkpoints == events)[0])]
-        found: FloatArray = measured @ weights[:-1] + weights[-1]
-        return found
+        """How much like a thief's are habits ``(B, F)`` measured after so many events, ``(B,)``."""
+        return _largest(measured, self.weights[int(np.searchsorted(self.checkpoints, events))])
 
     def p_values(self, scores: FloatArray, events: int) -> FloatArray:
         """Of scores ``(B,)`` after so many events."""
         return self.calibration.p_values(scores, np.full(len(scores), events))
+
+
+def _direction(people: FloatArray, thieves: FloatArray) -> FloatArray:
+    """``(F + 1,)`` a discriminant under which people have median 0 and 99 % of them at most 1."""
+    judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
+    judge.fit(np.concatenate([people, thieves]), np.repeat([0.0, 1.0], [len(people), len(thieves)]))
+    middle, high = np.quantile(people @ judge.coef_[0], [0.5, 0.99])
+    found: FloatArray = np.append(judge.coef_[0], -middle) / max(high - middle, 1e-9)
+    return found
+
+
+def _largest(measured: FloatArray, weights: FloatArray) -> FloatArray:
+    """Of the discriminants ``(K, F + 1)``, for each row."""
+    found: FloatArray = (measured @ weights[:, :-1].T + weights[:, -1]).max(axis=1)
+    return found

@@ -1,8 +1,11 @@
-"""Traffic: the query log, honest sessions under an assumed click law, queries followed."""
+"""Traffic: the query log, people measured, replayed and followed."""
 
 from recsec.traffic.clicks import ACCEPTANCES, BIASES, ClickLaw
+from recsec.traffic.events import LOGS, read_events
 from recsec.traffic.log import QueryLog, read_log, write_log
+from recsec.traffic.measure import measure_people
 from recsec.traffic.patterns import PATTERNS, Pattern, pattern_log
+from recsec.traffic.people import MEASURED, Measured, People, click_law, read_people
 from recsec.traffic.prefix import Prefix
 from recsec.traffic.sessions import account_of, honest_log
 from recsec.traffic.steps import BRANCHES, EXTENDS, REPEATS, STARTS, Follower, Query, Steps
@@ -12,19 +15,27 @@ __all__ = [
     "BIASES",
     "BRANCHES",
     "EXTENDS",
+    "LOGS",
+    "MEASURED",
     "PATTERNS",
     "REPEATS",
     "STARTS",
     "ClickLaw",
     "Follower",
+    "Measured",
     "Pattern",
+    "People",
     "Prefix",
     "Query",
     "QueryLog",
     "Steps",
     "account_of",
+    "click_law",
     "honest_log",
+    "measure_people",
     "pattern_log",
+    "read_events",
     "read_log",
+    "read_people",
     "write_log",
 ]

@@ -32,14 +32,14 @@ class ClickLaw(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     acceptance: float = Field(
-        0.25, ge=0, le=1, description="c: share of items taken from the list just served"
+        default=0.25, ge=0, le=1, description="c: share of items taken from the list just served"
     )
-    bias: float = Field(1.0, ge=0, description="eta: rank r is taken with weight r ** -eta")
+    bias: float = Field(default=1.0, ge=0, description="eta: rank r is taken with weight r ** -eta")
     first: float | None = Field(
         default=None, gt=0, lt=1, description="P(1): rank 1's share of what is taken from lists"
     )
     restart: float = Field(
-        0.02, ge=0, lt=1, description="share of queries that begin a new history"
+        default=0.02, ge=0, lt=1, description="share of queries that begin a new history"
     )
 
     @property

@@ -196,3 +196,21 @@ def test_data_of_another_catalog_is_refused(
     other = "synthetic:users=120,items=70,length=12,seed=9"
     assert main(words(checkpoints / "markov", other)) == 3
     assert "not the same catalog" in capsys.readouterr().err
+
+
+def test_who_of_unseen_people_is_served_worse_is_said_and_fitted_to(
+    checkpoints, small_data, tmp_path, capsys
+):
+    words = ["evaluate", "--model", str(checkpoints / "markov"), "--data", small_data]
+    people = tmp_path / "people.json"
+    asks = ["--guard", "misinform", "--unseen", "40", "--people", str(people)]
+    assert main([*words, *asks, "--json"]) == 0
+    out = capsys.readouterr()
+    found = json.loads(out.out)["unseen"]
+    assert (found["worse"]["n"], found["worse_fitted"]["n"]) == (20, 20)
+    assert "unseen people served worse" in out.err
+    assert main([*words, "--guard", f"misinform:people={people}"]) == 0
+    for wrong in (["--unseen", "40"], ["--guard", "misinform", "--people", "x"]):
+        assert main([*words, *wrong]) == 2
+    assert main([*words, "--guard", "misinform", "--unseen", "100"]) == 2
+    assert main([*words, "--guard", "misinform:people=nowhere.json"]) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from recsec.cli.shared.common import (
     DataOption,
     DropBadOption,
     JsonOption,
+    LawOption,
     OutOption,
     QuietOption,
     SeedOption,
@@ -31,6 +32,7 @@ from recsec.cli.shared.common import (
     read_toml,
 )
 from recsec.cli.shared.output import emit, note, progress, resumable
+from recsec.errors import EXIT_GATE_FAILED
 from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def fit(
     users: Annotated[
         int | None, typer.Option(min=20, help="At most so many users in each group.")
     ] = None,
+    law: LawOption = "trivago",
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
@@ -97,15 +100,17 @@ def fit(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Learn what honest accounts look like: users replayed under assumed click laws.
+    """Learn what honest accounts look like: users replayed under click laws and request patterns.
 
-    Users are split into three groups: one fits, one calibrates, one is left for tests. --set takes
-    laws, combined and detectors.KEY.SETTING.
+    People follow lists as --law says, never, or in three choices of four. Users are split into
+    three groups: one fits, one calibrates, one is left for tests. --set takes laws, patterns,
+    combined and detectors.KEY.SETTING.
     """
     from recsec.cli.shared.common import open_data
-    from recsec.detection import FitConfig
+    from recsec.detection import FitConfig, laws_around
     from recsec.detection.watch import TENSORS
     from recsec.library.thieves import fit_detectors
+    from recsec.traffic import click_law
 
     values: dict[str, Any] = {"k": k, "queries": queries, "users": users}
     values |= read_toml(config) if config is not None else {}
@@ -113,6 +118,8 @@ def fit(
     chosen: dict[str, Any] = {key: {} for key in detector or FitConfig.model_validate({}).detectors}
     settings = values.pop("detectors", {}) | given.pop("detectors", {})
     values |= {**given, "detectors": {**chosen, **settings}}
+    if "laws" not in values:
+        values["laws"] = laws_around(click_law(law, int(values["k"])))
     if detector and "combined" not in values:
         values["combined"] = tuple(values["detectors"])
     plan = fit_config(FitConfig, values, where="settings of detect fit")
@@ -141,7 +148,8 @@ def _show_fit(console: Console, result: dict[str, Any]) -> None:
         "fitted": ", ".join(result["fitted"]),
         "combined": ", ".join(result["combined"]),
         "users": users,
-        "laws": f"{', '.join(protocol['laws'])} (assumed, not measured)",
+        "laws": f"{', '.join(protocol['laws'])} (not measured on these lists)",
+        "patterns": ", ".join(protocol["patterns"]),
         "times": protocol["times"],
     }.items():
         console.print(f"{name:<11}{value}", soft_wrap=True)
@@ -172,6 +180,10 @@ def find(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write the accounts: .csv, .jsonl, .parquet."),
     ] = None,
+    fail_on: Annotated[
+        Literal["flagged"] | None,
+        typer.Option("--fail-on", help="flagged: exit 1 if an account is flagged."),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -186,7 +198,7 @@ def find(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Find the thieves in a query log. Exits 0 whether or not there are any.
+    """Find the thieves in a query log. Exits 0 whether or not there are any, but for --fail-on.
 
     One p-value per account; flagged by Benjamini and Hochberg's rule, so that about --level of the
     flagged are honest. Accounts with fewer queries than the first checkpoint get p-value 1.
@@ -220,6 +232,8 @@ def find(
         "protocol": found.protocol,
     }
     emit(result, lambda console: _show(console, table, result), json=json)
+    if fail_on is not None and result["flagged"]:
+        raise typer.Exit(EXIT_GATE_FAILED)
 
 
 def _show(console: Console, table: pl.DataFrame, result: dict[str, Any]) -> None:

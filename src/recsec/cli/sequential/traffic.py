@@ -1,4 +1,4 @@
-"""``recsec data traffic``: a log of honest users under an assumed click law."""
+"""``recsec traffic fit`` measures people; ``recsec data traffic`` replays users as they are."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from recsec.cli.shared.common import (
     ColumnsOption,
     DropBadOption,
     JsonOption,
+    LawOption,
     QuietOption,
     SeedOption,
     SepOption,
@@ -20,7 +21,79 @@ from recsec.cli.shared.common import (
 )
 from recsec.cli.shared.output import emit, progress
 
-__all__ = ["make_traffic"]
+__all__ = ["app", "make_traffic"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.callback()
+def traffic() -> None:
+    """Measure how people choose from lists and how they ask."""
+
+
+@app.command("fit")
+def fit(
+    log: Annotated[
+        str,
+        typer.Argument(
+            metavar="LOG",
+            help="trivago, yoochoose, or a table with user and item; with session, time, device "
+            "and shown (the list) where they are known.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Write the law here (JSON).")],
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="user=U,shown=L,..",
+            help="Columns of the log, where they have other names.",
+        ),
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(min=2, help="Bootstrap resamples of users, for the intervals.")
+    ] = 200,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure a click law and habits on a log; --law FILE of other commands takes the result.
+
+    P(1) is free, rank r below it has weight r ** -eta. Without lists in the log there is no law,
+    only habits: lengths of sessions, reloads, pauses.
+    """
+    from recsec.cli.shared.common import dialect_of_tables, parse_columns
+    from recsec.rng import Streams
+    from recsec.runs import atomic_write_bytes
+    from recsec.traffic import LOGS, measure_people, read_events
+
+    events = read_events(log, columns=parse_columns(columns), dialect=dialect_of_tables())
+    with progress() as report:
+        found = measure_people(
+            events,
+            name=log if log in LOGS else Path(log).name,
+            terms=LOGS[log].license if log in LOGS else None,
+            rng=Streams(seed).child("traffic").numpy("users"),
+            resamples=resamples,
+            progress=report,
+        )
+    atomic_write_bytes(out, (found.model_dump_json(indent=1) + "\n").encode())
+
+    def render(console: Console) -> None:
+        console.print(f"{found.users:,} users, {found.events:,} events")
+        for name, one in found.estimates.items():
+            span = "" if one.low is None else f" [{one.low:.3g}, {one.high:.3g}]"
+            console.print(f"{name:<24}{one.value:.3g}{span}  n={one.n:,}", soft_wrap=True)
+        if not found.laws:
+            console.print("no lists in this log: no click law")
+        if found.terms:
+            console.print(f"terms: {found.terms}", soft_wrap=True)
+        console.print(f"law: {out}", soft_wrap=True)
+
+    emit({"law": str(out), **found.model_dump(mode="json")}, render, json=json)
 
 
 def make_traffic(
@@ -33,12 +106,15 @@ def make_traffic(
         Path,
         typer.Option("--out", metavar="PATH", help="A folder, or a .parquet, .csv or .jsonl file."),
     ],
+    law: LawOption = "trivago",
     acceptance: Annotated[
-        float, typer.Option(min=0, max=1, help="c: share of items taken from the list served.")
-    ] = 0.25,
+        float | None,
+        typer.Option(min=0, max=1, help="c: share of items taken from the list served."),
+    ] = None,
     bias: Annotated[
-        float, typer.Option(min=0, help="eta: rank r is taken with weight r ** -eta.")
-    ] = 1.0,
+        float | None,
+        typer.Option(min=0, help="eta: rank r is taken with weight r ** -eta, rank 1 too."),
+    ] = None,
     restart: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of queries that begin a new history.")
     ] = 0.02,
@@ -57,8 +133,9 @@ def make_traffic(
 ) -> None:
     """Replay users against a model and write the query log that its API would have kept.
 
-    How people choose from lists is assumed (acceptance, bias), never measured. Where the data has
-    clock times the queries are in their order; else the log has order only, and says so.
+    How people choose from lists was measured elsewhere (--law), or is assumed (--acceptance,
+    --bias). Where the data has clock times the queries are in their order; else the log has order
+    only, and says so.
     """
     import numpy as np
 
@@ -66,11 +143,15 @@ def make_traffic(
     from recsec.library.opening import open_checkpoint_folder
     from recsec.rng import Streams
     from recsec.targets import LocalTarget
-    from recsec.traffic import ClickLaw, honest_log, write_log
+    from recsec.traffic import click_law, honest_log, write_log
 
     dataset = open_data(name, columns)
     recommender = open_checkpoint_folder(model)
-    law = ClickLaw(acceptance=acceptance, bias=bias, restart=restart)
+    assumed = {"acceptance": acceptance, "bias": bias}
+    given = {name: value for name, value in assumed.items() if value is not None}
+    clicks = click_law(law, k).model_copy(update={**given, "restart": restart})
+    if bias is not None:
+        clicks = clicks.model_copy(update={"first": None})
     sequences, streams = dataset.sequences(), Streams(seed).child("traffic")
     chosen = np.arange(len(sequences))
     if users is not None and users < len(chosen):
@@ -81,7 +162,7 @@ def make_traffic(
             LocalTarget(recommender),
             sequences,
             chosen,
-            law,
+            clicks,
             queries=queries,
             k=k,
             rng=streams.numpy("clicks"),
@@ -96,13 +177,15 @@ def make_traffic(
         "queries": len(log),
         "k": k,
         "times": "order only" if times is None else "clock times",
-        "law": law.label,
-        "assumed": law.model_dump(),
+        "law": clicks.label,
+        "measured_on": None if given else law,
+        "clicks": clicks.model_dump(),
     }
 
     def render(console: Console) -> None:
         for key in ("path", "accounts", "queries", "times"):
             console.print(f"{key:<10}{result[key]}", soft_wrap=True)
-        console.print(f"{'law':<10}{law.label} (assumed, not measured)")
+        origin = "assumed, not measured" if given else f"measured on {law}, not here"
+        console.print(f"{'law':<10}{clicks.label} ({origin})", soft_wrap=True)
 
     emit(result, render, json=json)

@@ -31,6 +31,7 @@ __all__ = [
     "EncoderOption",
     "GuardOption",
     "JsonOption",
+    "LawOption",
     "ModelOption",
     "OutOption",
     "PhotosOption",
@@ -154,6 +155,14 @@ PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"],
     typer.Option(
         "--precision", help="Number format of matrix products; auto: bfloat16 where it is fast."
+    ),
+]
+LawOption = Annotated[
+    str,
+    typer.Option(
+        "--law",
+        metavar="FILE",
+        help="How people choose from lists: trivago, or what recsec traffic fit wrote.",
     ),
 ]
 SetOption = Annotated[

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.errors import ConfigError
 
-__all__ = ["KNOWN", "KNOWN_PHOTOS", "KnownData", "is_path", "known"]
+__all__ = ["KNOWN", "KNOWN_LOGS", "KNOWN_PHOTOS", "KnownData", "is_path", "known"]
 
 
 class KnownData(BaseModel):
@@ -40,6 +40,7 @@ class KnownData(BaseModel):
         "movielens-csv",
         "s3rec",
         "yoochoose",
+        "trivago",
         "fashion",
         "deepfashion",
     ]
@@ -64,6 +65,8 @@ _LISTED = tomllib.loads(files("recsec.data.sources").joinpath("known.toml").read
 
 KNOWN: dict[str, KnownData] = _read(_LISTED["interactions"], _LISTED["terms"])
 """Interactions of users with items."""
+KNOWN_LOGS: dict[str, KnownData] = _read(_LISTED["logs"], _LISTED["terms"])
+"""Logs of what users did with lists; nothing to train on."""
 KNOWN_PHOTOS: dict[str, KnownData] = _read(_LISTED["photos"], _LISTED["terms"])
 """Photos of items."""
 

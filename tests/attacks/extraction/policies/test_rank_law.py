@@ -147,6 +147,15 @@ def test_ranks_follow_the_law_across_list_and_copy():
     assert np.abs(seen - weights / weights.sum()).max() < 0.01
 
 
+def test_without_a_copy_he_stays_in_the_list():
+    policy = RankLawPolicy(RankLawConfig(), items=50)
+    lists = np.tile([11, 12, 13, 0], (5000, 1))
+    chosen = policy.next(np.full((5000, 1), 50), lists, np.random.default_rng(0))
+    weights = (np.arange(1, 4) + 2.25) ** -1.3
+    seen = np.bincount(chosen, minlength=51) / 5000
+    assert seen[[11, 12, 13]] == pytest.approx(weights / weights.sum(), abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("policy", "words", "said"),
     [

@@ -34,11 +34,12 @@ class RankLawPolicy(Policy):
     """The next item has a rank drawn from a law like people's: ``(r + 2.25) ** -1.3``.
 
     Ranks up to the length of the list are taken from the list that was served, and those beyond
-    from the order of the thief's own copy, without the items of the list. Before he has a copy they
-    are any item. Whoever judges a history by the ranks of its items finds those of a person, to
-    the extent that the copy is right. The copy comes from sessions so short that they tell nothing
-    about who asks; see ``collect``. Lists that are noise to the copy end a session and are not
-    learned: see the switch ``doubt``, which is always on here.
+    from the order of the thief's own copy, without the items of the list. Before he has a copy he
+    stays in the list: of a short session its items say little, and a few of the whole catalog give
+    him away. Whoever judges a history by the ranks of its items finds those of a person, to the
+    extent that the copy is right. The copy comes from sessions too short to tell who asks; see
+    ``collect``. Lists that are noise to the copy end a session and are not learned: see the switch
+    ``doubt``, which is always on here.
     """
 
     name = "rank-law"
@@ -53,12 +54,14 @@ class RankLawPolicy(Policy):
 
     def next(self, histories: IntArray, lists: IntArray, rng: np.random.Generator) -> IntArray:
         """See ``Policy.next``."""
-        new = max(1, self.items - histories.shape[1])
+        served = (lists > 0).sum(axis=1)
+        new = np.full(len(histories), max(1, self.items - histories.shape[1]))
+        if self.surrogate is None:
+            new = np.where(served > 0, served, new)
         draws = rng.random(len(histories)) * self.heights[new - 1]
         place = np.minimum(np.searchsorted(self.heights, draws), new - 1)
         fallback = uniform_new(histories, self.items, rng)
         rows = np.arange(len(histories))
-        served = (lists > 0).sum(axis=1)
         chosen: IntArray = np.where(
             place < served, lists[rows, np.minimum(place, lists.shape[1] - 1)], fallback
         )
