@@ -173,10 +173,13 @@ def guarded_plan(
     Raises:
         UsageError: the words name no checkpoint.
         CheckpointError: it is missing or broken.
+        ConfigError: a guard does not fit.
     """
     _refuse_target(model)
     from recsec.models import read_config
+    from recsec.targets.guards import configured
 
+    configured(tables)
     folder = Path(model).expanduser().resolve()
     config = read_config(folder)
     guards = [{name: _resolved(name, value) for name, value in table.items()} for table in tables]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate_sequences"]
 
+SHOWN = 20
+"""Places that the command asks for by default; a smaller catalog has fewer."""
 RANKING = ("hr", "ndcg", "mrr", "coverage")
 LISTS = {
     "popularity@10": "mean popularity percentile of the lists (catalog: 0.5)",
@@ -71,8 +73,9 @@ def evaluate_sequences(
         DataError: missing, broken or empty data.
     """
     dataset = open_data(data, columns)
-    if k > len(dataset.catalog):
+    if k > max(SHOWN, len(dataset.catalog)):
         raise UsageError(f"--k {k}: the catalog has {len(dataset.catalog):,} items")
+    k = min(k, len(dataset.catalog))
     guards = parse_guards(guard)
     if unseen is not None and not guards:
         raise UsageError("--unseen asks whom guards serve worse", hint="add --guard misinform")
