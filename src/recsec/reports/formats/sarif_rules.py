@@ -21,8 +21,8 @@ RULES: Final = {
         "The recommender can be copied through its top-k API",
         "A client that only asks the API trained a copy whose lists agree with the original's more "
         "than popularity alone does.",
-        "Limit calls per account, watch for accounts that grow histories of their own, serve short "
-        "lists or guard them, and audit again.",
+        "Limit calls per account, watch for accounts that grow histories of their own, guard the "
+        "lists, and audit again.",
         "high",
     ),
     "extraction-incomplete": Rule(

@@ -15,8 +15,8 @@ __all__ = ["findings", "number", "threat_model"]
 ADVICE = {
     "high": (
         "Assume that the model can be copied through this interface. Limit calls per account, "
-        "watch for accounts that query as a thief does (recsec detect), serve short lists or put a "
-        "guard before the answers (--guard), and audit again."
+        "watch for accounts that query as a thief does (recsec detect), put a guard before "
+        "the answers (--guard) and audit it. Short lists alone take little from a thief."
     ),
     "moderate": (
         "A thief learns part of the model. Limit calls per account to well below this budget and "
