@@ -37,7 +37,8 @@ def test_fit_says_what_was_assumed(fitted: Path, capsys: pytest.CaptureFixture[s
     words = ["--data", MANY, "--out", str(fitted / "D"), "--queries", "10"]
     found = run(capsys, "detect", "fit", "--model", str(fitted / "model"), *words)
     assert found["combined"] == ["accepted-rank", "continuity", "off-list", "transition"]
-    assert "not their own" in found["protocol"]["honest_traffic"]
+    assert "not their own traffic" in found["protocol"]["honest_traffic"]
+    assert "two-devices" in found["protocol"]["patterns"]
     assert found["protocol"]["times"] == "order only"
     table = pl.read_parquet(found["accounts"])
     assert set(table["group"].unique()) == {"fit", "calibrate"}
@@ -67,7 +68,8 @@ def test_a_log_of_traffic_is_watched(fitted: Path, capsys: pytest.CaptureFixture
         "12",
     ]
     made = run(capsys, "data", "traffic", MANY, *words, "--acceptance", "0.5", "--bias", "1.5")
-    assert (made["measured_on"], made["clicks"]["bias"]) == (None, 1.5)
+    clicks = {"acceptance": 0.5, "bias": 1.5, "first": None, "restart": 0.02}
+    assert (made["clicks"], made["measured_on"]) == (clicks, None)
     assert (made["accounts"], made["times"]) == (30, "order only")
     found = run(capsys, "detect", str(log), "--detectors", str(fitted / "D"))
     assert found["queries"] == made["queries"] == pl.read_parquet(log).height
@@ -220,3 +222,17 @@ def test_help_of_all_forms(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--help"], ["fit", "--help"], ["log", "--help"]):
         assert main(["detect", *words]) == 0
         assert "Usage: recsec detect" in capsys.readouterr().out
+
+
+def test_a_flagged_account_may_fail_a_job(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsec.library.thieves import Detected
+
+    rows = {"id": ["a"], "queries": [30], "p_value": [0.0], "flagged": [True], "view": ["hoda"]}
+    table = pl.DataFrame({**rows, "cluster": [None]})
+    found = Detected(accounts=table, queries=30, faults=(), protocol={"level": 0.05})
+    monkeypatch.setattr("recsec.library.thieves.detect", lambda *_, **__: found)
+    words = ["detect", str(tmp_path / "log.csv"), "--detectors", str(fitted / "D"), "--json"]
+    assert main(words) == 0
+    assert main([*words, "--fail-on", "flagged"]) == 1
