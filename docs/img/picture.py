@@ -20,7 +20,7 @@ from recsec.reports import read_report, render
 
 OUT = Path(__file__).with_name("report.png")
 WIDTH, GAP = 1140, 28
-PARTS = {"header": ".verdict", ".figures": ".figures"}
+PARTS = {"header": ".verdict:has(#verdict-extraction)", ".figures": ".figures"}
 """First and last element of each part of the page that is shown."""
 
 
