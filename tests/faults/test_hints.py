@@ -123,8 +123,6 @@ WORDS: dict[str, list[str]] = {
         "an audit needs a catalog of at least {} items",
         "recsec audit PLAN --out DIR makes one",
         "recsec evaluate --guard misinform --unseen 1000 --people FILE writes it",
-        "add --unseen 1000",
-        "add --guard misinform",
         "recsec traffic fit LOG --out law.json",
         "use a law measured on a log with lists: --law trivago",
         "ask for fewer pairs",

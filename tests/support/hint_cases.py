@@ -46,6 +46,12 @@ CASES = [
     Case("recsec report RUN, or --schema", "report", "report --schema"),
     Case("repeat --model, or add --guard", f"compare --model {{markov}} --data {DATA}",
          f"compare --model {{markov}} --model {{markov}} --data {DATA}"),
+    Case("add --guard misinform", f"evaluate --model {{markov}} --data {DATA} --unseen 40",
+         f"evaluate --model {{markov}} --data {DATA} --unseen 40 --guard misinform"),
+    Case("add --unseen 1000",
+         f"evaluate --model {{markov}} --data {DATA} --guard misinform --people {{new}}.json",
+         f"evaluate --model {{markov}} --data {DATA} --guard misinform --people {{new}}.json"
+         " --unseen 40"),
     Case("leave human-like out", RUN + " --policy rank-law --adaptive human-like",
          RUN + " --policy rank-law"),
     Case("leave repeat out", RUN + " --adaptive doubt=0.05,repeat=2",

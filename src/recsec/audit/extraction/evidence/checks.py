@@ -19,7 +19,6 @@ __all__ = ["Again", "copy_checks"]
 REPRODUCED = 0.75
 """Of the lists it was trained on. On ml-100k (3,000 and 10,000 calls, k = 10) copies that got no
 better with more training reproduced 0.84 to 0.87, those that did 0.16 to 0.72."""
-FLAT = 0.01
 NAMED = 3
 
 Status: TypeAlias = Literal["passed", "failed", "not tried"]
