@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsec.errors import ConfigError, DataError, UsageError
+from recsec.sources import is_folder
 from recsec.types import ItemId
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def checkpoint_folder(spec: str) -> Path:
     Raises:
         UsageError: it names a target, not a folder.
     """
-    if spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml"):
+    if not is_folder(spec):
         raise UsageError(
             f"--model {spec}: photos need the checkpoint folder of an encoder",
             hint="recsec train encoder --data fashion --out DIR makes one",
