@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsec.errors import RunError, UsageError
-from recsec.library.opening import open_checkpoint_folder
+from recsec.library.opening import open_api
 from recsec.library.results import to_pandas
 from recsec.types import ItemId
 
@@ -180,12 +180,16 @@ def detect(
 def _request(model: str, data: Dataset, plan: FitConfig, seed: int) -> str:
     """What a folder of detectors belongs to."""
     from recsec.runs import digest
+    from recsec.sources import is_folder
+    from recsec.targets import target_digests
 
+    weights = Path(model).expanduser() / "model.safetensors"
+    identity = sha256(weights.read_bytes()).hexdigest() if is_folder(model) else ""
     return digest(
         {
             "plan": plan.model_dump(mode="json"),
             "data": data.fingerprint,
-            "model": sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
+            "model": identity or [model, target_digests(model)],
             "seed": seed,
         }
     )
@@ -220,6 +224,7 @@ def fit_detectors(
     plan: FitConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
     name: str | None = None,
+    authorised: bool = False,
     progress: Progress | None = None,
 ) -> Fitted:
     """Learn what honest accounts look like, and write the folder of detectors.
@@ -227,16 +232,17 @@ def fit_detectors(
     Where the folder holds these detectors already, nothing is done.
 
     Args:
-        model: the checkpoint folder of the recommender that is watched.
+        model: the recommender that is watched, as ``open_recommender`` takes it in words.
         data: its data.
         out: the folder.
         plan: settings of ``recsec detect fit``: ``k``, ``queries``, ``users``, ``laws``, ...
         seed: of all random streams.
         name: what the protocol calls the data; its own name if None.
+        authorised: the owner of a target beyond this machine agreed that it is asked.
         progress: is told how it goes.
 
     Raises:
-        UsageError: ``model`` is no checkpoint folder.
+        TargetError: ``model`` does not answer as it must.
         ConfigError: a setting does not fit.
         RunError: ``out`` holds something else.
     """
@@ -245,13 +251,15 @@ def fit_detectors(
     from recsec.rng import Streams
     from recsec.runs import atomic_write_bytes
     from recsec.settings import checked
+    from recsec.targets import LocalTarget
 
     wanted = (
         plan
         if isinstance(plan, FitConfig)
         else checked(FitConfig, plan or {}, where="settings of fit_detectors")
     )
-    recommender, folder = open_checkpoint_folder(model), Path(out)
+    target, folder = open_api(model, data, authorised=authorised), Path(out)
+    recommender = target.recommender if isinstance(target, LocalTarget) else None
     request = _request(model, data, wanted, seed)
     found = _earlier(folder, request)
     if found is not None:
@@ -262,6 +270,7 @@ def fit_detectors(
         data.sequences(),
         wanted,
         streams=Streams(seed).child("detect"),
+        target=target,
         snapshots=sorted(Path(model).glob("snapshots/*.safetensors")),
         times=times,
         progress=progress,

@@ -13,13 +13,14 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from recsec.cli.shared.common import (
-    CheckpointOption,
+    AuthorisedOption,
     ColumnsOption,
     ConfigOption,
     DataOption,
     DropBadOption,
     JsonOption,
     LawOption,
+    ModelOption,
     OutOption,
     QuietOption,
     SeedOption,
@@ -71,7 +72,7 @@ def detect() -> None:
 
 @app.command("fit")
 def fit(
-    model: CheckpointOption,
+    model: ModelOption,
     data: DataOption,
     out: OutOption,
     detector: Annotated[
@@ -97,6 +98,7 @@ def fit(
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,
+    authorised: AuthorisedOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -127,7 +129,16 @@ def fit(
     complete = (out / TENSORS).exists()
     resumable(shlex.join(["recsec", *sys.argv[1:]]))
     with progress() as report:
-        found = fit_detectors(model, dataset, out, plan=plan, seed=seed, name=data, progress=report)
+        found = fit_detectors(
+            model,
+            dataset,
+            out,
+            plan=plan,
+            seed=seed,
+            name=data,
+            authorised=authorised,
+            progress=report,
+        )
     if complete:
         note(f"{out} holds these detectors already")
     result = {
