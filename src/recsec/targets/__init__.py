@@ -2,9 +2,8 @@
 
 from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_answer
 from recsec.targets.callable import CallableTarget
-from recsec.targets.capable import capabilities_of
 from recsec.targets.contract import CONTRACT
-from recsec.targets.foreign import ForeignRecommender, scored_by
+from recsec.targets.foreign import ForeignRecommender, capabilities_of, scored_by
 from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint, refuse_guards
 from recsec.targets.http.client import HttpTarget
 from recsec.targets.http.config import HttpConfig

@@ -13,13 +13,16 @@ from torch import Tensor
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Split
 from recsec.errors import TargetError, UsageError
-from recsec.models.base import ModelConfig, Recommender, Training
+from recsec.models.base import Incremental, ModelConfig, Recommender, Training
+from recsec.sources import Capability
+from recsec.targets.base import Target
 from recsec.targets.callable import named_function
+from recsec.targets.local import LocalTarget
 from recsec.targets.wall import Contained, Walled, kind_of, walled
 from recsec.targets.wire import external_histories
 from recsec.types import IntArray, ItemId
 
-__all__ = ["ForeignRecommender", "ScoreFunction", "open_scores", "scored_by"]
+__all__ = ["ForeignRecommender", "ScoreFunction", "capabilities_of", "open_scores", "scored_by"]
 
 ScoreFunction: TypeAlias = Callable[[list[list[ItemId]], list[ItemId]], npt.ArrayLike]
 """``score(histories, items)``: lists of external ids, oldest first, and the N items of the catalog,
@@ -134,3 +137,17 @@ def open_scores(spec: str, catalog: Catalog) -> ForeignRecommender:
     module, function, python = named_function(spec, "scores")
     found = walled(module, function, python=python, constants=(tuple(catalog.ids.tolist()),))
     return scored_by(found, catalog, name=f"{module}:{function}")
+
+
+def capabilities_of(found: Recommender | Target) -> frozenset[Capability]:
+    """What can be asked of what was opened; behind guards it is lists only."""
+    if isinstance(found, LocalTarget) and not found.guards:
+        return capabilities_of(found.recommender)
+    if not isinstance(found, Recommender):
+        return frozenset({"ids"})
+    known: set[Capability] = {"ids", "scores", "all-scores"}
+    if isinstance(found, Incremental):
+        known.add("growing")
+    if not isinstance(found, ForeignRecommender):
+        known.add("weights")
+    return frozenset(known)

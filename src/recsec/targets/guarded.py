@@ -26,8 +26,7 @@ from recsec.errors import ConfigError, TargetError
 from recsec.models import Recommender
 from recsec.sources import Capability, require
 from recsec.targets.base import Target
-from recsec.targets.capable import capabilities_of
-from recsec.targets.foreign import ForeignRecommender
+from recsec.targets.foreign import ForeignRecommender, capabilities_of
 from recsec.targets.guards import Surroundings, build_guards, configured
 from recsec.targets.listed import GuardedLists
 from recsec.targets.local import LocalTarget
