@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recsec.data import Dialect, Photos, PhotoSplit
-    from recsec.models import Encoder
-    from recsec.types import Progress
+    from recsec.models import Encoder, PhotoEncoder
+    from recsec.types import IntArray, Progress
 
 __all__ = [
+    "EncoderSource",
     "OpenEncoder",
     "checkpoint_folder",
+    "encoder_source",
     "open_encoder",
     "open_encoder_folder",
     "open_photos",
@@ -37,10 +39,14 @@ def checkpoint_folder(spec: str) -> Path:
     Raises:
         UsageError: it names a target, not a folder.
     """
-    if spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml"):
+    from recsec.targets.visual import is_source
+
+    if is_source(spec):
         raise UsageError(
-            f"--model {spec}: photos need the checkpoint folder of an encoder",
-            hint="recsec train encoder --data fashion --out DIR makes one",
+            f"--model {spec}: this needs weights of recsec's own, the checkpoint folder of an "
+            "encoder",
+            hint="recsec train encoder --data DATA --out DIR makes one; with --set "
+            "backbone=hf:FOLDER --set epochs=0 --set size=224 of a pretrained network",
         )
     return Path(os.path.expanduser(spec))
 
@@ -57,7 +63,72 @@ def open_encoder_folder(spec: str) -> Encoder:
     return load_encoder(checkpoint_folder(spec))
 
 
-def place_encoder(encoder: Encoder, device: str) -> None:
+@dataclass(frozen=True, eq=False)
+class EncoderSource:
+    """An encoder of photos, whoever made it.
+
+    Attributes:
+        spec: as ``--model`` names it.
+        encoder: it; a ``recsec.models.Encoder`` where it is a checkpoint of ours.
+        checkpoint: the folder of a checkpoint of ours, else None.
+        kept: where vectors of catalogs are kept; None where nothing says when they are stale.
+        ranks: a table of places that it must reproduce before anything is spent, or None.
+        words: what it is shown, for people; empty for ours.
+    """
+
+    spec: str
+    encoder: PhotoEncoder
+    checkpoint: Path | None
+    kept: Path | None
+    ranks: Path | None = None
+    words: str = ""
+
+    def features(
+        self, photos: Photos, *, rows: IntArray | None = None, progress: Progress | None = None
+    ) -> Tensor:
+        """``(N, D)`` of all photos before they get unit norm; first the user's own ranks.
+
+        Args:
+            photos: the catalog.
+            rows: those that are ranked, increasing; by default all.
+            progress: is told how it goes.
+
+        Raises:
+            TargetError: its ranks are not those that the user's own system has.
+        """
+        from recsec.models import catalog_features
+        from recsec.targets.visual import check_ranks
+
+        found = catalog_features(self.encoder, photos, self.kept, progress=progress)
+        if self.ranks is not None:
+            check_ranks(self.ranks, found, photos, rows=rows)
+        return found
+
+    def warning(self, photos: Photos) -> str | None:
+        """See ``other_data``."""
+        return None if self.checkpoint is None else other_data(self.checkpoint, photos)
+
+
+def encoder_source(spec: str) -> EncoderSource:
+    """The encoder that ``--model`` names: a checkpoint folder of ours, or one of others.
+
+    Raises:
+        UsageError: it names an address, which has no vectors.
+        CheckpointError: there is no checkpoint, a broken one, or one of a recommender.
+        ConfigError, TargetError: an encoder of others that does not fit, or fails.
+    """
+    from recsec.data import cache_folder
+    from recsec.targets.visual import is_source, open_source
+
+    if not is_source(spec):
+        folder = checkpoint_folder(spec)
+        return EncoderSource(spec, open_encoder_folder(spec), folder, folder)
+    found = open_source(spec)
+    kept = cache_folder() / "encoders" if found.kept else None
+    return EncoderSource(spec, found.encoder, None, kept, found.ranks, found.words)
+
+
+def place_encoder(encoder: PhotoEncoder, device: str) -> None:
     """Move the encoder to where ``--device`` says.
 
     Raises:
@@ -142,28 +213,34 @@ class OpenEncoder:
     """What ``open_encoder`` returns.
 
     Attributes:
-        folder: the checkpoint.
-        encoder: the network: for code below the front door.
+        source: where it is from.
         photos: the catalog; ``photos.table`` is a polars table of ids, titles and categories.
         notes: what a reader of its numbers must know.
     """
 
-    folder: Path
-    encoder: Encoder
+    source: EncoderSource
     photos: Photos
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def folder(self) -> Path | None:
+        """The checkpoint; None for an encoder of others."""
+        return self.source.checkpoint
+
+    @property
+    def encoder(self) -> PhotoEncoder:
+        """The network: for code below the front door."""
+        return self.source.encoder
+
     def __repr__(self) -> str:
-        return f"OpenEncoder({self.folder}, {len(self.photos):,} photos of {self.photos.name})"
+        return f"OpenEncoder({self.source.spec}, {len(self.photos):,} photos of {self.photos.name})"
 
     @cached_property
     def vectors(self) -> Tensor:
         """``(N, D)`` unit vectors of all photos, in the order of ``photos.table``."""
         from torch.nn import functional as F  # noqa: N812
 
-        from recsec.models import catalog_features
-
-        return F.normalize(catalog_features(self.encoder, self.photos, self.folder), dim=1)
+        return F.normalize(self.source.features(self.photos), dim=1)
 
     def neighbors(self, item: ItemId, k: int = 10) -> pl.DataFrame:
         """The ``k`` items nearest to one, itself left out; exact, by cosine.
@@ -198,7 +275,7 @@ def open_encoder(
     """An encoder and the photos that it ranks.
 
     Args:
-        model: a checkpoint folder, as ``--model`` takes it.
+        model: an encoder, as ``--model`` takes it.
         data: photos, or their name as ``--data`` takes it.
         progress: is told how it goes.
 
@@ -207,7 +284,7 @@ def open_encoder(
         CheckpointError: there is no checkpoint, a broken one, or one of a recommender.
         DataError: missing or broken data.
     """
-    encoder, folder = open_encoder_folder(model), checkpoint_folder(model)
+    source = encoder_source(model)
     photos = open_photos(data, progress) if isinstance(data, str) else data
-    note = other_data(folder, photos)
-    return OpenEncoder(folder, encoder, photos, () if note is None else (note,))
+    notes = [note for note in (source.warning(photos), source.words) if note]
+    return OpenEncoder(source, photos, tuple(notes))
