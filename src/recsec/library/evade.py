@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsec.errors import ConfigError, UsageError
-from recsec.library.photos import EncoderSource, encoder_source, open_split, place_encoder
+from recsec.errors import UsageError
+from recsec.library.photos import encoder_source, open_split, place_encoder
 from recsec.library.results import Estimates, to_pandas
 from recsec.types import ItemId
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from recsec.attacks.evasion import Control, EvasionAttack, Pairs
     from recsec.data import Dialect, PhotoSplit
-    from recsec.models import ExactIndex, PhotoEncoder
+    from recsec.models import ExactIndex
+    from recsec.targets.visual import EncoderSource
     from recsec.types import Progress
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "fitting",
     "judged",
     "knowledge",
-    "open_surrogates",
 ]
 
 NATIVE = 224
@@ -170,7 +170,13 @@ def evade_pairs(
     import numpy as np
     from torch.nn import functional as F  # noqa: N812
 
-    from recsec.attacks.evasion import catalog_scene, control_run, has_control, run_pairs
+    from recsec.attacks.evasion import (
+        Transfer,
+        catalog_scene,
+        control_run,
+        has_control,
+        run_pairs,
+    )
     from recsec.models import ExactIndex, encoder_fingerprint
     from recsec.rng import Streams
     from recsec.runs import RunDirectory
@@ -180,8 +186,8 @@ def evade_pairs(
     tool = fitting(tool, source)
     plan = plan | {"attack": tool.name, "settings": tool.config.model_dump(mode="json")}
     place_encoder(encoder, device)
-    if tool.name == "transfer":
-        options["surrogate"] = open_surrogates(tool, encoder)
+    if isinstance(tool, Transfer):
+        options["surrogate"] = tool.ensemble(encoder.device)
     streams = Streams(plan["seed"]).child("evade")
     split = open_split(plan["data"], progress, dialect=dialect)
     notes = [note for note in (source.warning(split.photos), source.words) if note]
@@ -318,31 +324,6 @@ def knowledge(tool: EvasionAttack) -> str:
         "scores": "the attacker sees how near a photo is to the target, and no gradients",
         "ids": "the attacker sees lists of ids only",
     }[tool.access]
-
-
-def open_surrogates(tool: EvasionAttack, encoder: PhotoEncoder) -> Any:
-    """The ensemble that a transfer attack searches on.
-
-    Raises:
-        ConfigError: none is named, or one shows no gradients.
-        CheckpointError: a folder is no encoder.
-    """
-    from recsec.attacks.evasion import Ensemble
-
-    sources = [encoder_source(folder) for folder in tool.config.surrogates]
-    blind = [one.spec for one in sources if not one.encoder.gradients]
-    if blind:
-        raise ConfigError(
-            f"the surrogate {blind[0]} shows no gradients",
-            hint="surrogates are checkpoint folders, hf: or torch:",
-        )
-    members: list[Any] = [one.encoder for one in sources]
-    if not members:
-        raise ConfigError(
-            "a transfer attack needs surrogates",
-            hint="--set 'surrogates=[\"DIR\"]', folders made by recsec train encoder, or hf:",
-        )
-    return Ensemble([one.to(encoder.device) for one in members]).eval()
 
 
 def judged(plan: dict[str, Any], catalog: int) -> str:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recsec.errors import ConfigError, DataError, UsageError
 from recsec.types import ItemId
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from recsec.data import Dialect, Photos, PhotoSplit
     from recsec.models import Encoder, PhotoEncoder
-    from recsec.types import IntArray, Progress
+    from recsec.targets.visual import EncoderSource
+    from recsec.types import Progress
 
 __all__ = [
-    "EncoderSource",
     "OpenEncoder",
     "checkpoint_folder",
     "encoder_source",
@@ -28,7 +28,6 @@ __all__ = [
     "open_encoder_folder",
     "open_photos",
     "open_split",
-    "other_data",
     "place_encoder",
 ]
 
@@ -63,52 +62,6 @@ def open_encoder_folder(spec: str) -> Encoder:
     return load_encoder(checkpoint_folder(spec))
 
 
-@dataclass(frozen=True, eq=False)
-class EncoderSource:
-    """An encoder of photos, whoever made it.
-
-    Attributes:
-        spec: as ``--model`` names it.
-        encoder: it; a ``recsec.models.Encoder`` where it is a checkpoint of ours.
-        checkpoint: the folder of a checkpoint of ours, else None.
-        kept: where vectors of catalogs are kept; None where nothing says when they are stale.
-        ranks: a table of places that it must reproduce before anything is spent, or None.
-        words: what it is shown, for people; empty for ours.
-    """
-
-    spec: str
-    encoder: PhotoEncoder
-    checkpoint: Path | None
-    kept: Path | None
-    ranks: Path | None = None
-    words: str = ""
-
-    def features(
-        self, photos: Photos, *, rows: IntArray | None = None, progress: Progress | None = None
-    ) -> Tensor:
-        """``(N, D)`` of all photos before they get unit norm; first the user's own ranks.
-
-        Args:
-            photos: the catalog.
-            rows: those that are ranked, increasing; by default all.
-            progress: is told how it goes.
-
-        Raises:
-            TargetError: its ranks are not those that the user's own system has.
-        """
-        from recsec.models import catalog_features
-        from recsec.targets.visual import check_ranks
-
-        found = catalog_features(self.encoder, photos, self.kept, progress=progress)
-        if self.ranks is not None:
-            check_ranks(self.ranks, found, photos, rows=rows)
-        return found
-
-    def warning(self, photos: Photos) -> str | None:
-        """See ``other_data``."""
-        return None if self.checkpoint is None else other_data(self.checkpoint, photos)
-
-
 def encoder_source(spec: str) -> EncoderSource:
     """The encoder that ``--model`` names: a checkpoint folder of ours, or one of others.
 
@@ -117,15 +70,9 @@ def encoder_source(spec: str) -> EncoderSource:
         CheckpointError: there is no checkpoint, a broken one, or one of a recommender.
         ConfigError, TargetError: an encoder of others that does not fit, or fails.
     """
-    from recsec.data import cache_folder
-    from recsec.targets.visual import is_source, open_source
+    from recsec.targets.visual import open_source
 
-    if not is_source(spec):
-        folder = checkpoint_folder(spec)
-        return EncoderSource(spec, open_encoder_folder(spec), folder, folder)
-    found = open_source(spec)
-    kept = cache_folder() / "encoders" if found.kept else None
-    return EncoderSource(spec, found.encoder, None, kept, found.ranks, found.words)
+    return open_source(spec)
 
 
 def place_encoder(encoder: PhotoEncoder, device: str) -> None:
@@ -193,19 +140,6 @@ def open_split(
     from recsec.data import split_photos
 
     return split_photos(open_photos(data, progress, dialect=dialect))
-
-
-def other_data(folder: Path, photos: Photos) -> str | None:
-    """A warning if the encoder was trained on other photos: what is held out may have been seen."""
-    from recsec.models import read_config
-
-    trained: dict[str, Any] = read_config(folder).get("data") or {}
-    if trained.get("fingerprint") in (None, photos.fingerprint):
-        return None
-    return (
-        f"warning: {folder} was trained on {trained.get('name')!r} with other photos or labels "
-        f"than {photos.name!r} has now; some may have been seen in training"
-    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

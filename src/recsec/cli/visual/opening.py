@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from recsec.cli.shared.output import note
 from recsec.errors import UsageError
-from recsec.library.photos import EncoderSource, open_split
+from recsec.library.photos import open_split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from recsec.data import Dialect, Photos, PhotoSplit
+    from recsec.targets.visual import EncoderSource
     from recsec.types import Progress
 
 __all__ = ["open_embedded", "refuse_columns", "tell_of"]

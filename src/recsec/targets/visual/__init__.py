@@ -4,7 +4,7 @@ from recsec.targets.visual.black_box import BlackBox
 from recsec.targets.visual.file import EncoderFile
 from recsec.targets.visual.network import NetworkEncoder
 from recsec.targets.visual.onnx_file import OnnxEncoder
-from recsec.targets.visual.open import SOURCES, OpenSource, is_source, open_source
+from recsec.targets.visual.open import SOURCES, EncoderSource, is_source, open_source
 from recsec.targets.visual.ranks import check_ranks
 from recsec.targets.visual.recipe import Recipe
 
@@ -12,9 +12,9 @@ __all__ = [
     "SOURCES",
     "BlackBox",
     "EncoderFile",
+    "EncoderSource",
     "NetworkEncoder",
     "OnnxEncoder",
-    "OpenSource",
     "Recipe",
     "check_ranks",
     "is_source",

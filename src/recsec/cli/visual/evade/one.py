@@ -10,7 +10,7 @@ from rich.console import Console
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.visual.evade.shared import warn_of_masking
 from recsec.cli.visual.opening import tell_of
-from recsec.library.evade import NATIVE, fitting, judged, knowledge, open_surrogates
+from recsec.library.evade import NATIVE, fitting, judged, knowledge
 from recsec.library.photos import encoder_source, open_photos, place_encoder
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def evade_one(
     from recsec.attacks.evasion import (
         Pairs,
         Reference,
+        Transfer,
         catalog_scene,
         effective_eps,
         embed_pixels,
@@ -77,8 +78,8 @@ def evade_one(
     source = encoder_source(model)
     encoder, tool = source.encoder, fitting(tool, source)
     place_encoder(encoder, device)
-    if tool.name == "transfer":
-        options["surrogate"] = open_surrogates(tool, encoder)
+    if isinstance(tool, Transfer):
+        options["surrogate"] = tool.ensemble(encoder.device)
     with progress() as report:
         photos = open_photos(data, report)
         ids = [photos.parse_id(item), photos.parse_id(target_item)]
