@@ -15,7 +15,7 @@ from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 from recsec.runs import digest
 from recsec.sources import is_folder
-from recsec.targets.http.config import public_url
+from recsec.targets.http.addresses import public_url
 
 __all__ = [
     "CostPlan",
