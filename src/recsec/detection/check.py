@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from recsec.detection.detectors.asking import Asking
 from recsec.detection.watch import Watch
 
-__all__ = ["strange_ways"]
+__all__ = ["APART", "LABEL", "strange_ways"]
 
 LABEL = "asking"
 

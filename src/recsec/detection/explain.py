@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsec.detection.calibration import COMBINED
-from recsec.detection.check import LABEL
+from recsec.detection.check import APART, LABEL
 from recsec.detection.detectors.asking import Asking
 from recsec.detection.detectors.transition import Transition
 from recsec.detection.watch import Fitted
@@ -85,7 +85,8 @@ def explain(fitted: Fitted, log: QueryLog, account: str) -> Explained:
         )
     asking, asks = watch.detectors.get(LABEL), None
     if isinstance(asking, Asking) and at >= 0 and len(asking.fitted["known"]):
-        if asking.scores()[1][0] > fitted.calibrations[LABEL].scores[at].max(initial=0.0):
+        reach = fitted.calibrations[LABEL].scores[at].max(initial=APART)
+        if asking.scores()[1][0] > reach:
             asks = asking.oddest(asking.shares(asking.counts)[0])
     transition = next((one for one in watch.detectors.values() if type(one) is Transition), None)
     items, before, row = steps.pairs()

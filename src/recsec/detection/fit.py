@@ -368,7 +368,7 @@ def learn(
     told = {
         **protocol,
         "p_values": "the largest over the patterns: honest accounts with as many queries; beyond "
-        "their top tenth, a fitted tail",
+        "their top tenth, a fitted tail; an allowance for their number",
     }
     fitted = Fitted(known.catalog, detectors, scales, calibrations, linker, told)
     return fitted, pl.concat([fitting, calibrating], how="diagonal")
