@@ -179,7 +179,7 @@ GuardOption = Annotated[
     typer.Option(
         "--guard",
         metavar="NAME:KEY=VALUE",
-        help="Answer through a guard (recsec list guards); only a checkpoint can be guarded. "
+        help="Answer through a guard (recsec list guards). Some need scores, and say so. "
         "Settings with commas between; repeatable: guards act in the order given.",
     ),
 ]
