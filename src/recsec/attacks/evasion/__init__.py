@@ -29,6 +29,7 @@ from recsec.attacks.evasion.harness.ingest import (
     through_jpeg,
     through_png,
 )
+from recsec.attacks.evasion.harness.listed import run_listed
 from recsec.attacks.evasion.harness.pair_run import run_pairs
 from recsec.attacks.evasion.harness.pairs import (
     POLICIES,
@@ -60,6 +61,7 @@ from recsec.attacks.evasion.objective import (
     CosineToTarget,
     Demotion,
     FeatureDistance,
+    ListedPlace,
     ListOverlap,
     Objective,
     QueryMargin,
@@ -96,6 +98,7 @@ __all__ = [
     "HubScene",
     "Ingest",
     "ListOverlap",
+    "ListedPlace",
     "Lists",
     "MomentumPgd",
     "Noise",
@@ -137,6 +140,7 @@ __all__ = [
     "ranking_of",
     "read_pairs",
     "run_hubs",
+    "run_listed",
     "run_pairs",
     "sample_pairs",
     "smallest_budget",

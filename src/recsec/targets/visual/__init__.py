@@ -7,16 +7,23 @@ from recsec.targets.visual.onnx_file import OnnxEncoder
 from recsec.targets.visual.open import SOURCES, EncoderSource, is_source, open_source
 from recsec.targets.visual.ranks import check_ranks
 from recsec.targets.visual.recipe import Recipe
+from recsec.targets.visual.search import ImageSearch, Repeats
+from recsec.targets.visual.search_file import SearchFile, is_search, read_search_file
 
 __all__ = [
     "SOURCES",
     "BlackBox",
     "EncoderFile",
     "EncoderSource",
+    "ImageSearch",
     "NetworkEncoder",
     "OnnxEncoder",
     "Recipe",
+    "Repeats",
+    "SearchFile",
     "check_ranks",
+    "is_search",
     "is_source",
     "open_source",
+    "read_search_file",
 ]
