@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsec.errors import ConfigError, DataError, UsageError
+from recsec.sources import is_folder
 from recsec.types import ItemId
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def checkpoint_folder(spec: str) -> Path:
     """
     from recsec.targets.visual import is_source
 
-    if is_source(spec):
+    if is_source(spec) or not is_folder(spec):
         raise UsageError(
             f"--model {spec}: this needs weights of recsec's own, the checkpoint folder of an "
             "encoder",
