@@ -18,7 +18,7 @@ from PIL import Image
 
 from recsec.data import Photos
 from recsec.errors import ConfigError, DataError, TargetError, UsageError
-from recsec.targets.http.config import fits_header, is_loopback, public_url
+from recsec.targets.http.addresses import fits_header, is_loopback, public_url
 from recsec.targets.http.secrets import Secrets
 from recsec.targets.visual.search_file import SearchFile
 from recsec.text import visible

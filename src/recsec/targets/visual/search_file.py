@@ -11,7 +11,7 @@ from jsonpath_ng.parser import parse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsec.errors import ConfigError
-from recsec.targets.http.config import parsed_url
+from recsec.targets.http.addresses import parsed_url
 
 __all__ = ["SearchFile", "is_search", "read_search_file"]
 
