@@ -29,7 +29,6 @@ from recsec.attacks.evasion.harness.ingest import (
     through_jpeg,
     through_png,
 )
-from recsec.attacks.evasion.harness.listed import run_listed
 from recsec.attacks.evasion.harness.pair_run import run_pairs
 from recsec.attacks.evasion.harness.pairs import (
     POLICIES,
@@ -42,6 +41,7 @@ from recsec.attacks.evasion.harness.pairs import (
 from recsec.attacks.evasion.harness.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
 from recsec.attacks.evasion.harness.summary import smallest_budget, summarize
 from recsec.attacks.evasion.harness.sweep import min_levels, sweep
+from recsec.attacks.evasion.listed import run_listed
 from recsec.attacks.evasion.methods.auto import Auto
 from recsec.attacks.evasion.methods.carlini_wagner import CarliniWagner, ThesisCw
 from recsec.attacks.evasion.methods.gradient import (

@@ -20,7 +20,7 @@ from recsec.data import Photos
 from recsec.errors import ConfigError, DataError, TargetError, UsageError
 from recsec.targets.http.addresses import fits_header, is_loopback, public_url
 from recsec.targets.http.secrets import Secrets
-from recsec.targets.visual.search_file import SearchFile
+from recsec.targets.visual.search.file import SearchFile
 from recsec.text import visible
 from recsec.types import IntArray
 
