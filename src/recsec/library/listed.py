@@ -82,7 +82,7 @@ def evade_listed(
     from recsec.attacks.evasion.harness.pairs import Pairs
     from recsec.rng import Streams
     from recsec.runs import RunDirectory
-    from recsec.targets.visual import ImageSearch, read_search_file
+    from recsec.targets.visual import ImageSearch, check_search, read_search_file
 
     for name, (wanted, why) in REFUSED.items():
         if plan[name] != wanted:
@@ -121,7 +121,7 @@ def evade_listed(
             for one in (pairs.attackers, pairs.targets)
         )
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
-            seen = search.check(images[0].numpy(), pairs.attackers)
+            seen = check_search(search, images[0].numpy(), pairs.attackers)
             if announce is not None:
                 asked = getattr(tool.config, "queries", 0)
                 each = len(plan["eps"]) * (asked + 2) + 2

@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
@@ -24,34 +23,10 @@ from recsec.targets.visual.search.file import SearchFile
 from recsec.text import visible
 from recsec.types import IntArray
 
-__all__ = ["ImageSearch", "Repeats"]
+__all__ = ["ImageSearch"]
 
 AGAIN = (408, 425, 429)
 SHOWN = 200
-CHECKED = 3
-"""Photos that the pre-flight uploads."""
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """What the pre-flight saw.
-
-    Attributes:
-        asked: photos that were uploaded as they are.
-        first: of these, lists that began with the item itself.
-        same: whether the first, asked again, gave the same list.
-    """
-
-    asked: int
-    first: int
-    same: bool
-
-    def __str__(self) -> str:
-        steady = "the same list" if self.same else "another list, so places are one draw of many"
-        return (
-            f"{self.first} of {self.asked} photos of the catalog find themselves first; asked "
-            f"again it gives {steady}"
-        )
 
 
 class ImageSearch:
@@ -154,31 +129,6 @@ class ImageSearch:
             self._sleep(config.wait)
             answer = self._send("GET", _put(config.read, values), {})
         return self._rows(answer)
-
-    def check(self, images: npt.NDArray[np.uint8], rows: IntArray) -> Repeats:
-        """The pre-flight: do photos of the catalog, as they are, find what they must?
-
-        Args:
-            images: ``(B, 3, S, S)`` uint8 photos of the catalog; the first few are uploaded.
-            rows: their rows.
-
-        Raises:
-            TargetError: none of them finds itself, so that the search has other photos or ids.
-        """
-        shown = min(CHECKED, len(rows))
-        lists = [self.list(images[at], int(rows[at]), int(rows[at])) for at in range(shown)]
-        again = self.list(images[0], int(rows[0]), int(rows[0]))
-        places = [int(row) in found.tolist() for row, found in zip(rows, lists, strict=False)]
-        if not self.relists and not any(places):  # an item is in no list of its own
-            raise TargetError(
-                f"{self.name} lists none of {shown} photos of the catalog when it is shown them: "
-                "it searches other photos, or its ids are others",
-                hint="check --data, size, and the way photos become squares",
-            )
-        first = sum(
-            len(found) > 0 and found[0] == row for row, found in zip(rows, lists, strict=False)
-        )
-        return Repeats(shown, first, bool(np.array_equal(lists[0], again)))
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Any:
         """One request, attempt after attempt, and the JSON that comes back."""
