@@ -68,28 +68,22 @@ NETWORKS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "adversarial": ("adversarial", {"epochs": 1}),
     "curriculum": ("curriculum", {**STAGES, "stage_patience": 1}),
     "curriculum-thesis": ("curriculum-thesis", {**STAGES, "stage_patience": 2}),
-    "tuned, 200 steps": (None, {"epochs": 1}),
-    "target, 200 steps": ("target", {"epochs": 1}),
 }
-LONG = 3200
-"""Photos of the last two."""
 """Patience as a share of the schedule is about that of the defaults: 3 of 45, and 10 of 100."""
 FIRST, SECOND = ("public", "tuned", "target"), ("adversarial", "curriculum", "curriculum-thesis")
-THIRD = ("tuned, 200 steps", "target, 200 steps")
 EPS = (0.05, 0.03, 0.01)
 ROUNDS: tuple[tuple[str, tuple[float, ...], int, tuple[str, ...]], ...] = (
     ("auto", (0.05,), 25, FIRST),
     ("thesis-fgsm", EPS, 25, FIRST),
     ("auto", (0.05,), 25, SECOND),
     ("auto", EPS, 25, FIRST + SECOND),
-    ("auto", EPS, 25, THIRD),
-    ("thesis-fgsm", EPS, 100, FIRST + SECOND + THIRD),
-    ("thesis-pgd-128", (0.05, 0.01), 10, FIRST + SECOND),
-    ("thesis-cw-1000", (0.05,), 5, FIRST),
-    ("auto", EPS, 100, FIRST + SECOND + THIRD),
-    ("thesis-pgd-128", EPS, 10, FIRST + SECOND + THIRD),
-    ("thesis-cw-1000", EPS, 5, FIRST + SECOND + THIRD),
-    ("thesis-pgd-128", EPS, 100, FIRST + SECOND + THIRD),
+    ("auto", (0.05, 0.03), 100, FIRST + SECOND),
+    ("thesis-fgsm", EPS, 100, FIRST + SECOND),
+    ("thesis-pgd-128", (0.01,), 10, FIRST + SECOND),
+    ("auto", (0.01,), 100, FIRST + SECOND),
+    ("thesis-pgd-128", EPS, 10, FIRST + SECOND),
+    ("thesis-cw-1000", EPS, 5, FIRST + SECOND),
+    ("thesis-pgd-128", EPS, 100, FIRST + SECOND),
 )
 """Attack, budgets, the first so many pairs, networks."""
 PUBLISHED = {
@@ -127,11 +121,7 @@ class Bench:
             np.sort(draw.numpy(name).permutation(rows)[:n]) for rows, n, name in parts
         )
         where = whole.photos, whole.categories
-        more = np.sort(draw.numpy("train").permutation(whole.train)[:LONG])
-        self.learned = {
-            name: Part(*where, more if name in THIRD else train, check, test, whole.protocol)
-            for name in NETWORKS
-        }
+        self.learned = Part(*where, train, check, test, whole.protocol)
         self.split = Part(*where, train[:: TRAIN // OTHERS], check, test, whole.protocol)
         mirror = Path(os.environ.get("RECSEC_MIRROR", "."))
         self.backbone = f"hf:{(mirror / 'encoders' / 'mobilenet-v2-224').resolve()}"
@@ -155,11 +145,11 @@ class Bench:
             | ({} if method else settings)
         )
         if method is None:
-            return train_encoder(self.learned[name], config, training=how).eval()
+            return train_encoder(self.learned, config, training=how).eval()
         kind = hardening_class(method, hardens=Encoder.name)
         chosen = kind.config_class.model_validate({**RECIPE, **settings})
         base = self.made("public")
-        return harden(method, base, self.learned[name], chosen, training=how).eval()
+        return harden(method, base, self.learned, chosen, training=how).eval()
 
     def scene(self, name: str) -> Scene:
         """Pairs on a network; its quality is a row."""

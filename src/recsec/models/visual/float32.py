@@ -33,12 +33,14 @@ class StridedDepthwise(nn.Conv2d):
                 input.float(), weight.float(), None if bias is None else bias.float(),
                 self.stride, self.padding, self.dilation, self.groups,
             )  # fmt: skip
-        return found.to(input.dtype)
+        answer: Tensor = found.to(input.dtype)
+        return answer
 
 
 def strided_in_float32(model: nn.Module) -> None:
     """Let all strided depthwise convolutions of a network compute so; weights and names stay."""
     for module in model.modules():
-        depthwise = type(module) is nn.Conv2d and module.groups == module.in_channels > 1
-        if depthwise and max(module.stride) > 1 and module.padding_mode == "zeros":
+        if type(module) is not nn.Conv2d or module.padding_mode != "zeros":
+            continue
+        if module.groups == module.in_channels > 1 and max(module.stride) > 1:
             module.__class__ = StridedDepthwise
