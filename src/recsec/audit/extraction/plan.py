@@ -8,14 +8,14 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
-from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
 from recsec.data import Dialect
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 from recsec.runs import digest
-from recsec.targets.http.config import public_url
+from recsec.sources import is_folder
+from recsec.targets.http.addresses import public_url
 
 __all__ = [
     "CostPlan",
@@ -216,7 +216,7 @@ class ExtractionTables(Plan):
         for at, name in enumerate(self.rows):
             if name in self.rows[:at]:
                 raise ValueError(f"two defenses are called {name!r}")
-        if target.model is not None and not is_checkpoint(target.model):
+        if target.model is not None and not is_folder(target.model):
             for defense in self.defense:
                 if defense.model is None:
                     raise ValueError(
