@@ -1,8 +1,8 @@
 """What a theft costs: accounts and days that thieves need at a target that keeps the histories.
 
     recsec train sasrec --data ml-1m --out runs/ml1m/sasrec
-    recsec audit examples/theft-cost.toml --out runs/theft-cost
-    python benchmarks/theft_cost.py --model runs/ml1m/sasrec --audit runs/theft-cost --out runs/cost
+    recsec audit examples/frontier-rank-law.toml --out runs/law
+    python benchmarks/theft_cost.py --model runs/ml1m/sasrec --audit runs/law --out runs/cost
 
 The audit steals: a target that keeps histories answers what one that is sent them answers, so its
 sessions are the accounts of a thief who opens one for each. This replays people under a click law,
@@ -51,7 +51,8 @@ RESULTS = Path(__file__).parent / "results" / "theft_cost"
 K = 10
 LAW = ClickLaw(acceptance=0.42, bias=1.08, restart=0.0)
 CHECKPOINTS = (10, 20, 40, 60)
-LEVEL = 0.01
+LEVEL = 0.005
+"""Of honest accounts ever found out: half of what the bar allows, for a third of people is few."""
 LIFTS = (0.1, 0.3, 0.5)
 TASTES = (0.0, 0.5, 1.0)
 VISITS = ("clickout item", "interaction item image", "interaction item info")
@@ -401,13 +402,16 @@ def price(
 
 
 def bar(costs: list[dict[str, Any]], price: dict[str, Any]) -> list[dict[str, Any]]:
-    """Whether each defense reaches what was asked of it, at the price that was allowed."""
+    """Whether each defense reaches what was asked of it, at the price that was allowed.
+
+    Who is slower and who gets wrong lists was measured on different people, so the shares add up.
+    """
     rows = []
     for row in costs:
         if not row["best"] or row["lift"] != BAR["lift"]:
             continue
         paid = price[row["defense"]]
-        worst = max(paid[key]["value"] for key in ("slower", "worse") if key in paid)
+        worst = sum(paid[key]["value"] for key in ("slower", "worse") if key in paid)
         reached = (
             row["multiple"] is not None
             and row["multiple"] >= BAR["multiple"]
@@ -526,7 +530,7 @@ def text(found: dict[str, Any]) -> str:
     lines += [
         "",
         f"Is a lift of {BAR['lift']:g} {BAR['multiple']} times as dear as under the rate limit,",
-        f"at {BAR['hr_kept']:.0%} of HR@10, at most {BAR['served_worse']:.0%} of people ever worse?",
+        f"at {BAR['hr_kept']:.0%} of HR@10, at most {BAR['served_worse']:.0%} of people worse?",
     ]
     for row in found["bar"]:
         paid = found["price"][row["defense"]]
