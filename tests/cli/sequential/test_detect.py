@@ -230,7 +230,7 @@ def test_a_flagged_account_may_fail_a_job(
     from recsec.library.thieves import Detected
 
     rows = {"id": ["a"], "queries": [30], "p_value": [0.0], "flagged": [True], "view": ["hoda"]}
-    table = pl.DataFrame({**rows, "cluster": [None]})
+    table = pl.DataFrame({**rows, "cluster": [None], "withheld": [None]})
     found = Detected(accounts=table, queries=30, faults=(), protocol={"level": 0.05})
     monkeypatch.setattr("recsec.library.thieves.detect", lambda *_, **__: found)
     words = ["detect", str(tmp_path / "log.csv"), "--detectors", str(fitted / "D"), "--json"]
