@@ -3,6 +3,7 @@
 from recsec.models.base import (
     Incremental,
     ModelConfig,
+    PhotoEncoder,
     Precision,
     Recommender,
     ScheduleConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "ModelConfig",
     "Narm",
     "NarmConfig",
+    "PhotoEncoder",
     "PhotoObjective",
     "Popularity",
     "PopularityConfig",

@@ -17,7 +17,9 @@ from recsec.attacks.extraction import (
     collect,
     fit_guide,
     fit_surrogate,
+    guide_of,
     leaked_histories,
+    proxy_histories,
 )
 from recsec.audit.engines import named
 from recsec.audit.extraction.evidence.answers import SERVED, write_answers
@@ -51,6 +53,7 @@ from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.settings import checked
+from recsec.sources import is_folder
 from recsec.targets import ASKINGS, Budget, MeteredTarget, Target, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
@@ -90,7 +93,7 @@ def _api(scene: Scene) -> Target:
     if scene.guards is None:
         return _open(scene).api
     dataset, split = open_data(scene.data, scene.columns, scene.dialect)
-    return open_defended(scene.model, scene.guards, dataset, split)
+    return open_defended(scene.model, scene.guards, dataset, split, authorised=scene.authorised)
 
 
 def _users(split: Split, scene: Scene) -> IntArray:
@@ -99,7 +102,9 @@ def _users(split: Split, scene: Scene) -> IntArray:
 
 
 def _leak(split: Split, scene: Scene, config: ExtractionConfig) -> Sequences | None:
-    """The histories that leak to an attack."""
+    """The histories that an attack has."""
+    if config.proxy:
+        return proxy_histories(config.proxy, split.catalog)
     if config.leak == 0:
         return None
     users = leak_of(split, config.leak, scene.evaluation.seed)
@@ -230,7 +235,9 @@ def measure_defense(scene: MeasuringDefense, progress: Progress) -> MeasuredDefe
     name = scene.id
     report = named(progress, f"measure {scene.name}")
     _measure_served(_api(scene), f"owner-{scene.name}", name, SERVED, scene, report)
-    return MeasuredDefense(fingerprint=models.weights_digest(Path(scene.model).expanduser()))
+    here = is_folder(scene.model)
+    found = models.weights_digest(Path(scene.model).expanduser()) if here else None
+    return MeasuredDefense(fingerprint=found)
 
 
 def measure_leak(scene: Learning, progress: Progress) -> Learned:
@@ -290,6 +297,7 @@ def fit_copy(scene: Copying, progress: Progress) -> Copied:
         calls=scene.calls,
         streams=Streams(scene.seed).child("fit"),
         longer=scene.longer if isinstance(scene, Recopying) else 1,
+        guide=guide_of(scene.attack, run / "transcript" / scene.collection),
         out=run / "surrogate" / scene.id,
         device=scene.device,
         progress=named(progress, f"copy {scene.id}"),
