@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from recsec.detection.calibration import COMBINED
-from recsec.detection.check import APART, LABEL
 from recsec.detection.detectors.asking import Asking
 from recsec.detection.detectors.transition import Transition
+from recsec.detection.verdict.check import APART, LABEL
 from recsec.detection.watch import Fitted
 from recsec.errors import DataError
 from recsec.traffic import QueryLog
