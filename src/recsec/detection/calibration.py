@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ class Calibration:
 
 def _allowed(accounts: int) -> float:
     """How much larger p-values are because so many accounts calibrate."""
-    return 1 + 2 / (LEVEL * accounts) ** 0.5
+    return 1.0 + 2.0 / math.sqrt(LEVEL * accounts)
 
 
 @dataclass(frozen=True, eq=False)

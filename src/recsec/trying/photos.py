@@ -30,7 +30,7 @@ from recsec.data import Photos
 from recsec.errors import RecsecError, UsageError
 from recsec.evaluation.session import plain_text
 from recsec.library.evade import NATIVE
-from recsec.models import Encoder, ExactIndex
+from recsec.models import ExactIndex, PhotoEncoder
 from recsec.reports.figures.evasion_panel import amplified
 from recsec.rng import Streams
 from recsec.trying.watched import Watched
@@ -87,7 +87,7 @@ class PhotoBench:
     """
 
     photos: Photos
-    encoders: Sequence[tuple[str, Encoder, Tensor]]
+    encoders: Sequence[tuple[str, PhotoEncoder, Tensor]]
     _drawing: threading.Lock = field(default_factory=threading.Lock)
     _rng: np.random.Generator = field(default_factory=lambda: Streams(0).numpy("try"))
 
