@@ -5,8 +5,9 @@
 
 The public network as it is, tuned without attack, and hardened from the public weights, all with
 64 steps of 16 photos; then attacks on held-out pairs, among a part of the catalog. The large sister
-is ``gpu_224.py``. What a core takes for a photo at 224 px (Xeon with AMX, bfloat16): embedding 10 ms
-(float32 19), a gradient by the photo 27 to 36 (float32 40), a training pass 56. So 64 steps take
+is ``gpu_224.py``. What a core takes for a photo at 224 px (Xeon with AMX, bfloat16): embedding
+10 ms (float32 19), a gradient by the photo 27 to 36 (float32 40), a training pass 56. So 64
+steps take
 
   tuned        16 x 56 ms                    60 s
   target       16 x (10 + 2 x 30 + 2 x 56)  190 s
