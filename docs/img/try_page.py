@@ -27,7 +27,10 @@ PARTS = (
 def picture() -> None:
     """Write ``try.png``."""
     words = [sys.executable, "-m", "recsec", "try", "--no-browser", "--json"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as page, browser() as driver:
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as page,  # noqa: S603 - ours
+        browser() as driver,
+    ):
         url = json.loads(page.stdout.readline())["url"]  # type: ignore[union-attr]
         wait = WebDriverWait(driver, 60)
         parts = []
