@@ -3,7 +3,7 @@
 from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_answer
 from recsec.targets.callable import CallableTarget
 from recsec.targets.contract import CONTRACT
-from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint
+from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint, read_guarded
 from recsec.targets.http.client import HttpTarget
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.local import LocalTarget
@@ -46,6 +46,7 @@ __all__ = [
     "open_checkpoint",
     "open_target",
     "preflight",
+    "read_guarded",
     "recorded",
     "requests",
     "spot_check",

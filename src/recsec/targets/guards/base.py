@@ -52,6 +52,8 @@ class Guard(ABC):
 
     name: ClassVar[str]
     config_class: ClassVar[type[GuardConfig]] = GuardConfig
+    by_account: ClassVar[bool] = True
+    """Whether the answer may depend on who asks; if not, a server asks for many at a time."""
 
     @classmethod
     @abstractmethod

@@ -35,6 +35,7 @@ class Reverse(Guard):
     """
 
     name = "reverse"
+    by_account = False
 
     @classmethod
     def build(cls, config: GuardConfig, surroundings: Surroundings) -> Self:

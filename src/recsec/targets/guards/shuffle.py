@@ -44,6 +44,7 @@ class Shuffle(Guard):
 
     name = "shuffle"
     config_class = ShuffleConfig
+    by_account = False
 
     def __init__(self, seed: int = 0) -> None:
         self.start = np.uint64(Streams(seed).key("shuffle"))

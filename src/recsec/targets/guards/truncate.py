@@ -28,6 +28,7 @@ class Truncate(Guard):
 
     name = "truncate"
     config_class = TruncateConfig
+    by_account = False
 
     def __init__(self, length: int) -> None:
         self.length = length

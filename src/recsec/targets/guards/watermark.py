@@ -57,6 +57,7 @@ class Watermark(Guard):
 
     name = "watermark"
     config_class = WatermarkConfig
+    by_account = False
 
     def __init__(
         self, key: bytes, counts: IntArray, *, bias: float = 0.3, triggers: bool = True
