@@ -1,7 +1,9 @@
 """False alarms by request pattern, and for people recorded elsewhere; plain thieves beside them.
 
-    recsec train sasrec --data ml-1m --out runs/sasrec
-    python benchmarks/people_detection.py --model runs/sasrec --data ml-1m --out runs/people
+    recsec train sasrec --data yoochoose --set epochs=10 --set max_length=50 --out runs/yoochoose
+    python benchmarks/people_detection.py --model runs/yoochoose --data yoochoose --out runs/people
+
+Each row is kept under ``--out``; the same command goes on where it was killed.
 
 With ``--data ml-1m`` users are split into three groups: one fits, one calibrates, one is tested
 under every pattern, with settings and a law that were not fitted. With ``--data yoochoose`` an
@@ -15,15 +17,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
+from recsec import __version__
 from recsec.data import load
 from recsec.data.sequences import Sequences
 from recsec.detection import FitConfig, Fitted, Groups, fit_detectors, split_users
@@ -31,6 +35,7 @@ from recsec.metrics import true_positive_rate
 from recsec.models import load as load_model
 from recsec.rng import Streams
 from recsec.runs import atomic_write_bytes
+from recsec.targets import LocalTarget
 from recsec.targets.meter.segments import Calls
 from recsec.traffic import ClickLaw, Pattern, QueryLog, honest_log, pattern_log
 
@@ -63,24 +68,31 @@ STRESS = {
     "assumed c=0.5 eta=0.5": ClickLaw(acceptance=0.5, bias=0.5, restart=0.05),
     "assumed c=0.75 eta=1.5": ClickLaw(acceptance=0.75, bias=1.5, restart=0.05),
 }
-THIEVES = ("random", "autoregressive", "mixed")
+THIEVES = {
+    "random": (1.0, 1),
+    "autoregressive": (0.0, 1),
+    "mixed": (0.2, 1),
+    "random, eight sessions": (1.0, 8),
+    "autoregressive, eight sessions": (0.0, 8),
+    "mixed, eight sessions": (0.2, 8),
+}
+"""Share of items drawn from the catalog, and sessions that an account grows side by side."""
 
 
-class Fast:
-    """The recommender's lists, ranked where it computes."""
+class Remembering:
+    """A target that ranks no history twice."""
 
-    def __init__(self, model: Any, device: str) -> None:
-        self.model, self.device, self.catalog, self.chunk = model, device, model.catalog, 2048
+    def __init__(self, model: Any) -> None:
+        self.target, self.catalog = LocalTarget(model), model.catalog
+        self.known: dict[bytes, np.ndarray] = {}
 
     def query(self, account: str, histories: np.ndarray, k: int) -> np.ndarray:
-        lists = []
-        for start in range(0, len(histories), self.chunk):
-            part = np.ascontiguousarray(histories[start : start + self.chunk])
-            scores = self.model.scores(part).to(self.device)
-            scores.scatter_(1, torch.from_numpy(part).to(self.device), -torch.inf)
-            scores[:, 0] = -torch.inf
-            lists.append(scores.topk(k, dim=1).indices.cpu().numpy())
-        return np.concatenate(lists) if lists else np.zeros((0, k), np.int64)
+        keys = [row[row > 0].tobytes() for row in histories]
+        new = {key: at for at, key in enumerate(keys) if key not in self.known}
+        rows = np.fromiter(new.values(), np.int64, len(new))
+        if len(rows):
+            self.known.update(zip(new, self.target.query(account, histories[rows], k), strict=True))
+        return np.array([self.known[key] for key in keys]).reshape(-1, k)
 
 
 def taken(rows: list[tuple[str, list[int], np.ndarray]], catalog: Any, k: int) -> QueryLog:
@@ -100,7 +112,7 @@ def taken(rows: list[tuple[str, list[int], np.ndarray]], catalog: Any, k: int) -
 
 
 def side_by_side(
-    target: Fast, plans: list[Any], step: Callable[..., list[int] | None], queries: int
+    target: Remembering, plans: list[Any], step: Callable[..., list[int] | None], queries: int
 ) -> QueryLog:
     """Ask for all accounts in turns; ``step(plan, history, shown)`` gives the next history."""
     rows = []
@@ -125,16 +137,22 @@ def side_by_side(
     return taken(rows, target.catalog, 10)
 
 
-def thieves(target: Fast, kind: str, accounts: int, queries: int) -> QueryLog:
-    """One session per account: items of the catalog, of the list, or one in five of the former."""
+def thieves(
+    target: Remembering, wild: float, sessions: int, accounts: int, queries: int
+) -> QueryLog:
+    """Items of the catalog or of the list, drawn evenly, in growing sessions that take turns."""
     rng, n = np.random.default_rng(5), len(target.catalog)
-    share = {"random": 1.0, "autoregressive": 0.0, "mixed": 0.2}[kind]
+    lines = [[([], np.zeros(0, np.int64))] * sessions for _ in range(accounts)]
+    turns = [0] * accounts
 
-    def step(_: Any, history: list[int], shown: np.ndarray) -> list[int]:
-        wild = not history or rng.random() < share
-        return [*history, int(rng.integers(1, n + 1)) if wild else int(rng.choice(shown))]
+    def step(at: Any, history: list[int], shown: np.ndarray) -> list[int]:
+        lines[at][(turns[at] - 1) % sessions] = (history, shown)
+        history, shown = lines[at][turns[at] % sessions]
+        turns[at] += 1
+        free = not history or rng.random() < wild
+        return [*history, int(rng.integers(1, n + 1)) if free else int(rng.choice(shown))]
 
-    return side_by_side(target, [None] * accounts, step, queries)
+    return side_by_side(target, list(range(accounts)), step, queries)
 
 
 def sessions_of(catalog: Any) -> list[list[int]]:
@@ -173,7 +191,7 @@ def strangers(
     return found
 
 
-def recorded(target: Fast, accounts: list[list[list[int]]], queries: int) -> QueryLog:
+def recorded(target: Remembering, accounts: list[list[list[int]]], queries: int) -> QueryLog:
     """Sessions as they were clicked: each grows a history; a repeat asks the same again."""
     plans = [
         iter([(new == 0, item) for one in row for new, item in enumerate(one)]) for row in accounts
@@ -218,7 +236,7 @@ def visits() -> list[list[tuple[str, int]]]:
 
 
 def trivago(
-    target: Fast, accounts: list[list[Any]], own: list[list[int]], queries: int
+    target: Remembering, accounts: list[list[Any]], own: list[list[int]], queries: int
 ) -> QueryLog:
     """Visits of trivago's users on the lists of this recommender."""
     plans = [
@@ -251,6 +269,61 @@ def trivago(
     return side_by_side(target, plans, step, queries)
 
 
+def deal(model: Any, sizes: list[int], queries: int, streams: Streams) -> tuple[Any, Groups, Any]:
+    """Accounts of Yoochoose, each a row of strangers' sessions; no session in two groups."""
+    rng = streams.numpy("deal")
+    sessions = sessions_of(model.catalog)
+    thirds = np.array_split(rng.permutation(len(sessions)), 3)
+    dealt = [
+        row
+        for third, size in zip(thirds, sizes, strict=True)
+        for row in strangers([sessions[at] for at in third], size, 3 * queries, rng)
+    ]
+    people = Sequences.from_lists(
+        model.catalog, [[one for part in row for one in dict.fromkeys(part)] for row in dealt]
+    )
+    return people, Groups(*np.split(np.arange(sum(sizes)), np.cumsum(sizes[:2]))), dealt
+
+
+def row_of(fitted: Fitted, name: str, kind: str, log: QueryLog, queries: int) -> dict[str, Any]:
+    """How many of the accounts of a log are flagged, by which view, and what the check says."""
+    watch = fitted.watch()
+    for block in log.blocks(16_384):
+        watch.observe_log(log, block)
+    table = watch.accounts()
+    able = table.filter(pl.Series([watch.judged(one) >= 20 for one in table["id"]], dtype=bool))
+    p_values = able["p_value"].to_numpy()
+    found: dict[str, Any] = {"name": name, "kind": kind}
+    for level in (0.01, 0.001):
+        rate = true_positive_rate(-p_values, -level * (1 + 1e-9))
+        found[f"flagged at {level:g}"] = rate.to_json()
+    hit = able.filter(pl.col("p_value") <= 0.01)
+    made = np.full(len(hit), queries)
+    views = [
+        one.standard(hit[f"score[{at}]"].to_numpy(), made) for at, one in fitted.scales.items()
+    ]
+    best = np.argmax(views, axis=0) if len(hit) else np.zeros(0, int)
+    found["views"] = {one: int((best == at).sum()) for at, one in enumerate(fitted.scales)}
+    return found
+
+
+def text(results: dict[str, Any]) -> str:
+    """The table that people read."""
+    lines = list(results["head"])
+    for kind in dict.fromkeys(row["kind"] for row in results["rows"]):
+        lines += ["", kind]
+        for row in results["rows"]:
+            if row["kind"] == kind:
+                rate = row["flagged at 0.01"]
+                met = rate["high"] <= 0.015 if kind != "thieves" else rate["value"] >= 0.99
+                lines.append(
+                    f"  {row['name']:<34}{round(rate['value'] * rate['n']):>5} of {rate['n']:<6}"
+                    f"{rate['value']:.4f} [{rate['low']:.4f}, {rate['high']:.4f}]"
+                    f"{'' if met else '  bar not met'}"
+                )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Fit once, then one row per group of accounts; the results grow as they come."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -258,44 +331,26 @@ def main() -> None:
     parser.add_argument("--data", choices=["ml-1m", "yoochoose"], required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--results", type=Path, help="files without ending; default in results/")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--users", type=int, default=981, help="of each group, at most")
+    parser.add_argument("--users", type=int, default=1000, help="in each fitted group, at most")
     parser.add_argument("--tested", type=int, default=1000, help="honest accounts in each row")
     parser.add_argument("--accounts", type=int, default=400, help="of each thief")
     parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", help="rows whose name has one of these words")
     chosen = parser.parse_args()
     results = chosen.results or Path(__file__).parent / "results" / f"people-{chosen.data}"
-    began, rows = time.perf_counter(), []
+    began = time.process_time()
     model = load_model(chosen.model)
-    if hasattr(model, "to"):
-        model.to(chosen.device)
-    target, streams = Fast(model, chosen.device), Streams(0).child("people")
+    target, streams = Remembering(model), Streams(chosen.seed).child("people")
     config = FitConfig(users=chosen.users, queries=chosen.queries)
-    dealt: list[list[list[int]]] = []
+    dealt: list[Any] = []
     if chosen.data == "ml-1m":
         people = load("ml-1m").sequences()
-        groups = split_users(people, streams, least=chosen.queries, most=None)
-        groups = Groups(
-            groups.fit[: chosen.users],
-            groups.calibrate[: chosen.users],
-            groups.test[: chosen.tested],
-        )
+        groups = split_users(people, streams, least=chosen.queries, most=chosen.users)
+        groups = Groups(groups.fit, groups.calibrate, groups.test[: chosen.tested])
     else:
-        rng = streams.numpy("deal")
-        sessions = sessions_of(model.catalog)
-        thirds = np.array_split(rng.permutation(len(sessions)), 3)
-        pools = [[sessions[at] for at in part] for part in thirds]
         sizes = [chosen.users, chosen.users, chosen.tested]
-        dealt = [
-            row
-            for pool, size in zip(pools, sizes, strict=True)
-            for row in strangers(pool, size, 3 * chosen.queries, rng)
-        ]
-        people = Sequences.from_lists(
-            model.catalog,
-            [[one for part in row for one in dict.fromkeys(part)] for row in dealt],
-        )
-        groups = Groups(*np.split(np.arange(sum(sizes)), np.cumsum(sizes[:2])))
+        people, groups, dealt = deal(model, sizes, chosen.queries, streams)
     folder = chosen.out / "detectors"
     if not (folder / "detectors.safetensors").exists():
         fitted, _, _ = fit_detectors(
@@ -303,66 +358,66 @@ def main() -> None:
         )
         fitted.save(folder)
     fitted = Fitted.load(folder)
-    print(f"fitted: {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"fitted: {time.process_time() - began:.0f} s", flush=True)
+    test, many = groups.test, {"queries": chosen.queries, "k": 10}
 
-    def judged(name: str, kind: str, log: QueryLog) -> None:
-        watch = fitted.watch()
-        for block in log.blocks(16_384):
-            watch.observe_log(log, block)
-        table = watch.accounts()
-        judgeable = table.filter(
-            pl.Series([watch._judged(one) >= 20 for one in table["id"]], dtype=pl.Boolean)
-        )
-        p_values = judgeable["p_value"].to_numpy()
-        found: dict[str, Any] = {"name": name, "kind": kind, "accounts": len(p_values)}
-        for level in (0.01, 0.001):
-            found[f"flagged at {level:g}"] = true_positive_rate(
-                -p_values, -level * (1 + 1e-9)
-            ).to_json()
-        views = {}
-        hit = judgeable.filter(pl.col("p_value") <= 0.01)
-        for label in fitted.scales:
-            at = np.full(len(hit), chosen.queries)
-            views[label] = fitted.scales[label].standard(hit[f"score[{label}]"].to_numpy(), at)
-        best = np.argmax(list(views.values()), axis=0) if len(hit) else np.zeros(0, int)
-        found["views"] = {label: int((best == place).sum()) for place, label in enumerate(views)}
-        found["seconds"] = round(time.perf_counter() - began)
-        rows.append(found)
-        head = {
-            "data": chosen.data,
-            "queries": chosen.queries,
-            "groups": {name: len(part) for name, part in vars(groups).items()},
-            "protocol": fitted.protocol,
-        }
-        results.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**head, "rows": rows}, indent=1) + "\n"
-        atomic_write_bytes(results.with_name(f"{results.name}.json"), text.encode())
-        rate = found["flagged at 0.01"]
-        print(
-            f"{name:<34}{kind:<8}n={rate['n']:<6}{rate['value']:.4f} "
-            f"[{rate['low']:.4f}, {rate['high']:.4f}]  {found['views']}",
-            flush=True,
-        )
+    def drawn(name: str) -> np.random.Generator:
+        return streams.child("test").numpy(name)
 
-    test = groups.test
-    many = {"queries": chosen.queries, "k": 10}
-    for kind in THIEVES:
-        judged(kind, "thief", thieves(target, kind, chosen.accounts, chosen.queries))
-    if chosen.data == "yoochoose":
+    logs: dict[tuple[str, str], Callable[[], QueryLog]] = {
+        ("thieves", name): partial(thieves, target, *how, chosen.accounts, chosen.queries)
+        for name, how in THIEVES.items()
+    }
+    if dealt:
         own = dealt[-len(test) :]
-        log = recorded(target, own, 2 * chosen.queries)
-        judged("yoochoose sessions as recorded", "people", log)
-        rng = streams.numpy("visits")
-        acts = strangers(visits(), len(test), 4 * chosen.queries, rng)
-        judged("trivago visits", "people", trivago(target, acts, own, 4 * chosen.queries))
-    for name, pattern in TESTED.items():
-        rng = streams.child("test").numpy(name)
-        judged(
-            name, "people", pattern_log(target, people, test, MEASURED, pattern, rng=rng, **many)
+        logs["people", "yoochoose sessions as recorded"] = lambda: recorded(
+            target, own, 2 * chosen.queries
+        )
+        logs["people", "trivago visits"] = lambda: trivago(
+            target,
+            strangers(visits(), len(test), 4 * chosen.queries, streams.numpy("visits")),
+            own,
+            4 * chosen.queries,
+        )
+    for name, one in TESTED.items():
+        logs["patterns", name] = lambda name=name, one=one: pattern_log(
+            target, people, test, MEASURED, one, rng=drawn(name), **many
         )
     for name, law in STRESS.items():
-        rng = streams.child("test").numpy(name)
-        judged(name, "stress", honest_log(target, people, test, law, rng=rng, **many))
+        logs["stress", name] = lambda name=name, law=law: honest_log(
+            target, people, test, law, rng=drawn(name), **many
+        )
+    rows = []
+    for (kind, name), make in logs.items():
+        if chosen.only and not any(word in name for word in chosen.only):
+            continue
+        path = chosen.out / "rows" / f"{name}.json"
+        if not path.exists():
+            target.known.clear()
+            found = row_of(fitted, name, kind, make(), chosen.queries)
+            atomic_write_bytes(path, json.dumps(found).encode())
+        rows.append(json.loads(path.read_text()))
+        rate = rows[-1]["flagged at 0.01"]
+        print(
+            f"{name:<34}n={rate['n']:<6}{rate['value']:.4f} [{rate['low']:.4f}, "
+            f"{rate['high']:.4f}] {rows[-1]['views']} {time.process_time() - began:.0f} s",
+            flush=True,
+        )
+    head = [
+        f"{chosen.data}, {model.name}, k=10, {chosen.queries} queries per account; flagged at a "
+        "nominal 1 %",
+        f"accounts: fit {len(groups.fit)}, calibrate {len(groups.calibrate)}, test {len(test)}; "
+        f"patterns fitted: {', '.join(fitted.protocol['patterns'])}",
+        f"laws fitted: {', '.join(fitted.protocol['laws'])} (restarts "
+        f"{fitted.protocol['restart']}); tested: {MEASURED.label}, restarts {MEASURED.restart}",
+        "the bar: at most 1.5 % of people at the upper end of the 95 % interval, 99 % of thieves",
+        f"recsec {__version__}, numpy {np.__version__}, {platform.machine()}, seed {chosen.seed}",
+    ]
+    found = {"head": head, "protocol": fitted.protocol, "rows": rows}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_bytes(results.with_suffix(".json"), (json.dumps(found, indent=1) + "\n").encode())
+    atomic_write_bytes(results.with_suffix(".txt"), text(found).encode())
+    print(text(found))
 
 
 if __name__ == "__main__":

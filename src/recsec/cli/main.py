@@ -28,6 +28,7 @@ COMMANDS = {
     "recommend": "Try a recommender in an interactive session.",
     "similar": "Show the items whose photos are nearest to an item's.",
     "compare": "Compare two or more recommenders.",
+    "try": "Try recommenders by hand, on a local page.",
     "evade": "Attack a recommender of photos by changing pixels.",
     "extract": "Copy a recommender through its top-k API.",
     "verify": "Prove that a suspect is a copy of yours.",
@@ -79,7 +80,7 @@ def _command(function: Callable[..., Any]) -> Any:
 
 def load_command(name: str) -> Any:
     """Import the module of a command and build the command."""
-    file = "list_" if name == "list" else name
+    file = f"{name}_" if name in ("list", "try") else name
     module = importlib.import_module(f"recsec.cli.{HOMES.get(name, '')}{file}")
     group = getattr(module, "app", None)
     command: Any = _command(module.run) if group is None else typer.main.get_command(group)

@@ -2,14 +2,17 @@
 
 from recsec.detection.base import CountingDetector, Detector, DetectorConfig, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale, combine
+from recsec.detection.check import strange_ways
 from recsec.detection.contract import CONTRACT
 from recsec.detection.detectors.accepted_rank import AcceptedRank, AcceptedRankConfig
+from recsec.detection.detectors.asking import Asking
 from recsec.detection.detectors.continuity import Continuity
 from recsec.detection.detectors.hoda import Hoda, HodaConfig, hardness
 from recsec.detection.detectors.off_list import OffList
 from recsec.detection.detectors.prada import Prada, PradaConfig, normality
 from recsec.detection.detectors.seat import Seat, SeatConfig
 from recsec.detection.detectors.transition import Transition, TransitionConfig
+from recsec.detection.explain import Explained, explain
 from recsec.detection.fit import (
     FitConfig,
     Groups,
@@ -20,6 +23,7 @@ from recsec.detection.fit import (
 )
 from recsec.detection.following import follow_log
 from recsec.detection.judge import judge
+from recsec.detection.own import fit_on_log
 from recsec.detection.sybil import Linker
 from recsec.detection.watch import Fitted, Watch
 
@@ -29,11 +33,13 @@ __all__ = [
     "CONTRACT",
     "AcceptedRank",
     "AcceptedRankConfig",
+    "Asking",
     "Calibration",
     "Continuity",
     "CountingDetector",
     "Detector",
     "DetectorConfig",
+    "Explained",
     "FitConfig",
     "FitData",
     "Fitted",
@@ -52,11 +58,14 @@ __all__ = [
     "Watch",
     "account_table",
     "combine",
+    "explain",
     "fit_detectors",
+    "fit_on_log",
     "follow_log",
     "hardness",
     "judge",
     "laws_around",
     "normality",
     "split_users",
+    "strange_ways",
 ]

@@ -37,12 +37,12 @@ class FitData:
     Attributes:
         catalog: the items.
         histories: logged histories of half of the users of the fit group.
-        honest: followed traffic of all of them, one part for each law. Only the accounts whose
-            history is not known are as surprising as strangers.
+        honest: followed traffic of all of them, one part for each law.
         streams: randomness.
         recommender: the model that is watched, where it is at hand.
         snapshots: checkpoints saved while it was trained, oldest first.
         habits: more honest traffic, one part for each request pattern.
+        known: accounts of the logged histories; only others are as surprising as strangers.
     """
 
     catalog: Catalog
@@ -52,6 +52,7 @@ class FitData:
     recommender: Recommender | None = None
     snapshots: tuple[Path, ...] = ()
     habits: tuple[Steps, ...] = ()
+    known: frozenset[str] = frozenset()
 
 
 def order_by(codes: IntArray) -> tuple[IntArray, IntArray]:

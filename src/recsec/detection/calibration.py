@@ -18,6 +18,9 @@ CHECKPOINTS = (20, 50, 100, 200)
 COMBINED = "combined"
 """The label of the combination of detectors."""
 
+LEVEL = 0.01
+"""Share of honest accounts at which p-values allow for the scatter of calibration."""
+
 FLOOR = 0.01
 """Least width of a scale, for detectors that give nearly all honest accounts the same score."""
 
@@ -41,7 +44,9 @@ class Calibration:
         """One p-value per account ``(m,)``; 1 below the first checkpoint.
 
         Nobody knows which habit an account has, so its p-value is the largest that any habit
-        gives: among the people of each habit, at most 1 % come below 0.01.
+        gives: among the people of each habit, at most 1 % come below 0.01. How many do is known
+        only as well as the n accounts of the habit tell, so p-values are ``1 + 2 / sqrt(0.01 n)``
+        times as large: two standard deviations of a share of one percent.
 
         An account is compared at the largest checkpoint that it reached. Scores are means over
         queries, so an honest account that made more queries than that scatters less: its
@@ -53,11 +58,15 @@ class Calibration:
             rows = place == at
             if rows.any() and len(honest):
                 habits = self.habits[at] if self.habits else np.zeros(len(honest), dtype=np.int64)
-                out[rows] = np.max(
-                    [tail_p_values(scores[rows], honest[habits == one]) for one in set(habits)],
-                    axis=0,
-                )
+                parts = [honest[habits == one] for one in sorted(set(habits.tolist()))]
+                found = [_allowed(len(own)) * tail_p_values(scores[rows], own) for own in parts]
+                out[rows] = np.minimum(np.max(found, axis=0), 1.0)
         return out
+
+
+def _allowed(accounts: int) -> float:
+    """How much larger p-values are because so many accounts calibrate."""
+    return 1 + 2 / (LEVEL * accounts) ** 0.5
 
 
 @dataclass(frozen=True, eq=False)

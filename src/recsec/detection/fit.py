@@ -42,6 +42,7 @@ __all__ = [
     "account_table",
     "fit_detectors",
     "laws_around",
+    "learn",
     "split_users",
 ]
 
@@ -70,7 +71,7 @@ class FitConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detectors: dict[str, dict[str, Any]] = Field(
-        {"accepted-rank": {}, "transition": {}, "off-list": {}, "continuity": {}},
+        {"accepted-rank": {}, "transition": {}, "off-list": {}, "continuity": {}, "asking": {}},
         description="detector and its settings",
     )
     combined: tuple[str, ...] = Field(
@@ -261,40 +262,9 @@ def fit_detectors(
             )
         return {label: log for label, log in logs.items() if len(log)}
 
-    laws = {law.label for law in config.laws}
     fit_logs = traffic("fit", groups.fit, shared=True)
-    known = sequences.select(groups.fit[: len(groups.fit) // 2])
-    data = FitData(
-        catalog=sequences.catalog,
-        histories=known,
-        honest=tuple(_followed(log) for name, log in fit_logs.items() if name in laws),
-        habits=tuple(_followed(log) for name, log in fit_logs.items() if name not in laws),
-        streams=streams.child("detectors"),
-        recommender=recommender,
-        snapshots=tuple(snapshots),
-    )
-    detectors: dict[str, Detector] = {}
-    for key, settings in config.detectors.items():
-        kind: type[Detector] = registry("detectors").get(key.removesuffix("-raw"))
-        raw = {"sessions": False} if key.endswith("-raw") else {}
-        one = kind.fit(data, kind.config_class.model_validate({**raw, **settings}))
-        detectors[one.label] = one
-        if progress is not None:
-            progress("fitting detectors", len(detectors), len(config.detectors))
-    bare = Fitted(sequences.catalog, detectors, {}, {})
-    fitting = _tables(bare, fit_logs, checkpoints, "fit")
-    others = fitting.filter(~pl.col("account").is_in([account_of(one) for one in known.users]))
-    scales = {
-        label: Scale.of(checkpoints, _by_checkpoint(others, label, checkpoints))
-        for label in config.combined
-    }
-    combined = Fitted(sequences.catalog, detectors, scales, {})
     calibrate_logs = traffic("calibrate", groups.calibrate, shared=False)
-    calibrating = _tables(combined, calibrate_logs, checkpoints, "calibrate")
-    calibrations = {
-        label: _calibration(calibrating, label, checkpoints, tuple(config.patterns))
-        for label in (*detectors, COMBINED)
-    }
+    known = sequences.select(groups.fit[: len(groups.fit) // 2])
     protocol = {
         "honest_traffic": "replay of users under click laws and request patterns; not their own "
         "traffic on these lists",
@@ -308,16 +278,100 @@ def fit_detectors(
         "users": {name: len(part) for name, part in vars(groups).items()},
         "least_items": least,
         "held_out": "from the detectors, not from the training of the recommender",
-        "p_values": "the largest over the patterns: honest accounts with as many queries; beyond "
-        "their top tenth, a fitted tail",
         "seed": streams.seed,
     }
+    fitted, table = learn(
+        recommender,
+        known,
+        frozenset(account_of(one) for one in known.users),
+        config,
+        fit_logs,
+        calibrate_logs,
+        checkpoints=checkpoints,
+        streams=streams,
+        snapshots=snapshots,
+        protocol=protocol,
+        progress=progress,
+    )
+    return fitted, table, groups
+
+
+def learn(
+    recommender: Recommender,
+    known: Sequences,
+    accounts: frozenset[str],
+    config: FitConfig,
+    fit_logs: Mapping[str, QueryLog],
+    calibrate_logs: Mapping[str, QueryLog],
+    *,
+    checkpoints: IntArray,
+    streams: Streams,
+    protocol: dict[str, Any],
+    snapshots: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> tuple[Fitted, pl.DataFrame]:
+    """Detectors from one group's traffic, calibration from another's.
+
+    Args:
+        recommender: the model that is watched.
+        known: histories of half of the fit group.
+        accounts: names of their accounts.
+        config: which detectors.
+        fit_logs: traffic of the fit group, by law or pattern.
+        calibrate_logs: traffic of the calibration group.
+        checkpoints: numbers of queries after which accounts are compared.
+        streams: randomness.
+        protocol: what is told of the fit.
+        snapshots: checkpoints saved while the recommender was trained, for ``hoda``.
+        progress: is told what goes on.
+
+    Returns:
+        The detectors, and the account table of both groups.
+    """
+    laws = {law.label for law in config.laws}
+    data = FitData(
+        catalog=known.catalog,
+        histories=known,
+        honest=tuple(_followed(log) for name, log in fit_logs.items() if name in laws),
+        habits=tuple(_followed(log) for name, log in fit_logs.items() if name not in laws),
+        streams=streams.child("detectors"),
+        recommender=recommender,
+        snapshots=tuple(snapshots),
+        known=accounts,
+    )
+    detectors: dict[str, Detector] = {}
+    for key, settings in config.detectors.items():
+        kind: type[Detector] = registry("detectors").get(key.removesuffix("-raw"))
+        raw = {"sessions": False} if key.endswith("-raw") else {}
+        one = kind.fit(data, kind.config_class.model_validate({**raw, **settings}))
+        detectors[one.label] = one
+        if progress is not None:
+            progress("fitting detectors", len(detectors), len(config.detectors))
+    bare = Fitted(known.catalog, detectors, {}, {})
+    fitting = _tables(bare, fit_logs, checkpoints, "fit")
+    others = fitting.filter(~pl.col("account").is_in(sorted(accounts)))
+    scales = {
+        label: Scale.of(checkpoints, _by_checkpoint(others, label, checkpoints))
+        for label in config.combined
+    }
+    combined = Fitted(known.catalog, detectors, scales, {})
+    calibrating = _tables(combined, calibrate_logs, checkpoints, "calibrate")
+    patterns = [name for name in calibrate_logs if name not in laws]
+    calibrations = {
+        label: _calibration(calibrating, label, checkpoints, patterns)
+        for label in (*detectors, COMBINED)
+    }
     vectors = item_vectors(
-        data.histories, recommender, width=32, rng=streams.child("sybils").numpy("vectors")
+        known, recommender, width=32, rng=streams.child("sybils").numpy("vectors")
     )
     linker = Linker.fit(vectors, next(iter(calibrate_logs.values())))
-    fitted = Fitted(sequences.catalog, detectors, scales, calibrations, linker, protocol)
-    return fitted, pl.concat([fitting, calibrating], how="diagonal"), groups
+    told = {
+        **protocol,
+        "p_values": "the largest over the patterns: honest accounts with as many queries; beyond "
+        "their top tenth, a fitted tail; an allowance for their number",
+    }
+    fitted = Fitted(known.catalog, detectors, scales, calibrations, linker, told)
+    return fitted, pl.concat([fitting, calibrating], how="diagonal")
 
 
 def _followed(log: QueryLog) -> Steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from recsec.detection.check import strange_ways
 from recsec.detection.watch import Watch
 from recsec.metrics.detection import benjamini_hochberg
 from recsec.traffic import QueryLog
@@ -25,11 +26,20 @@ def judge(watch: Watch, log: QueryLog, *, level: float) -> pl.DataFrame:
 
     Returns:
         ``id``, ``queries``, ``score[LABEL]`` each, ``p_value``, ``flagged``, ``view`` (which of the
-        combined detectors finds the account most suspicious) and ``cluster`` (accounts with p-value
-        at most 0.05 that ask alike share a number; null for the others).
+        combined detectors finds the account most suspicious), ``cluster`` (accounts with p-value
+        at most 0.05 that ask alike share a number; null for the others) and ``withheld`` (why
+        there is no p-value; null where there is one). Accounts without a p-value come last.
     """
-    table = watch.accounts()
-    flagged = benjamini_hochberg(table["p_value"].to_numpy(), level)
+    strange = strange_ways(watch)
+    table = watch.accounts().with_columns(
+        withheld=pl.col("id").replace_strict(strange, default=None, return_dtype=pl.String)
+    )
+    table = table.with_columns(
+        p_value=pl.when(pl.col("withheld").is_null()).then(pl.col("p_value"))
+    ).sort("p_value", "id", nulls_last=True)
+    told = table["p_value"].is_not_null().to_numpy()
+    flagged = np.zeros(len(table), dtype=np.bool_)
+    flagged[told] = benjamini_hochberg(table["p_value"].drop_nulls().to_numpy(), level)
     queries = table["queries"].to_numpy()
     labels = sorted(watch.fitted.scales)
     views = [
@@ -45,4 +55,5 @@ def judge(watch: Watch, log: QueryLog, *, level: float) -> pl.DataFrame:
         pl.Series("flagged", flagged),
         pl.Series("view", [labels[place] for place in best.tolist()], dtype=pl.String),
         pl.Series("cluster", cluster).replace(-1, None),
+        pl.col("withheld"),
     )

@@ -33,7 +33,7 @@ from recsec.types import FloatArray, IntArray
 
 __all__ = ["FORMAT", "PARTS", "TENSORS", "Fitted", "Watch"]
 
-FORMAT = 3
+FORMAT = 4
 
 TENSORS = "detectors.safetensors"
 
@@ -193,7 +193,7 @@ class Watch:
         first = np.searchsorted(ordered, np.arange(len(steps.accounts)))
         fresh = steps.kind != REPEATS
         total = np.concatenate([[0], np.cumsum(fresh[order])])
-        made = np.array([self._judged(name) for name in steps.accounts], dtype=np.int64)
+        made = np.array([self.judged(name) for name in steps.accounts], dtype=np.int64)
         queries = np.empty(len(steps), dtype=np.int64)
         queries[order] = total[1:] - total[first][ordered] + made[ordered]
         for kept, counted in ((self._queries, fresh | True), (self._repeats, ~fresh)):
@@ -203,7 +203,7 @@ class Watch:
         self.seen += len(steps)
         return queries, {**scores, COMBINED: combine(scores, queries, self.fitted.scales)}
 
-    def _judged(self, name: str) -> int:
+    def judged(self, name: str) -> int:
         """Queries of an account that were no repeats."""
         return self._queries.get(name, 0) - self._repeats.get(name, 0)
 
@@ -229,7 +229,7 @@ class Watch:
             found = dict(zip(*one.scores(), strict=True))
             scores[label] = np.array([found[name] for name in names], dtype=np.float64)
         if names:
-            judged = np.array([self._judged(name) for name in names], dtype=np.int64)
+            judged = np.array([self.judged(name) for name in names], dtype=np.int64)
             scores[COMBINED] = combine(scores, judged, self.fitted.scales)
             p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
         else:

@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from recsec.errors import DataError
 from recsec.evaluation.estimates import paired_estimates
 from recsec.metrics.retrieval import average_precision_at_r, hubness, occurrences, precision
+from recsec.models.visual.contract import PhotoEncoder
 from recsec.models.visual.embedding import embed
 from recsec.models.visual.encoder import Encoder, Heads
 from recsec.models.visual.index import ExactIndex
@@ -124,14 +125,14 @@ def retrieval(
 
 
 def evaluate_encoder(
-    encoder: Encoder,
+    encoder: PhotoEncoder,
     split: PhotoSplit,
     *,
     queries: IntArray | None = None,
     features: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Retrieval:
-    """Retrieval and classification on the held-out photos of a split.
+    """Retrieval on the held-out photos of a split, and classification where there are heads.
 
     Args:
         queries: rows to measure on, by default ``split.test``.
@@ -147,7 +148,8 @@ def evaluate_encoder(
             f"{len(rows)} queries in a catalog of {len(split.catalog)} photos: nothing to measure",
             hint="a category needs enough photos to hold some out",
         )
-    check_heads(encoder, split)
+    if isinstance(encoder, Encoder):
+        check_heads(encoder, split)
     catalog = torch.from_numpy(split.catalog)
     if features is None:
         features = embed(encoder, split.photos, split.catalog, normalize=False, progress=progress)
@@ -156,12 +158,16 @@ def evaluate_encoder(
     at = torch.searchsorted(catalog, torch.from_numpy(rows))
     known = torch.from_numpy(rows)
     labels = torch.from_numpy(split.labels)
-    with torch.no_grad():
-        heads = encoder.heads(features[at].to(encoder.device))
-    said = Heads(heads.category.cpu(), {name: x.cpu() for name, x in heads.attributes.items()})
-    masks = {
-        name: torch.from_numpy(mask)[known] for name, (_, mask) in split.attribute_targets().items()
-    }
+    said_right: dict[str, FloatArray] = {}
+    if isinstance(encoder, Encoder):  # one of others has no heads
+        with torch.no_grad():
+            heads = encoder.heads(features[at].to(encoder.device))
+        said = Heads(heads.category.cpu(), {name: x.cpu() for name, x in heads.attributes.items()})
+        masks = {
+            name: torch.from_numpy(mask)[known]
+            for name, (_, mask) in split.attribute_targets().items()
+        }
+        said_right = classification(said, labels[known], masks)
     vectors = F.normalize(features, dim=1)
     columns, skew = retrieval(vectors, labels[catalog], at, progress=progress)
     protocol = (
@@ -169,7 +175,7 @@ def evaluate_encoder(
         f"{len(split.catalog):,} photos minus the query; cosine of embeddings, exact; "
         f"{split.protocol}"
     )
-    columns = {**classification(said, labels[known], masks), **columns}
+    columns = {**said_right, **columns}
     return Retrieval(columns, skew, len(vectors), protocol)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditReport", "diff", "extract", "extract_plan", "read_report", "run_audit"]
 
-SETTINGS = ("policy_settings", "length", "sessions", "surrogate_settings", "loss", "leak")
+SETTINGS = ("policy_settings", "length", "sessions", "surrogate_settings", "loss", "leak", "proxy")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -215,7 +215,7 @@ def extract_plan(
         twins: independent models to train for scale.
         users: measure on so many only.
         dialect: what there is to say about an own table.
-        settings: ``length``, ``sessions``, ``loss``, ``leak``, ``policy_settings`` and
+        settings: ``length``, ``sessions``, ``loss``, ``leak``, ``proxy``, ``policy_settings`` and
             ``surrogate_settings``.
         device: where the copy is trained.
 

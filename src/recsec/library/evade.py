@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsec.errors import ConfigError, UsageError
-from recsec.library.photos import (
-    checkpoint_folder,
-    open_encoder_folder,
-    open_split,
-    other_data,
-    place_encoder,
-)
+from recsec.errors import UsageError
+from recsec.library.photos import encoder_source, open_split, place_encoder
 from recsec.library.results import Estimates, to_pandas
 from recsec.types import ItemId
 
@@ -24,7 +18,8 @@ if TYPE_CHECKING:
 
     from recsec.attacks.evasion import Control, EvasionAttack, Pairs
     from recsec.data import Dialect, PhotoSplit
-    from recsec.models import Encoder, ExactIndex
+    from recsec.models import ExactIndex
+    from recsec.targets.visual import EncoderSource
     from recsec.types import Progress
 
 __all__ = [
@@ -32,8 +27,9 @@ __all__ = [
     "Evaded",
     "evade",
     "evade_pairs",
+    "fitting",
     "judged",
-    "open_surrogates",
+    "knowledge",
 ]
 
 NATIVE = 224
@@ -115,7 +111,7 @@ def evade(
     """Attack a visual recommender through the pixels of photos; see ``recsec evade``.
 
     Args:
-        model: the checkpoint folder of an encoder.
+        model: an encoder, as ``--model`` takes it.
         data: the name of photos, as ``--data`` takes it.
         out: the run directory; the same work resumes.
         attack: ``recsec list attacks``.
@@ -174,24 +170,32 @@ def evade_pairs(
     import numpy as np
     from torch.nn import functional as F  # noqa: N812
 
-    from recsec.attacks.evasion import catalog_scene, control_run, has_control, run_pairs
-    from recsec.models import ExactIndex, catalog_features, encoder_fingerprint
+    from recsec.attacks.evasion import (
+        Transfer,
+        catalog_scene,
+        control_run,
+        has_control,
+        run_pairs,
+    )
+    from recsec.models import ExactIndex, encoder_fingerprint
     from recsec.rng import Streams
     from recsec.runs import RunDirectory
 
-    encoder = open_encoder_folder(plan["model"])
+    source = encoder_source(plan["model"])
+    encoder = source.encoder
+    tool = fitting(tool, source)
+    plan = plan | {"attack": tool.name, "settings": tool.config.model_dump(mode="json")}
     place_encoder(encoder, device)
+    if isinstance(tool, Transfer):
+        options["surrogate"] = tool.ensemble(encoder.device)
     streams = Streams(plan["seed"]).child("evade")
     split = open_split(plan["data"], progress, dialect=dialect)
-    folder = checkpoint_folder(plan["model"])
-    note = other_data(folder, split.photos)
-    features = catalog_features(encoder, split.photos, folder, progress=progress)
+    notes = [note for note in (source.warning(split.photos), source.words) if note]
+    features = source.features(split.photos, rows=split.catalog, progress=progress)
     photos, catalog = split.photos, split.catalog
     plan = plan | {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
     index = ExactIndex(F.normalize(features[np.asarray(catalog)], dim=1))
     chosen = _pairs(plan, split, index, streams, dialect)
-    if tool.name == "transfer":
-        options["surrogate"] = open_surrogates(tool, encoder)
     with RunDirectory.create_or_resume(out, "evade", plan) as directory:
         scene = catalog_scene(
             encoder, photos, catalog, chosen, features,
@@ -210,9 +214,11 @@ def evade_pairs(
                 directory, scene, table,
                 eps=plan["eps"], rng=streams, stop_rank=plan["stop_rank"], **options,
             )  # fmt: skip
-        result = _result(table, plan, out, len(catalog), split, controls)
+        result = _result(
+            table, plan | {"knowledge": knowledge(tool)}, out, len(catalog), split, controls
+        )
         directory.write_json("result.json", result)
-    return Evaded(out, table, result, tuple(controls), () if note is None else (note,))
+    return Evaded(out, table, result, tuple(controls), tuple(notes))
 
 
 def _pairs(
@@ -272,11 +278,12 @@ def _result(
         "pairs_file": str(out / "pairs.parquet"),
         "attack": plan["attack"],
         "settings": plan["settings"],
+        "knowledge": plan["knowledge"],
         "policy": policy,
         "pairs": count,
         "synthetic": split.photos.synthetic,
         "protocol": f"{count} pairs ({policy}, {plan['stage']} photos), goal {goal}; "
-        f"{judged(plan, catalog)}; a pair is done at rank {plan['stop_rank']}",
+        f"{plan['knowledge']}; {judged(plan, catalog)}; a pair is done at rank {plan['stop_rank']}",
     }
     if plan["min_eps"]:
         shared["min_eps"] = smallest_budget(table) | {"rank": plan["stop_rank"]}
@@ -285,22 +292,38 @@ def _result(
     return shared | {"budgets": found}
 
 
-def open_surrogates(tool: EvasionAttack, encoder: Encoder) -> Any:
-    """The ensemble that a transfer attack searches on.
+def fitting(tool: EvasionAttack, source: EncoderSource) -> EvasionAttack:
+    """The attack, if the encoder shows what it follows; for ``auto`` what fits instead.
 
     Raises:
-        ConfigError: none is named, or one sees photos of another size.
-        CheckpointError: a folder is no encoder.
+        UsageError: it follows gradients, and there are none.
     """
-    from recsec.attacks.evasion import Ensemble
+    from recsec.attacks.evasion import open_attack
 
-    members = [open_encoder_folder(folder) for folder in tool.config.surrogates]
-    if not members:
-        raise ConfigError(
-            "a transfer attack needs surrogates",
-            hint="--set 'surrogates=[\"DIR\"]', folders made by recsec train encoder",
+    if tool.access != "gradients" or source.encoder.gradients:
+        return tool
+    if tool.name == "auto":
+        return open_attack("square")
+    why = getattr(source.encoder, "opaque", "")
+    raise UsageError(
+        f"--attack {tool.name} follows gradients, and {source.spec} shows none"
+        + (f": {why}" if why else ""),
+        hint="--attack square asks for scores, --attack transfer searches on surrogates of its "
+        "own (--set 'surrogates=[\"hf:FOLDER\"]'); torch:module:factory has gradients",
+    )
+
+
+def knowledge(tool: EvasionAttack) -> str:
+    """What the attacker has to know, in words."""
+    if tool.name == "transfer":
+        return "the attacker knows nothing of the encoder, and searches on " + ", ".join(
+            tool.config.surrogates
         )
-    return Ensemble([one.to(encoder.device) for one in members]).eval()
+    return {
+        "gradients": "the attacker has the encoder itself, and its gradients",
+        "scores": "the attacker sees how near a photo is to the target, and no gradients",
+        "ids": "the attacker sees lists of ids only",
+    }[tool.access]
 
 
 def judged(plan: dict[str, Any], catalog: int) -> str:

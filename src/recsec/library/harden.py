@@ -13,9 +13,9 @@ from recsec.errors import ConfigError, UsageError
 from recsec.library.opening import open_checkpoint_folder
 from recsec.library.photos import (
     checkpoint_folder,
+    encoder_source,
     open_encoder_folder,
     open_split,
-    other_data,
     place_encoder,
 )
 from recsec.library.recommender import validation
@@ -166,7 +166,7 @@ def harden_encoder(
     kind = hardening.hardening_class(method, hardens="encoder")
     given, folder, report = open_encoder_folder(model), checkpoint_folder(model), training.progress
     split = open_split(data, report, dialect=dialect)
-    note = other_data(folder, split.photos)
+    note = encoder_source(model).warning(split.photos)
     clock = hardening.Clock(report or _silent)
     how = replace(training, progress=clock)
     facts = {"name": split.photos.name, "fingerprint": split.photos.fingerprint}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsec.errors import UsageError
 from recsec.runs import atomic_write_text, digest
+from recsec.sources import is_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +36,6 @@ OWNER = "owner"
 
 FILES = ("key", "people")
 """Settings of guards that name files."""
-
-
-def _is_target(spec: str) -> bool:
-    return spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml")
 
 
 def open_data(
@@ -82,7 +79,7 @@ def open_checkpoint_folder(spec: str) -> Recommender:
         UsageError: the words name a target, not a checkpoint, or nothing at all.
         CheckpointError: the folder is no checkpoint.
     """
-    if _is_target(spec):
+    if not is_folder(spec):
         raise UsageError(
             f"--model {spec}: this command needs a checkpoint folder",
             hint="recsec train MODEL --data NAME --out DIR makes one",
@@ -108,7 +105,7 @@ def open_model(
         CheckpointError: the folder is no checkpoint.
         TargetError: the target does not answer as it must.
     """
-    if not _is_target(spec):
+    if is_folder(spec):
         return open_checkpoint_folder(spec)
     if data is None:
         raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
@@ -242,7 +239,7 @@ def _toml(value: Any) -> str:
 
 
 def _refuse_target(spec: str) -> None:
-    if _is_target(spec):
+    if not is_folder(spec):
         raise UsageError(
             f"--guard stands before a checkpoint, not before {spec}",
             hint="a callable and an API bring their own guards",

@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recsec.errors import ConfigError, DataError, UsageError
+from recsec.sources import is_folder
 from recsec.types import ItemId
 
 if TYPE_CHECKING:
@@ -16,17 +17,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recsec.data import Dialect, Photos, PhotoSplit
-    from recsec.models import Encoder
+    from recsec.models import Encoder, PhotoEncoder
+    from recsec.targets.visual import EncoderSource
     from recsec.types import Progress
 
 __all__ = [
     "OpenEncoder",
     "checkpoint_folder",
+    "encoder_source",
     "open_encoder",
     "open_encoder_folder",
     "open_photos",
     "open_split",
-    "other_data",
     "place_encoder",
 ]
 
@@ -37,10 +39,14 @@ def checkpoint_folder(spec: str) -> Path:
     Raises:
         UsageError: it names a target, not a folder.
     """
-    if spec.startswith(("http://", "https://", "callable:")) or spec.endswith(".toml"):
+    from recsec.targets.visual import is_source
+
+    if is_source(spec) or not is_folder(spec):
         raise UsageError(
-            f"--model {spec}: photos need the checkpoint folder of an encoder",
-            hint="recsec train encoder --data fashion --out DIR makes one",
+            f"--model {spec}: this needs weights of recsec's own, the checkpoint folder of an "
+            "encoder",
+            hint="recsec train encoder --data DATA --out DIR makes one; with --set "
+            "backbone=hf:FOLDER --set epochs=0 --set size=224 of a pretrained network",
         )
     return Path(os.path.expanduser(spec))
 
@@ -57,7 +63,20 @@ def open_encoder_folder(spec: str) -> Encoder:
     return load_encoder(checkpoint_folder(spec))
 
 
-def place_encoder(encoder: Encoder, device: str) -> None:
+def encoder_source(spec: str) -> EncoderSource:
+    """The encoder that ``--model`` names: a checkpoint folder of ours, or one of others.
+
+    Raises:
+        UsageError: it names an address, which has no vectors.
+        CheckpointError: there is no checkpoint, a broken one, or one of a recommender.
+        ConfigError, TargetError: an encoder of others that does not fit, or fails.
+    """
+    from recsec.targets.visual import open_source
+
+    return open_source(spec)
+
+
+def place_encoder(encoder: PhotoEncoder, device: str) -> None:
     """Move the encoder to where ``--device`` says.
 
     Raises:
@@ -124,46 +143,39 @@ def open_split(
     return split_photos(open_photos(data, progress, dialect=dialect))
 
 
-def other_data(folder: Path, photos: Photos) -> str | None:
-    """A warning if the encoder was trained on other photos: what is held out may have been seen."""
-    from recsec.models import read_config
-
-    trained: dict[str, Any] = read_config(folder).get("data") or {}
-    if trained.get("fingerprint") in (None, photos.fingerprint):
-        return None
-    return (
-        f"warning: {folder} was trained on {trained.get('name')!r} with other photos or labels "
-        f"than {photos.name!r} has now; some may have been seen in training"
-    )
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class OpenEncoder:
     """What ``open_encoder`` returns.
 
     Attributes:
-        folder: the checkpoint.
-        encoder: the network: for code below the front door.
+        source: where it is from.
         photos: the catalog; ``photos.table`` is a polars table of ids, titles and categories.
         notes: what a reader of its numbers must know.
     """
 
-    folder: Path
-    encoder: Encoder
+    source: EncoderSource
     photos: Photos
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def folder(self) -> Path | None:
+        """The checkpoint; None for an encoder of others."""
+        return self.source.checkpoint
+
+    @property
+    def encoder(self) -> PhotoEncoder:
+        """The network: for code below the front door."""
+        return self.source.encoder
+
     def __repr__(self) -> str:
-        return f"OpenEncoder({self.folder}, {len(self.photos):,} photos of {self.photos.name})"
+        return f"OpenEncoder({self.source.spec}, {len(self.photos):,} photos of {self.photos.name})"
 
     @cached_property
     def vectors(self) -> Tensor:
         """``(N, D)`` unit vectors of all photos, in the order of ``photos.table``."""
         from torch.nn import functional as F  # noqa: N812
 
-        from recsec.models import catalog_features
-
-        return F.normalize(catalog_features(self.encoder, self.photos, self.folder), dim=1)
+        return F.normalize(self.source.features(self.photos), dim=1)
 
     def neighbors(self, item: ItemId, k: int = 10) -> pl.DataFrame:
         """The ``k`` items nearest to one, itself left out; exact, by cosine.
@@ -198,7 +210,7 @@ def open_encoder(
     """An encoder and the photos that it ranks.
 
     Args:
-        model: a checkpoint folder, as ``--model`` takes it.
+        model: an encoder, as ``--model`` takes it.
         data: photos, or their name as ``--data`` takes it.
         progress: is told how it goes.
 
@@ -207,7 +219,7 @@ def open_encoder(
         CheckpointError: there is no checkpoint, a broken one, or one of a recommender.
         DataError: missing or broken data.
     """
-    encoder, folder = open_encoder_folder(model), checkpoint_folder(model)
+    source = encoder_source(model)
     photos = open_photos(data, progress) if isinstance(data, str) else data
-    note = other_data(folder, photos)
-    return OpenEncoder(folder, encoder, photos, () if note is None else (note,))
+    notes = [note for note in (source.warning(photos), source.words) if note]
+    return OpenEncoder(source, photos, tuple(notes))

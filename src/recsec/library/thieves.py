@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recsec.data import Dataset, Dialect
-    from recsec.detection import FitConfig, Fitted, Watch
+    from recsec.detection import Explained, FitConfig, Fitted, Watch
+    from recsec.traffic import QueryLog
     from recsec.types import IntArray, Progress
 
-__all__ = ["Detected", "Query", "Watcher", "detect", "fit_detectors", "watch"]
+__all__ = ["Detected", "Query", "Watcher", "detect", "explain", "fit_detectors", "watch"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Detected:
 
     Attributes:
         accounts: one row per account, the most suspicious first: ``id``, ``queries``, scores,
-            ``p_value``, ``flagged``, ``view`` (which detector finds it most suspicious) and
-            ``cluster`` (accounts that ask alike).
+            ``p_value``, ``flagged``, ``view`` (which detector finds it most suspicious),
+            ``cluster`` (accounts that ask alike) and ``withheld`` (why there is no p-value).
         queries: how many the log holds.
         faults: what was wrong with the log, in words.
         protocol: how the detectors were fitted, and the rule.
@@ -65,6 +66,11 @@ class Detected:
     def flagged(self) -> int:
         """How many accounts are flagged."""
         return int(self.accounts["flagged"].sum())
+
+    @property
+    def withheld(self) -> int:
+        """Of how many accounts nothing is said, because the fit doesn't know how they ask."""
+        return int(self.accounts["withheld"].is_not_null().sum())
 
     def to_pandas(self) -> pandas.DataFrame:
         """The accounts for pandas."""
@@ -177,14 +183,22 @@ def detect(
     return Detected(judge(seen, found, level=level), len(found), tuple(found.faults), protocol)
 
 
-def _request(model: str, data: Dataset, plan: FitConfig, seed: int) -> str:
+def _request(model: str, data: Dataset | QueryLog, plan: FitConfig, seed: int) -> str:
     """What a folder of detectors belongs to."""
     from recsec.runs import digest
+    from recsec.traffic import Prefix, QueryLog
+
+    if isinstance(data, QueryLog):
+        prefix = Prefix()
+        prefix.add(data, len(data))
+        fingerprint = prefix.digest
+    else:
+        fingerprint = data.fingerprint
 
     return digest(
         {
             "plan": plan.model_dump(mode="json"),
-            "data": data.fingerprint,
+            "data": fingerprint,
             "model": sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
             "seed": seed,
         }
@@ -214,12 +228,14 @@ def _earlier(out: Path, request: str) -> Fitted | None:
 
 def fit_detectors(
     model: str,
-    data: Dataset,
+    data: Dataset | Path | str,
     out: Path | str,
     *,
     plan: FitConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
     name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    dialect: Dialect | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
     """Learn what honest accounts look like, and write the folder of detectors.
@@ -228,23 +244,27 @@ def fit_detectors(
 
     Args:
         model: the checkpoint folder of the recommender that is watched.
-        data: its data.
+        data: its data, whose users are replayed; or the path of a query log of honest accounts.
         out: the folder.
         plan: settings of ``recsec detect fit``: ``k``, ``queries``, ``users``, ``laws``, ...
         seed: of all random streams.
         name: what the protocol calls the data; its own name if None.
+        columns: of a log, our names to the file's.
+        dialect: what there is to say about the table of a log.
         progress: is told how it goes.
 
     Raises:
         UsageError: ``model`` is no checkpoint folder.
         ConfigError: a setting does not fit.
+        DataError: the log is missing or broken, or it has too few accounts.
         RunError: ``out`` holds something else.
     """
-    from recsec.detection import FitConfig
+    from recsec.detection import FitConfig, fit_on_log
     from recsec.detection import fit_detectors as fit
     from recsec.rng import Streams
     from recsec.runs import atomic_write_bytes
     from recsec.settings import checked
+    from recsec.traffic import QueryLog, read_log
 
     wanted = (
         plan
@@ -252,24 +272,68 @@ def fit_detectors(
         else checked(FitConfig, plan or {}, where="settings of fit_detectors")
     )
     recommender, folder = open_checkpoint_folder(model), Path(out)
-    request = _request(model, data, wanted, seed)
+    traffic: Dataset | QueryLog
+    if isinstance(data, Path | str):
+        traffic = read_log(
+            Path(data), recommender.catalog, columns=dict(columns or {}), dialect=dialect
+        )
+        told: dict[str, Any] = {"data": name or str(data), "faults": list(traffic.faults)}
+    else:
+        traffic, told = data, {"data": name or data.name}
+    request = _request(model, traffic, wanted, seed)
     found = _earlier(folder, request)
     if found is not None:
         return found
-    times = data.interactions.table["time"].to_numpy() if data.times_are_real else None
-    found, table, _ = fit(
-        recommender,
-        data.sequences(),
-        wanted,
-        streams=Streams(seed).child("detect"),
-        snapshots=sorted(Path(model).glob("snapshots/*.safetensors")),
-        times=times,
-        progress=progress,
-    )
-    found.protocol.update(data=name or data.name, model=model, request=request)
+    streams = Streams(seed).child("detect")
+    if isinstance(traffic, QueryLog):
+        found, table, _ = fit_on_log(
+            recommender, traffic, wanted, streams=streams, progress=progress
+        )
+    else:
+        times = traffic.interactions.table["time"].to_numpy() if traffic.times_are_real else None
+        found, table, _ = fit(
+            recommender,
+            traffic.sequences(),
+            wanted,
+            streams=streams,
+            snapshots=sorted(Path(model).glob("snapshots/*.safetensors")),
+            times=times,
+            progress=progress,
+        )
+    found.protocol.update(**told, model=model, request=request)
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     atomic_write_bytes(folder / "accounts.parquet", buffer.getvalue())
     found.save(folder)
     return found
+
+
+def explain(
+    account: str,
+    log: Path | str,
+    detectors: Path | str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    dialect: Dialect | None = None,
+) -> Explained:
+    """Why is an account suspicious? See ``recsec detect explain``.
+
+    Args:
+        account: its name in the log.
+        log: a table, or the folder of a transcript.
+        detectors: the folder that ``fit_detectors`` wrote.
+        columns: of the log, our names to the file's.
+        dialect: what there is to say about the table.
+
+    Raises:
+        CheckpointError: the detectors are missing or broken.
+        DataError: the log is missing or broken, or lacks the account.
+    """
+    from recsec.detection import Fitted
+    from recsec.detection import explain as explained
+    from recsec.traffic import read_log
+
+    fitted = Fitted.load(Path(detectors))
+    found = read_log(Path(log), fitted.catalog, columns=dict(columns or {}), dialect=dialect)
+    return explained(fitted, found, account)

@@ -26,6 +26,7 @@ from recsec.models.visual.checkpoint import (
     load_items,
     save_encoder,
 )
+from recsec.models.visual.contract import PhotoEncoder
 from recsec.models.visual.embedding import catalog_features, embed
 from recsec.models.visual.encoder import Encoder, EncoderConfig, Heads, frozen_copy
 from recsec.models.visual.index import ExactIndex
@@ -47,6 +48,7 @@ __all__ = [
     "ModelConfig",
     "Narm",
     "NarmConfig",
+    "PhotoEncoder",
     "PhotoObjective",
     "Popularity",
     "PopularityConfig",

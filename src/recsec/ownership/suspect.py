@@ -13,6 +13,7 @@ from recsec.data.catalog import Catalog
 from recsec.data.sequences import pad
 from recsec.errors import TargetError
 from recsec.models import Recommender
+from recsec.sources import is_folder
 from recsec.targets import LocalTarget, PartialAnswer, Target, check_answer, open_target
 from recsec.types import IntArray, Progress
 
@@ -81,7 +82,7 @@ def open_suspect(spec: str, catalog: Catalog, *, authorised: bool = False) -> Ta
         TargetError: it shares no item with ``catalog``.
         RecsecError: see ``open_target``.
     """
-    if spec.startswith(("callable:", "http://", "https://")) or spec.endswith(".toml"):
+    if not is_folder(spec):
         return open_target(spec, catalog, authorised=authorised)
     recommender = models.load(Path(spec).expanduser())
     if np.array_equal(recommender.catalog.ids, catalog.ids):

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsec.errors import DataError
-from recsec.models import Encoder
+from recsec.models import PhotoEncoder
 from recsec.rng import Streams
 from recsec.screening.base import Catalog, Screen, Uploads
 from recsec.screening.uploads import reencoded, uploads_of
@@ -119,7 +119,7 @@ def _together(scores: Tensor, middle: Tensor, scale: Tensor) -> Tensor:
 
 
 def fit_panel(
-    encoder: Encoder,
+    encoder: PhotoEncoder,
     split: PhotoSplit,
     catalog: Catalog,
     screens: Sequence[Screen],

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image, ImageEnhance
 from torch import Tensor
 
-from recsec.models import Encoder
+from recsec.models import PhotoEncoder
 from recsec.screening.base import Catalog, Uploads
 from recsec.screening.squeezers import SQUEEZERS
 from recsec.types import IntArray
@@ -27,13 +27,13 @@ LIGHT = 0.05
 BATCH = 128
 
 
-def look(encoder: Encoder, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B V D"]:
+def look(encoder: PhotoEncoder, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B V D"]:
     """Embeddings of images and of their squeezed copies, the image itself first."""
     views = [images, *(squeeze(images) for squeeze in SQUEEZERS.values())]
     return torch.stack([encoder(view) for view in views], dim=1)
 
 
-def catalog_of(encoder: Encoder, split: PhotoSplit, features: Float[Tensor, "N D"]) -> Catalog:
+def catalog_of(encoder: PhotoEncoder, split: PhotoSplit, features: Float[Tensor, "N D"]) -> Catalog:
     """All photos as the shop knows them.
 
     Args:
@@ -47,7 +47,7 @@ def catalog_of(encoder: Encoder, split: PhotoSplit, features: Float[Tensor, "N D
 
 @torch.no_grad()
 def uploads_of(
-    encoder: Encoder, split: PhotoSplit, pixels: npt.NDArray[np.uint8], listings: IntArray
+    encoder: PhotoEncoder, split: PhotoSplit, pixels: npt.NDArray[np.uint8], listings: IntArray
 ) -> Uploads:
     """Photos that are uploaded for listings.
 

@@ -43,7 +43,7 @@ class Preflight:
 def preflight(
     target: Target, histories: IntArray, k: int, *, account: str = "preflight"
 ) -> Preflight:
-    """Ask known histories twice, and once for shorter lists.
+    """Ask known histories twice, the second time in another order, and once for shorter lists.
 
     Args:
         target: whom to check; its calls are not metered here.
@@ -53,8 +53,8 @@ def preflight(
 
     Raises:
         TargetError: the target fails, breaks its contract, answers the same history differently,
-            answers nothing, answers all histories alike or from one ranking, or answers a history
-            by nothing but its own items.
+            also after others were asked, answers nothing, answers all histories alike or from one
+            ranking, or answers a history by nothing but its own items.
         UsageError: fewer than two different histories.
     """
     rows = len(histories)
@@ -65,14 +65,25 @@ def preflight(
         answer = target.query(account, histories, length)
         return check_answer(answer, rows=rows, k=length, items=len(target.catalog))
 
-    first, second = ask(k), ask(k)
+    first = ask(k)
+    backwards = target.query(account, histories[::-1], k)  # whom others precede is told apart
+    second = check_answer(backwards, rows=rows, k=k, items=len(target.catalog))[::-1]
     changed = np.flatnonzero((first != second).any(axis=1))
     if len(changed):
         row = int(changed[0])
+        what = (
+            f"{len(changed)} of {rows} histories got another list the second time (the first of "
+            f"them {_names(target, first[row])}, then {_names(target, second[row])})"
+        )
+        one = histories[row : row + 1]
+        if (target.query(account, one, k) == target.query(account, one, k)).all():
+            raise TargetError(
+                f"an answer depends on what others asked before: {what}",
+                hint="keep questions apart: name the user by {session}, or remove the events of a "
+                "question in a step after it; switch off A/B tests and caches that expire",
+            )
         raise TargetError(
-            f"the target does not repeat itself: {len(changed)} of {rows} histories got another "
-            f"list the second time (the first of them {_names(target, first[row])}, "
-            f"then {_names(target, second[row])})",
+            f"the target does not repeat itself: {what}",
             hint="switch off randomness, A/B tests and caches that expire, then try again",
         )
     lengths = (first > 0).sum(axis=1)

@@ -11,7 +11,8 @@ has a few; with lists of 10 that is about 10 kB, and at most 0.1 MB for any acco
 People's clients do more than send one growing history. Pages are loaded again (``REPEATS``); the
 back button asks an old history again and goes on from there; several devices and persons grow
 histories side by side; a client may send a window, or only the item at hand; another fetches
-pages ahead (``BRANCHES``).
+pages ahead (``BRANCHES``). Which of them a person wanted is known when a query goes on from one or
+asks it again: only then is its item chosen.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +89,8 @@ class Steps:
         chain: ``(n,)`` number of the growing history within the account.
         rank: ``(n,)`` place (1..K) of the first added item in the list served for the history
             that is extended; 0 if it was not in that list; -1 where there is no such list.
+        chosen: ``(n,)`` the same of the query that this one goes on from or repeats, the first time
+            that any does; else -1.
         added: ``(n,)`` how many items at the end of the history are new.
         before: ``(n,)`` what came before them, where the history does not say: a client that sends
             the item at hand alone; else 0.
@@ -101,6 +105,7 @@ class Steps:
     near: npt.NDArray[np.bool_]
     chain: IntArray
     rank: IntArray
+    chosen: IntArray
     added: IntArray
     before: IntArray
     items: IntArray
@@ -122,6 +127,7 @@ class Steps:
             near=self.near[part],
             chain=self.chain[part],
             rank=self.rank[part],
+            chosen=self.chosen[part],
             added=self.added[part],
             before=self.before[part],
             items=self.items[begin:end],
@@ -139,17 +145,23 @@ class Steps:
         return self.items[place], before, row
 
 
+Kept: TypeAlias = tuple[int, IntArray, int]
+"""Of a history: its chain, the list served, and the rank of its newest item until it is chosen."""
+
+
 @dataclass
 class _Memory:
     """What is kept of one account: histories by tail, oldest first, and which grew last."""
 
-    leaves: dict[bytes, tuple[int, IntArray]] = field(default_factory=dict)
-    past: dict[bytes, tuple[int, IntArray]] = field(default_factory=dict)
+    leaves: dict[bytes, Kept] = field(default_factory=dict)
+    past: dict[bytes, Kept] = field(default_factory=dict)
     chains: int = 0
     recent: list[int] = field(default_factory=list)
 
-    def parent(self, keys: Sequence[bytes], length: int) -> tuple[int, int, int, IntArray] | None:
-        """What a query goes on from: its kind, items added, chain and list; None if nothing.
+    def parent(
+        self, keys: Sequence[bytes], length: int
+    ) -> tuple[int, int, int, IntArray, int] | None:
+        """What a query goes on from: its kind, items added, and what was kept; None if nothing.
 
         Args:
             keys: tails of the history less its last 0, 1, .. items.
@@ -165,10 +177,10 @@ class _Memory:
             if (found := self.past.get(keys[back])) is not None:
                 if not back:
                     del self.past[keys[back]]
-                return (BRANCHES if back else REPEATS), back, *found
+                return (BRANCHES if back else REPEATS), back, *found[:2], -1
         return self._window(keys[0][-4 * length :], length) if 1 < length <= TAIL else None
 
-    def _window(self, own: bytes, length: int) -> tuple[int, int, int, IntArray] | None:
+    def _window(self, own: bytes, length: int) -> tuple[int, int, int, IntArray, int] | None:
         """A window of a few items that moved on."""
         for key in list(self.leaves)[: -SIDE - 1 : -1]:
             if any(key[: -4 * length]) or not any(key[-4 * length : TAIL * 4 - 4 * length + 4]):
@@ -180,21 +192,23 @@ class _Memory:
                     return EXTENDS, back, *found
         return None
 
-    def alone(self) -> tuple[int, IntArray] | None:
-        """The newest history of one item that nobody extended, and its list."""
+    def alone(self) -> tuple[int, IntArray, int] | None:
+        """The newest history of one item that nobody extended: that item, its list, its rank."""
         for key in list(self.leaves)[: -SIDE - 1 : -1]:
             if not any(key[:-4]):
-                return int.from_bytes(key[-4:], sys.byteorder), self.leaves[key][1]
+                chain, answer, rank = self.leaves[key]
+                self.leaves[key] = (chain, answer, -1)
+                return int.from_bytes(key[-4:], sys.byteorder), answer, rank
         return None
 
-    def _close(self, key: bytes, found: tuple[int, IntArray]) -> None:
+    def _close(self, key: bytes, found: Kept) -> None:
         self.past[key] = found
         if len(self.past) > PAST:
             del self.past[next(iter(self.past))]
 
-    def keep(self, key: bytes, chain: int, answer: IntArray) -> None:
+    def keep(self, key: bytes, chain: int, answer: IntArray, rank: int) -> None:
         """Remember a query as one that may be extended."""
-        self.leaves[key] = (chain, answer)
+        self.leaves[key] = (chain, answer, rank)
         if len(self.leaves) > LEAVES:
             del self.leaves[next(iter(self.leaves))]
         if chain in self.recent:
@@ -234,8 +248,7 @@ class Follower:
         kind, chain = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         near, added = np.zeros(n, dtype=bool), lengths.astype(np.int64)
         before = np.zeros(n, dtype=np.int64)
-        served = np.zeros((n, answers.shape[1]), dtype=np.int64)
-        has = np.zeros(n, dtype=bool)
+        rank, chosen = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
         names: dict[str, int] = {}
         account = np.empty(n, dtype=np.int64)
         for row, length in enumerate(lengths.tolist()):
@@ -252,26 +265,23 @@ class Follower:
                 near[row] = length == 1
                 if length == 1 and (alone := memory.alone()) is not None:
                     kind[row] = EXTENDS
-                    before[row], parent = alone
+                    before[row], parent, chosen[row] = alone
             else:
-                kind[row], added[row], number, parent = found
+                kind[row], added[row], number, parent, chosen[row] = found
                 near[row] = number in memory.recent
-            if kind[row] != REPEATS and len(parent):
-                has[row] = True
-                served[row, : len(parent)] = parent[: served.shape[1]]
+            if kind[row] != REPEATS and parent.any():
+                place = np.flatnonzero(parent == items[offsets[row + 1] - added[row]])
+                rank[row] = place[0] + 1 if len(place) else 0
             chain[row] = number
-            memory.keep(keys[0], number, answers[row])
-        place = np.minimum(offsets[1:] - added, max(len(items) - 1, 0))
-        new = items[place] if len(items) else np.zeros(n, dtype=np.int64)
-        same = (served == new[:, None]) & (served > 0)
-        rank = np.where(same.any(axis=1), same.argmax(axis=1) + 1, 0) if n and same.size else 0
+            memory.keep(keys[0], number, answers[row], int(rank[row]))
         return Steps(
             accounts=list(names),
             account=account,
             kind=kind,
             near=near,
             chain=chain,
-            rank=np.where(has & (served > 0).any(axis=1), rank, -1).astype(np.int64),
+            rank=rank,
+            chosen=chosen,
             added=added,
             before=before,
             items=items,
@@ -311,7 +321,8 @@ class Follower:
             "account": np.array([row[0] for row in rows], dtype=np.int64),
             "tail": tails.reshape(-1, TAIL).copy(),
             "chain": np.array([row[2] for row in rows], dtype=np.int64),
-            "past": np.array([row[4] for row in rows], dtype=np.int64),
+            "rank": np.array([row[4] for row in rows], dtype=np.int64),
+            "past": np.array([row[5] for row in rows], dtype=np.int64),
             "width": np.array([len(row[3]) for row in rows], dtype=np.int64),
             "answer": answers,
         }
@@ -328,7 +339,7 @@ class Follower:
             follower._accounts[name] = memories[-1]
         for row, code in enumerate(arrays["account"].tolist()):
             answer = arrays["answer"][row, : int(arrays["width"][row])].astype(np.int64)
-            leaf = (int(arrays["chain"][row]), answer)
+            leaf = (int(arrays["chain"][row]), answer, int(arrays["rank"][row]))
             kept = memories[code].past if arrays["past"][row] else memories[code].leaves
             kept[arrays["tail"][row].tobytes()] = leaf
         return follower
@@ -345,9 +356,9 @@ class Follower:
                 (mine.leaves, theirs.leaves, LEAVES),
                 (mine.past, theirs.past, PAST),
             ):
-                for key, (chain, answer) in other_kept.items():
+                for key, (chain, answer, rank) in other_kept.items():
                     kept.pop(key, None)
-                    kept[key] = (chain + shift, answer)
+                    kept[key] = (chain + shift, answer, rank)
                 while len(kept) > most:
                     del kept[next(iter(kept))]
             mine.chains += theirs.chains

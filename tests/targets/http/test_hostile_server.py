@@ -21,7 +21,7 @@ from liar import good_list, raw, status
 
 from recsec.errors import ConfigError, TargetError
 from recsec.targets import HttpConfig, HttpTarget, PartialAnswer
-from recsec.targets.http import client, exchange
+from recsec.targets.http import addresses, exchange, sender
 
 HISTORIES = np.array([[3, 5, 0], [8, 0, 0], [1, 2, 9]])
 LIMIT = 0.4
@@ -192,7 +192,7 @@ def test_what_is_called_loopback_is_what_is_asked(catalog, url):
         target = HttpTarget.from_spec(url, catalog)
     except ConfigError:
         return
-    assert client.parsed_url(url).host == "127.0.0.1"
+    assert addresses.parsed_url(url).host == "127.0.0.1"
     target.close()
 
 
@@ -217,7 +217,7 @@ def test_what_is_called_loopback_is_what_is_asked(catalog, url):
     ],
 )
 def test_what_retry_after_asks_for(text, seconds):
-    assert client.retry_after(text) == seconds
+    assert sender.retry_after(text) == seconds
 
 
 def test_a_retry_date_at_the_end_of_time_ends_the_run(server, ask):
@@ -314,7 +314,7 @@ def test_rows_answered_are_kept_whatever_comes_next(server, ask, monkeypatch):
         raise OverflowError("no such number")
 
     server.script.extend([liar.good, status(429, retry_after="1")])
-    monkeypatch.setattr(client, "retry_after", broken)
+    monkeypatch.setattr(sender, "retry_after", broken)
     with pytest.raises(PartialAnswer, match=r"recsec cannot read .* \(OverflowError: no such") as e:
         ask(HISTORIES)
     assert e.value.answered.tolist() == [True, False, False]

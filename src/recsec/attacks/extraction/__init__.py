@@ -4,7 +4,13 @@ from recsec.attacks.extraction.adaptive import Adaptive
 from recsec.attacks.extraction.asking import asking, asks
 from recsec.attacks.extraction.collect import account_names, collect, make_policy
 from recsec.attacks.extraction.config import ExtractionConfig
-from recsec.attacks.extraction.copying.leak import fit_guide, leaked_histories, leaked_users
+from recsec.attacks.extraction.copying.leak import (
+    fit_guide,
+    guide_of,
+    leaked_histories,
+    leaked_users,
+    proxy_histories,
+)
 from recsec.attacks.extraction.copying.order import OrderTest, order_test
 from recsec.attacks.extraction.copying.surrogate import fit_surrogate, surrogate_config
 from recsec.attacks.extraction.doubting import opening_calls, switches
@@ -27,11 +33,13 @@ __all__ = [
     "collect",
     "fit_guide",
     "fit_surrogate",
+    "guide_of",
     "leaked_histories",
     "leaked_users",
     "make_policy",
     "opening_calls",
     "order_test",
+    "proxy_histories",
     "surrogate_config",
     "switches",
 ]

@@ -35,9 +35,11 @@ def asks(config: ExtractionConfig) -> dict[str, Any]:
     a guide on their leak.
     """
     whole = asking(config).model_dump(mode="json")
+    if not config.proxy:  # as it was before there were proxies, so that old runs go on
+        del whole["proxy"]
     if not _plain(config) or registry("policies").get(config.policy).needs_leak:
         return whole
     names = ["policy", "policy_settings", "length", "sessions"]
-    if config.leak or asking(config).adaptive.words():
-        names += ["leak", "adaptive"]
+    if config.informed or asking(config).adaptive.words():
+        names += ["leak", "adaptive", *(["proxy"] if config.proxy else [])]
     return {name: whole[name] for name in names}

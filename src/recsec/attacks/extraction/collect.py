@@ -11,7 +11,7 @@ import numpy as np
 from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.copying.doubt import believed
 from recsec.attacks.extraction.copying.jumps import jumped
-from recsec.attacks.extraction.copying.leak import Replay, fit_guide
+from recsec.attacks.extraction.copying.leak import Replay, fit_guide, pretrains
 from recsec.attacks.extraction.copying.surrogate import fit_surrogate
 from recsec.attacks.extraction.doubting import doubt, opening_calls, session_lengths
 from recsec.attacks.extraction.policies.base import Knowledge, Policy
@@ -46,9 +46,10 @@ def make_policy(
         pydantic.ValidationError: settings that it does not have.
     """
     kind: type[Policy] | type[RoundPolicy] = registry("policies").get(config.policy)
-    if config.leak == 0 and (kind.needs_leak or config.adaptive.benign > 0):
+    if not config.informed and (kind.needs_leak or config.adaptive.benign > 0):
         what = config.policy if kind.needs_leak else "benign"
-        raise ConfigError(f"{what} needs leaked histories", hint="set leak, as in leak=0.01")
+        hint = "set leak, as in leak=0.01, or proxy, as in proxy=ml-100k"
+        raise ConfigError(f"{what} needs leaked histories", hint=hint)
     settings = kind.config_class.model_validate(config.policy_settings)
     policy = kind(settings, items=items, knowledge=knowledge)
     adaptive = config.adaptive
@@ -109,7 +110,7 @@ def collect(
         calls: the budget.
         k: list length.
         streams: randomness.
-        leak: the leaked histories, where ``config.leak`` is not 0.
+        leak: the histories that he has, where ``config.leak`` or ``config.proxy`` says so.
         device: where surrogates between rounds and the guide are trained.
         progress: is told how many calls were made.
 
@@ -118,11 +119,11 @@ def collect(
         TargetError: the target failed for good.
         BudgetExhausted: the meter allows fewer calls.
     """
-    if config.leak > 0 and leak is None:
+    if config.informed and leak is None:
         raise ConfigError("the attack's leak was not given to the collection")
     guide = None
     folder = target.folder
-    if leak is not None and config.policy == "few-shot":
+    if leak is not None and (pretrains(config) or config.policy == "few-shot"):
         out = None if folder is None else folder / "guide"
         seed = streams.key("guide") % 2**31
         guide = fit_guide(leak, config, seed=seed, out=out, device=device, progress=progress)

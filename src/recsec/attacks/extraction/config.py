@@ -30,7 +30,15 @@ class ExtractionConfig(BaseModel):
     )
     loss: Loss = Field("cross-entropy", description="loss on the lists")
     leak: float = Field(0.0, ge=0, lt=1, description="share of users whose histories the thief has")
+    proxy: str = Field(
+        "", description="public data set whose histories he has, its items mapped by title"
+    )
     adaptive: Adaptive = Field(
         default_factory=lambda: Adaptive.model_validate({}),
         description="what the thief does about defenses",
     )
+
+    @property
+    def informed(self) -> bool:
+        """Whether the thief has histories: leaked ones, or those of another data set."""
+        return self.leak > 0 or self.proxy != ""

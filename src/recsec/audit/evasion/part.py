@@ -44,6 +44,7 @@ from recsec.reports import (
 from recsec.rng import Streams
 from recsec.runs import REDO, read_table
 from recsec.stats import mean_estimate
+from recsec.targets.visual import is_source
 
 __all__ = ["Looks", "evasion_part"]
 
@@ -168,7 +169,7 @@ def _models(
                 spec=_spec(plan, model),
                 hardening=model.harden or _hardened(model),
                 description=(
-                    f"{fact.backbone} network, {fact.weights:,} weights, {fact.size} px, "
+                    f"{fact.backbone} network, {_counted(fact.weights)}, {fact.size} px, "
                     f"embeddings of {fact.width} numbers"
                 ),
                 fingerprint=fact.fingerprint,
@@ -177,6 +178,10 @@ def _models(
             )
         )
     return tuple(found)
+
+
+def _counted(weights: int | None) -> str:
+    return "weights that cannot be seen" if weights is None else f"{weights:,} weights"
 
 
 def _spec(plan: VisualPlan, model: ModelPlan) -> str:
@@ -191,7 +196,7 @@ def _hardened(model: ModelPlan) -> str | None:
     """The method that a checkpoint says it was hardened with."""
     from recsec.models import read_config
 
-    if model.model is None:
+    if model.model is None or is_source(model.model):
         return None
     told = read_config(Path(model.model).expanduser()).get("hardening")
     return str(told["method"]) if isinstance(told, dict) and "method" in told else None

@@ -27,7 +27,7 @@ class ModelPlan(Section):
     """``[[visual.models]]``: a model under test. One of ``model``, ``train`` and ``harden``."""
 
     name: str = Field(min_length=1, description="what the report calls it")
-    model: str | None = Field(default=None, description="a checkpoint folder")
+    model: str | None = Field(default=None, description="as evade --model takes it")
     train: str | None = Field(default=None, description="architecture that the audit trains itself")
     harden: str | None = Field(default=None, description="hardening method the audit applies")
     base: str | None = Field(

@@ -35,6 +35,7 @@ from recsec.audit.sections import EnginePlan
 from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.reports import CatalogMap, EvasionGate, GatePolicy, Journey
 from recsec.targets import checkpoint_digests
+from recsec.targets.visual import is_source, open_source
 
 __all__ = ["EvasionRun"]
 
@@ -71,14 +72,19 @@ class EvasionRun(ThreatRun):
     def folder(self, model: ModelPlan) -> str:
         """Where the checkpoint of a model is: as the plan says, or in the run directory."""
         if model.model is not None:
-            return str(Path(model.model).expanduser())
+            source = is_source(model.model)
+            return model.model if source else str(Path(model.model).expanduser())
         return str(self.conductor.run.path / "models" / self.ids[model.name])
 
     def same_inputs(self) -> None:
         """See ``ThreatRun.same_inputs``: photos and weights."""
         now = {f"the photos {self.plan.data}": self.catalog.photos.fingerprint}
         for model in self.plan.models:
-            if model.model is not None:
+            if model.model is None:
+                continue
+            if is_source(model.model):
+                now[model.model] = open_source(model.model).encoder.fingerprint()
+            else:
                 now |= checkpoint_digests(Path(self.folder(model)))
         self.conductor.same("visual-inputs", now)
 

@@ -17,9 +17,10 @@ from recsec.attacks.evasion import PairPolicy, Pairs, Scene, popular_rows, read_
 from recsec.audit.evasion.tasks import Drawing, OnPairs
 from recsec.data import Photos, PhotoSplit, load_photos, split_photos
 from recsec.errors import DataError
-from recsec.models import Encoder, ExactIndex, load_encoder, load_tensors
+from recsec.models import ExactIndex, PhotoEncoder, load_tensors
 from recsec.rng import Streams
 from recsec.runs import REDO
+from recsec.targets.visual import EncoderSource, open_source
 from recsec.types import IntArray
 
 __all__ = [
@@ -105,18 +106,20 @@ def read_features(path: Path) -> Tensor:
 
 
 @lru_cache(maxsize=2)
-def _open_model(folder: str, features: str, device: str) -> tuple[Encoder, ExactIndex]:
-    encoder = open_encoder(folder, device)
+def _open_model(folder: str, features: str, device: str) -> tuple[PhotoEncoder, ExactIndex]:
+    encoder = open_encoder(folder, device).encoder
     vectors = F.normalize(read_features(Path(features)), dim=1)
     return encoder, ExactIndex(vectors.to(encoder.device))
 
 
-def open_encoder(folder: str, device: str) -> Encoder:
-    """The encoder of a checkpoint folder on a device (``auto`` is the CPU or the first GPU)."""
+def open_encoder(folder: str, device: str) -> EncoderSource:
+    """An encoder, whoever made it, on a device (``auto`` is the CPU or the first GPU)."""
     place = device
     if device == "auto":
         place = "cuda" if torch.cuda.is_available() else "cpu"
-    return load_encoder(Path(folder).expanduser()).to(place).eval()
+    source = open_source(folder)
+    source.encoder.to(place).eval()
+    return source
 
 
 def the_pairs(catalog: Catalog, told: Drawing, index: ExactIndex | None) -> Pairs:

@@ -38,7 +38,9 @@ class Photos(Payload):
 
 
 class OnModel(Photos):
-    """A task about one model: its checkpoint ``folder`` and the file of its ``features``."""
+    """A task about one model: its ``folder`` (or source of others), and the file of its
+    ``features``.
+    """
 
     folder: str
     features: str
@@ -75,7 +77,7 @@ class AboutModel(Payload):
         fingerprint: SHA-256 of settings and weights.
         size: side of its photos in pixels.
         width: D of its embeddings.
-        weights: how many.
+        weights: how many; None where they cannot be seen.
         backbone: its network.
         hubness: skewness of how often photos are listed.
         catalog: photos that are ranked.
@@ -85,7 +87,7 @@ class AboutModel(Payload):
     fingerprint: str
     size: int
     width: int
-    weights: int
+    weights: int | None
     backbone: str
     hubness: float
     catalog: int

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from recsec.attacks.evasion import evade, open_attack
+from recsec.attacks.evasion import Transfer, evade, open_attack
 from recsec.audit.engines import named
 from recsec.audit.evasion.scene import (
     features_file,
@@ -34,8 +34,10 @@ from recsec.hardening import harden, hardening_class
 from recsec.models import (
     Encoder,
     ExactIndex,
+    PhotoEncoder,
     Training,
     encoder_fingerprint,
+    load_encoder,
     tensor_bytes,
     train_encoder,
 )
@@ -78,7 +80,7 @@ def make_model(told: Making, progress: Progress) -> Made:
         method = hardening_class(told.harden, hardens=Encoder.name)
         model = harden(
             told.harden,
-            open_encoder(told.base, "cpu"),
+            load_encoder(Path(told.base)),
             catalog.split,
             checked(method.config_class, told.settings, where=f"settings of {told.harden}"),
             seed=told.seed,
@@ -92,10 +94,12 @@ def measure_model(told: Measuring, progress: Progress) -> AboutModel:
     """Embed the whole catalog and measure retrieval and classification on the held-out photos."""
     run, name = Path(told.run), told.id
     catalog = open_catalog(told.data)
-    encoder = open_encoder(told.folder, told.device)
+    source = open_encoder(told.folder, told.device)
+    encoder = source.encoder
     said = named(progress, f"embed {told.name}")
     every = np.arange(len(catalog.photos))
     features = embed(encoder, catalog.photos, every, normalize=False, progress=said)
+    source.check(features, catalog.photos, catalog.rows)
     found = evaluate_encoder(encoder, catalog.split, features=features)
     kept = features[torch.from_numpy(catalog.rows)]
     atomic_write_bytes(run / features_file(name), tensor_bytes({"features": kept}))
@@ -105,12 +109,19 @@ def measure_model(told: Measuring, progress: Progress) -> AboutModel:
         fingerprint=encoder_fingerprint(encoder),
         size=encoder.size,
         width=encoder.dim,
-        weights=sum(weights.numel() for weights in encoder.parameters()),
-        backbone=encoder.config.backbone,
+        weights=_weights(encoder),
+        backbone=encoder.config.backbone if isinstance(encoder, Encoder) else told.folder,
         hubness=found.hubness,
         catalog=found.catalog,
         protocol=found.protocol,
     )
+
+
+def _weights(encoder: PhotoEncoder) -> int | None:
+    """How many there are, where that can be seen."""
+    if not isinstance(encoder, torch.nn.Module):
+        return None
+    return sum(one.numel() for one in encoder.parameters())
 
 
 def draw_pairs(told: Drawing, progress: Progress) -> Drawn:
@@ -135,13 +146,15 @@ def attack_chunk(told: Attacking, progress: Progress) -> Tried:
     """Attack and judge some pairs; their table is in ``evasion/TASK.parquet``."""
     numbers = np.array(told.numbers, dtype=np.int64)
     attack = open_attack(told.attack, told.settings)
+    scene = open_scene(told, numbers)
     found = evade(
         attack,
-        open_scene(told, numbers),
+        scene,
         eps=told.eps,
         rng=Streams(told.seed).child(told.attack),
         project=told.project,
         keys=numbers.tolist(),
+        surrogate=attack.ensemble(scene.device) if isinstance(attack, Transfer) else None,
         progress=named(progress, told.id),
     )
     table = found.table.with_columns(pl.Series("pair", numbers))

@@ -119,6 +119,7 @@ def _configs(grid: ExtractionPlan) -> list[ExtractionConfig]:
             surrogate_settings=grid.surrogate_settings,
             loss=grid.loss,
             leak=grid.leak,
+            proxy=grid.proxy,
             adaptive=Adaptive.parse(grid.adaptive),
         )
         for policy in grid.policies
@@ -132,6 +133,7 @@ def _label(config: ExtractionConfig, longest: int) -> str:
     """
     label = policy_label(config.policy, config.policy_settings)
     more = [f"leak={config.leak:g}"] if config.leak else []
+    more += [f"proxy={config.proxy}"] if config.proxy else []
     if config.length < longest:
         more.append(f"length={config.length}")
     return " ".join([label, *more, *(f"+{word}" for word in config.adaptive.words())])
@@ -154,9 +156,10 @@ def expand(plan: ExtractionTables) -> Grid:
             asked_as, query = _label(asked_for, longest), asks(config)
             whole = config.model_dump(mode="json")
             floor = "floor"
-            if config.leak:
-                learner = [config.leak, config.surrogate, config.surrogate_settings]
-                floor = learned.of(f"floor-leak{config.leak:g}-{config.surrogate}", learner)
+            if config.informed:
+                whose = config.proxy or f"leak{config.leak:g}"
+                learner = [whose, config.surrogate, config.surrogate_settings]
+                floor = learned.of(f"floor-{whose}-{config.surrogate}", learner)
                 floors[floor] = config
             for k in grid.k:
                 for calls in sorted(grid.calls):

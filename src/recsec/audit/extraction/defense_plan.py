@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import Section, Several
 from recsec.errors import ConfigError
 from recsec.reports import UNDEFENDED
 from recsec.settings import parse_guards
+from recsec.sources import is_folder
 from recsec.targets import checkpoint_digests, guard_digests
 from recsec.targets.guards import configured
 
@@ -55,7 +55,7 @@ class DefensePlan(Section):
             raise ValueError(f"the name {UNDEFENDED!r} is the bare target's: every audit has it")
         if not self.guards and self.model is None:
             raise ValueError(f"the defense {self.name!r} has neither guards nor a model")
-        if self.model is not None and not is_checkpoint(self.model):
+        if self.model is not None and not is_folder(self.model):
             raise ValueError(f"model = {self.model!r} is no checkpoint folder")
         try:
             configured(self.tables)

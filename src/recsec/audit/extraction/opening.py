@@ -23,7 +23,6 @@ from recsec.targets import (
 
 __all__ = [
     "OpenTarget",
-    "is_checkpoint",
     "open_data",
     "open_defended",
     "open_model",
@@ -43,16 +42,6 @@ class OpenTarget:
     api: Target
     recommender: Recommender | None
     description: str
-
-
-def is_remote(spec: str) -> bool:
-    """Whether ``spec`` names a target over HTTP."""
-    return spec.startswith(("http://", "https://")) or spec.endswith(".toml")
-
-
-def is_checkpoint(spec: str) -> bool:
-    """Whether ``spec`` names a checkpoint folder, as opposed to something that only answers."""
-    return not (is_remote(spec) or spec.startswith("callable:"))
 
 
 @lru_cache(maxsize=1)

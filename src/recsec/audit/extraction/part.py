@@ -113,6 +113,7 @@ def extraction_part(
             [spec.config.surrogate for spec in grid.cells],
             [spec.config.adaptive for spec in grid.cells],
             grid.leak,
+            [spec.config.proxy for spec in grid.cells if spec.config.proxy],
         ),
         target_quality=desk.quality,
         floor=floor,
@@ -159,7 +160,8 @@ def _leak_floors(desk: Desk) -> str:
     for name, config in desk.grid.floors.items():
         if any(s.floor == name and s.id not in desk.found.failures for s in desk.grid.cells):
             value = desk.metrics([name], floor=None)["agr@10"].value
-            told.append(f" With leak={config.leak:g}, {config.surrogate}: Agr@10 {value:.3f}.")
+            whose = f"proxy={config.proxy}" if config.proxy else f"leak={config.leak:g}"
+            told.append(f" With {whose}, {config.surrogate}: Agr@10 {value:.3f}.")
     if not told:
         return ""
     return (

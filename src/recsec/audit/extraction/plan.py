@@ -8,14 +8,14 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
-from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
 from recsec.data import Dialect
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 from recsec.runs import digest
-from recsec.targets.http.config import public_url
+from recsec.sources import is_folder
+from recsec.targets.http.addresses import public_url
 
 __all__ = [
     "CostPlan",
@@ -100,6 +100,10 @@ class ExtractionPlan(Section):
     leak: float = Field(
         default=0.0, ge=0, lt=1, description="share of users whose histories the thief has"
     )
+    proxy: str = Field(
+        default="",
+        description="public data set whose histories the thief has, its items mapped by title",
+    )
     adaptive: tuple[str, ...] = Field(
         default=(), description="switches of a thief who fears defenses: set-only, human-like, ..."
     )
@@ -114,6 +118,8 @@ class ExtractionPlan(Section):
         except ConfigError as error:
             raise ValueError(str(error)) from error
         known = registry("policies").keys()
+        if self.proxy and self.leak:
+            raise ValueError("give either leak or proxy: whose histories does the thief have?")
         for policy in (*self.policies, *self.policy_settings):
             if policy not in known:
                 raise ValueError(f"no policy {policy!r}; allowed: {', '.join(known)}")
@@ -210,7 +216,7 @@ class ExtractionTables(Plan):
         for at, name in enumerate(self.rows):
             if name in self.rows[:at]:
                 raise ValueError(f"two defenses are called {name!r}")
-        if target.model is not None and not is_checkpoint(target.model):
+        if target.model is not None and not is_folder(target.model):
             for defense in self.defense:
                 if defense.model is None:
                     raise ValueError(
@@ -253,6 +259,8 @@ class ExtractionTables(Plan):
         for grid in whole["extraction"]:
             if grid["defenses"] is None:
                 del grid["defenses"]
+            if not grid["proxy"]:
+                del grid["proxy"]
         if self.target is not None and self.public().target != self.target:
             whole["target"]["address"] = digest(self.target.model)
         return whole

@@ -14,7 +14,6 @@ from recsec.audit.extraction.cells import CellSpec, Collection, Grid
 from recsec.audit.extraction.evidence.answers import answers_file
 from recsec.audit.extraction.evidence.audience import audience
 from recsec.audit.extraction.evidence.desk import Desk, Gathered, defense_id
-from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.extraction.part import Recheck, extraction_part
 from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
 from recsec.audit.extraction.scope import ExtractionScope, answers_here, scope_of
@@ -22,6 +21,7 @@ from recsec.audit.extraction.twins import TwinOf, twin_recipes
 from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.data import Dataset, Split
 from recsec.reports import ExtractionGate, GatePolicy, Metrics
+from recsec.sources import is_folder
 from recsec.targets import ASKINGS, SPOTS, recorded, requests, target_digests
 from recsec.types import IntArray
 
@@ -83,7 +83,7 @@ class ExtractionRun(ThreatRun):
 
     def _owners_calls(self) -> int:
         """How many calls are still to be made in the owner's name, of a target that is no model."""
-        if is_checkpoint(self.model):
+        if is_folder(self.model):
             return 0
         users = len(self._users())
         asked = sum(recorded(self.conductor.run.path / name) for name in (work.CHECK, work.OWNED))
@@ -172,7 +172,7 @@ class ExtractionRun(ThreatRun):
         )
         told = self.told(tasks.Checking, k=max(spec.k for spec in self.grid.cells))
         check = Task("check-target", work.check_target, told)
-        if not is_checkpoint(self.model):
+        if not is_folder(self.model):
             check = replace(check, leaves=(work.CHECK,))
             measuring = replace(measuring, leaves=(*measuring.leaves, work.OWNED))
             self._spot_check()
@@ -182,7 +182,7 @@ class ExtractionRun(ThreatRun):
         target = self.conductor.need("measure-target", tasks.AboutTarget)
         self.conductor.do(self._defenses(), what="defenses")
         alone = LocalEngine(workers=1, threads=self.plan.engine.threads)
-        polite = None if is_checkpoint(self.model) else alone
+        polite = None if is_folder(self.model) else alone
         self.conductor.do(self._collections(), what="collections", engine=polite)
         last = [*(self._twin(*one) for one in twins.items()), *self._floors(), *self._copies()]
         self.conductor.do(last, what="cells and twins")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from recsec.attacks.extraction import surrogate_config
 from recsec.audit.extraction.cells import Grid
-from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.extraction.plan import ExtractionTables
 from recsec.audit.threat import ThreatScope
+from recsec.sources import is_folder
 from recsec.targets.guarded import read_guarded
 from recsec.text import counted
 
@@ -110,4 +110,4 @@ def _room(grid: Grid, items: int) -> int:
 
 def answers_here(spec: str) -> bool:
     """A checkpoint on this machine, guarded or not."""
-    return is_checkpoint(spec) or read_guarded(Path(spec).expanduser()) is not None
+    return is_folder(spec) or read_guarded(Path(spec).expanduser()) is not None

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recsec.audit.extraction.opening import is_checkpoint
 from recsec.audit.extraction.plan import TargetPlan
 from recsec.errors import CheckpointError
 from recsec.models import read_config
+from recsec.sources import is_folder
 
 __all__ = ["TwinOf", "twin_recipes"]
 
@@ -57,7 +57,7 @@ def twin_recipes(target: TargetPlan, data: str) -> tuple[list[TwinOf], str]:
 
 
 def _from_checkpoint(spec: str, data: str) -> tuple[TwinOf | None, str]:
-    if not is_checkpoint(spec):
+    if not is_folder(spec):
         return None, (
             "the target only answers: how it was trained is not known here "
             "(twins = {model = ...} in the plan names an independent model)"

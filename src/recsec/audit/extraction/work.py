@@ -17,7 +17,9 @@ from recsec.attacks.extraction import (
     collect,
     fit_guide,
     fit_surrogate,
+    guide_of,
     leaked_histories,
+    proxy_histories,
 )
 from recsec.audit.engines import named
 from recsec.audit.extraction.evidence.answers import SERVED, write_answers
@@ -99,7 +101,9 @@ def _users(split: Split, scene: Scene) -> IntArray:
 
 
 def _leak(split: Split, scene: Scene, config: ExtractionConfig) -> Sequences | None:
-    """The histories that leak to an attack."""
+    """The histories that an attack has."""
+    if config.proxy:
+        return proxy_histories(config.proxy, split.catalog)
     if config.leak == 0:
         return None
     users = leak_of(split, config.leak, scene.evaluation.seed)
@@ -290,6 +294,7 @@ def fit_copy(scene: Copying, progress: Progress) -> Copied:
         calls=scene.calls,
         streams=Streams(scene.seed).child("fit"),
         longer=scene.longer if isinstance(scene, Recopying) else 1,
+        guide=guide_of(scene.attack, run / "transcript" / scene.collection),
         out=run / "surrogate" / scene.id,
         device=scene.device,
         progress=named(progress, f"copy {scene.id}"),

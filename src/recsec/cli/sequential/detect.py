@@ -16,7 +16,6 @@ from recsec.cli.shared.common import (
     CheckpointOption,
     ColumnsOption,
     ConfigOption,
-    DataOption,
     DropBadOption,
     JsonOption,
     LawOption,
@@ -32,12 +31,14 @@ from recsec.cli.shared.common import (
     read_toml,
 )
 from recsec.cli.shared.output import emit, note, progress, resumable
-from recsec.errors import EXIT_GATE_FAILED
+from recsec.cli.shared.tables import plain_table
+from recsec.errors import EXIT_GATE_FAILED, EvidenceIncomplete, UsageError
 from recsec.settings import parse_settings
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from recsec.detection import Explained
 
 __all__ = ["app"]
 
@@ -72,8 +73,20 @@ def detect() -> None:
 @app.command("fit")
 def fit(
     model: CheckpointOption,
-    data: DataOption,
     out: OutOption,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="NAME", help="Whose users are replayed as honest accounts."),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log",
+            metavar="LOG",
+            help="Instead of --data: your own honest traffic, a query log (Parquet, JSON Lines, "
+            "CSV).",
+        ),
+    ] = None,
     detector: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,11 +113,12 @@ def fit(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Learn what honest accounts look like: users replayed under click laws and request patterns.
+    """Learn what honest accounts look like, from your own log or from users who are replayed.
 
-    People follow lists as --law says, never, or in three choices of four. Users are split into
-    three groups: one fits, one calibrates, one is left for tests. --set takes laws, patterns,
-    combined and detectors.KEY.SETTING.
+    With --log, accounts of a query log without thieves. With --data, users replayed under click
+    laws and request patterns: people follow lists as --law says, never, or in three choices of
+    four. Accounts are split into three groups: one fits, one calibrates, one is left for tests.
+    --set takes laws, patterns, combined and detectors.KEY.SETTING.
     """
     from recsec.cli.shared.common import open_data
     from recsec.detection import FitConfig, laws_around
@@ -112,6 +126,11 @@ def fit(
     from recsec.library.thieves import fit_detectors
     from recsec.traffic import click_law
 
+    if (data is None) == (log is None):
+        raise UsageError(
+            "detectors are fitted to one of --data and --log",
+            hint="--log honest.parquet, or --data ml-1m",
+        )
     values: dict[str, Any] = {"k": k, "queries": queries, "users": users}
     values |= read_toml(config) if config is not None else {}
     given = parse_settings(set_ or [])
@@ -123,11 +142,23 @@ def fit(
     if detector and "combined" not in values:
         values["combined"] = tuple(values["detectors"])
     plan = fit_config(FitConfig, values, where="settings of detect fit")
-    dataset = open_data(data, columns)
+    source = open_data(data, columns) if data is not None else log
     complete = (out / TENSORS).exists()
     resumable(shlex.join(["recsec", *sys.argv[1:]]))
     with progress() as report:
-        found = fit_detectors(model, dataset, out, plan=plan, seed=seed, name=data, progress=report)
+        found = fit_detectors(
+            model,
+            source or "",
+            out,
+            plan=plan,
+            seed=seed,
+            name=data,
+            columns=parse_columns(columns) if log is not None else None,
+            dialect=dialect_of_tables(),
+            progress=report,
+        )
+    for fault in found.protocol.get("faults", ()):
+        note(f"log: {fault}")
     if complete:
         note(f"{out} holds these detectors already")
     result = {
@@ -147,12 +178,91 @@ def _show_fit(console: Console, result: dict[str, Any]) -> None:
         "detectors": result["detectors"],
         "fitted": ", ".join(result["fitted"]),
         "combined": ", ".join(result["combined"]),
-        "users": users,
+        "accounts": users,
         "laws": f"{', '.join(protocol['laws'])} (not measured on these lists)",
         "patterns": ", ".join(protocol["patterns"]),
+        "traffic": protocol["honest_traffic"],
         "times": protocol["times"],
     }.items():
-        console.print(f"{name:<11}{value}", soft_wrap=True)
+        if name not in protocol or protocol[name]:
+            console.print(f"{name:<11}{value}", soft_wrap=True)
+
+
+@app.command("explain")
+def why(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="As the log calls it.")],
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="As for recsec detect log.")],
+    detectors: Annotated[
+        Path, typer.Option("--detectors", metavar="DIR", help="What recsec detect fit wrote.")
+    ],
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="account=A,items=I,..",
+            help="Columns of the log, where they have other names.",
+        ),
+    ] = None,
+    sep: SepOption = None,
+    time_format: TimeFormatOption = None,
+    drop_bad: DropBadOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show an account's queries and what each detector sees in them; --json has every query."""
+    from dataclasses import asdict
+
+    from recsec.library.thieves import explain
+
+    found = explain(
+        account,
+        log,
+        detectors,
+        columns=parse_columns(columns),
+        dialect=dialect_of_tables(),
+    )
+    emit(asdict(found), lambda console: _show_account(console, found), json=json)
+
+
+def _show_account(console: Console, found: Explained) -> None:
+    console.print(
+        f"{found.account}: {found.queries:,} queries, {found.judged:,} of which repeat none"
+    )
+    if not found.checkpoint:
+        console.print("too few to be judged")
+        return
+    share = f"{found.p_value:.2g}"
+    console.print(
+        f"p-value {share}: of honest accounts after {found.checkpoint} queries, a share of at most "
+        f"{share} looks as suspicious as this one",
+        soft_wrap=True,
+    )
+    if found.asks is not None:
+        console.print(
+            f"nobody in the fit asks like this: {found.asks}. Where many accounts ask so, it is a "
+            "client that the fit doesn't know, and recsec detect withholds their p-values",
+            soft_wrap=True,
+        )
+    table = plain_table("Evidence", ["detector", "score", "honest: median", "99 %", "p-value"])
+    for view in found.views:
+        name = view["detector"] + ("" if view["combined"] else " (not combined)")
+        numbers = (view["score"], view["median"], view["top"])
+        table.add_row(
+            name,
+            *("-" if one is None else f"{one:.3g}" for one in numbers),
+            f"{view['p_value']:.2g}",
+        )
+    console.print(table)
+    for view in found.views:
+        console.print(f"{view['detector']}: {view['words']}", soft_wrap=True)
+    rows = plain_table("Queries", ["", "", "newest item", "rank in the last list", "surprise"])
+    for step in found.steps[:SHOWN]:
+        rank = {None: "no list", 0: "not listed"}.get(step["rank"], str(step["rank"]))
+        surprise = "" if step["surprise"] is None else f"{step['surprise']:.1f} nats"
+        rows.add_row(str(step["query"]), step["step"], str(step["item"] or ""), rank, surprise)
+    console.print(rows)
+    if found.queries > SHOWN:
+        console.print(f"... and {found.queries - SHOWN:,} more: --json for all")
 
 
 @app.command("log")
@@ -182,7 +292,11 @@ def find(
     ] = None,
     fail_on: Annotated[
         Literal["flagged"] | None,
-        typer.Option("--fail-on", help="flagged: exit 1 if an account is flagged."),
+        typer.Option(
+            "--fail-on",
+            help="flagged: exit 1 if an account is flagged; if none is but p-values are withheld, "
+            "exit 4.",
+        ),
     ] = None,
     columns: Annotated[
         str | None,
@@ -227,13 +341,20 @@ def find(
         "log": str(log),
         "queries": found.queries,
         "flagged": found.flagged,
+        "withheld": found.withheld,
         "accounts": table.to_dicts(),
         "faults": list(found.faults),
         "protocol": found.protocol,
     }
     emit(result, lambda console: _show(console, table, result), json=json)
-    if fail_on is not None and result["flagged"]:
-        raise typer.Exit(EXIT_GATE_FAILED)
+    if found.withheld:
+        note(
+            f"{found.withheld:,} of {len(table):,} accounts ask in a way that the fit doesn't "
+            "know; their p-values are withheld. If these are your own clients, fit on your own "
+            "traffic: recsec detect fit --log"
+        )
+    if fail_on is not None and (found.flagged or found.withheld):
+        raise typer.Exit(EXIT_GATE_FAILED if found.flagged else EvidenceIncomplete.exit_code)
 
 
 def _show(console: Console, table: pl.DataFrame, result: dict[str, Any]) -> None:
@@ -248,8 +369,8 @@ def _show(console: Console, table: pl.DataFrame, result: dict[str, Any]) -> None
         rows.add_row(
             row["id"],
             f"{row['queries']:,}",
-            f"{row['p_value']:.2g}",
-            row["view"],
+            "withheld" if row["p_value"] is None else f"{row['p_value']:.2g}",
+            row["view"] if row["withheld"] is None else row["withheld"],
             "" if row["cluster"] is None else str(row["cluster"]),
             "yes" if row["flagged"] else "",
         )

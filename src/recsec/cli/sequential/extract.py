@@ -97,8 +97,9 @@ def run(
 
     An audit of one cell: the run directory holds the transcript, the surrogate and the report.
     With --guard, fidelity is measured against the answers that the guards give.
-    --set takes length, sessions, loss, leak, policy_settings.KEY and surrogate_settings.KEY; leak
-    is the share of users whose histories the thief has: they are left out of the measurement.
+    --set takes length, sessions, loss, leak, proxy, policy_settings.KEY and surrogate_settings.KEY;
+    leak is the share of users whose histories the thief has: they are left out of the measurement;
+    proxy another data set, such as ml-100k, whose histories he has, its items mapped by title.
     --adaptive takes set-only, list-flip, repeat=N, human-like, acceptance=C, bias=ETA, wary=SHARE,
     doubt=SHARE, accounts=A, benign=SHARE and one-call. Interrupted or killed at any point, the same
     command continues; of an API or a function only what was under way is asked again, and counted.

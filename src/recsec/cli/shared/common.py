@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from recsec.cli.shared.output import configure, note, settings
 from recsec.errors import ConfigError, UsageError
 from recsec.settings import parse_settings
+from recsec.sources import offered
 
 if TYPE_CHECKING:
     from recsec.data import Dataset, Dialect
@@ -72,9 +73,7 @@ def _quiet(value: bool) -> bool:
     return value
 
 
-SOURCES = (
-    "a checkpoint folder, callable:module:function, an http(s) address or the TOML file of a target"
-)
+SOURCES = offered("extraction")
 """The kinds of recommenders that a command for lists opens, as its help names them."""
 
 INTERACTIONS = (

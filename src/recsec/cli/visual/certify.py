@@ -18,7 +18,7 @@ from recsec.cli.shared.common import (
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import open_embedded
-from recsec.library.photos import open_encoder_folder
+from recsec.library.photos import encoder_source
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import Pairs
@@ -59,12 +59,12 @@ def run(
     from recsec.models import ExactIndex, frozen_copy
     from recsec.rng import Streams
 
-    given = open_encoder_folder(model)
-    encoder = frozen_copy(given)
+    source = encoder_source(model)
+    encoder = frozen_copy(source.encoder)
     streams = Streams(seed).child("certify")
     found = []
     with progress() as report:
-        split, features = open_embedded(model, given, data, report)
+        split, features = open_embedded(source, data, report)
         index = ExactIndex(torch.nn.functional.normalize(features[torch.from_numpy(split.catalog)]))
         chosen = _pairs(sample_pairs, split, pairs, streams)
         attackers, targets = torch.from_numpy(chosen.attackers), torch.from_numpy(chosen.targets)

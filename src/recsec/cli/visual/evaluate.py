@@ -11,8 +11,8 @@ from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.opening import open_embedded
-from recsec.errors import DataError
-from recsec.library.photos import open_encoder_folder
+from recsec.errors import DataError, UsageError
+from recsec.library.photos import encoder_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ def evaluate_photos(
     """Measure an encoder on held-out photos.
 
     Args:
-        model: its checkpoint folder.
+        model: it, as ``--model`` takes it.
         data: photos.
         stage: ``test`` or ``valid``: which rows are queries.
         seed: of the intervals.
@@ -64,17 +64,24 @@ def evaluate_photos(
         json: one JSON object.
     """
     from recsec.evaluation import evaluate_encoder
+    from recsec.models import Encoder
     from recsec.rng import Streams
 
-    encoder = open_encoder_folder(model)
+    source = encoder_source(model)
+    encoder = source.encoder
+    if attack is not None and not isinstance(encoder, Encoder):
+        raise UsageError(
+            f"{model} has no heads: there are no labels to attack",
+            hint="recsec evade attacks its neighbors",
+        )
     streams = Streams(seed).child("evaluate")
     with progress() as report:
-        split, features = open_embedded(model, encoder, data, report, dialect=dialect_of_tables())
+        split, features = open_embedded(source, data, report, dialect=dialect_of_tables())
         rows = split.test if stage == "test" else split.validation
         found = evaluate_encoder(encoder, split, queries=rows, features=features, progress=report)
         estimates = found.estimates(streams.numpy("metrics"))
         protocol = found.protocol
-        if attack is not None:
+        if attack is not None and isinstance(encoder, Encoder):
             columns, said = attack_labels(encoder, split, rows, attack, progress=report)
             estimates |= _estimated(columns)
             protocol += f"; adversarial: {said}"

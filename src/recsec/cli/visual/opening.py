@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsec.cli.shared.output import note
 from recsec.errors import UsageError
-from recsec.library.photos import checkpoint_folder, open_split, other_data
+from recsec.library.photos import open_split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from recsec.data import Dialect, Photos, PhotoSplit
-    from recsec.models import Encoder
+    from recsec.targets.visual import EncoderSource
     from recsec.types import Progress
 
-__all__ = ["open_embedded", "refuse_columns", "warn_of_other_data"]
+__all__ = ["open_embedded", "refuse_columns", "tell_of"]
 
 
 def open_embedded(
-    model: str,
-    encoder: Encoder,
+    source: EncoderSource,
     data: str,
     report: Progress,
     *,
@@ -30,8 +28,7 @@ def open_embedded(
     """The photos that ``--data`` names, split, and the features ``(N, D)`` of all of them.
 
     Args:
-        model: the checkpoint folder, where features are kept.
-        encoder: what is in it.
+        source: the encoder.
         data: names the photos.
         report: is told about the work.
         dialect: what the options say about the table of labels.
@@ -39,13 +36,11 @@ def open_embedded(
     Raises:
         UsageError: it names interactions, or nothing that is known.
         DataError: missing or broken data, or no category with enough photos.
+        TargetError: an encoder of others fails, or its ranks are not the user's.
     """
-    from recsec.models import catalog_features
-
     split = open_split(data, report, dialect=dialect)
-    folder = checkpoint_folder(model)
-    warn_of_other_data(folder, split.photos)
-    return split, catalog_features(encoder, split.photos, folder, progress=report)
+    tell_of(source, split.photos)
+    return split, source.features(split.photos, rows=split.catalog, progress=report)
 
 
 def refuse_columns(columns: str | None) -> None:
@@ -58,8 +53,8 @@ def refuse_columns(columns: str | None) -> None:
         raise UsageError("--columns names columns of interactions; the data are photos")
 
 
-def warn_of_other_data(folder: Path, photos: Photos) -> None:
-    """Say so if the encoder was trained on other photos."""
-    warning = other_data(folder, photos)
-    if warning is not None:
-        note(warning)
+def tell_of(source: EncoderSource, photos: Photos) -> None:
+    """Say so if the encoder was trained on other photos; of one of others, what it is shown."""
+    for words in (source.warning(photos), source.words):
+        if words:
+            note(words)

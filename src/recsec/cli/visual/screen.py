@@ -17,9 +17,9 @@ from recsec.cli.shared.common import (
 )
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
-from recsec.cli.visual.opening import warn_of_other_data
+from recsec.cli.visual.opening import tell_of
 from recsec.errors import DataError
-from recsec.library.photos import checkpoint_folder, open_encoder_folder, open_split
+from recsec.library.photos import encoder_source, open_split
 
 if TYPE_CHECKING:
     from recsec.screening import Screen
@@ -50,12 +50,13 @@ def run(
     import numpy as np
 
     from recsec.data import read_photo, resize
-    from recsec.models import catalog_features, frozen_copy
+    from recsec.models import frozen_copy
     from recsec.registry import registry
     from recsec.rng import Streams
     from recsec.screening import catalog_of, fit_panel, uploads_of
 
-    encoder = frozen_copy(open_encoder_folder(model))
+    source = encoder_source(model)
+    encoder = frozen_copy(source.encoder)
     try:
         content = image.read_bytes()
     except OSError as error:
@@ -66,12 +67,9 @@ def run(
     ]
     with progress() as report:
         split = open_split(data, report)
-        warn_of_other_data(checkpoint_folder(model), split.photos)
+        tell_of(source, split.photos)
         row = split.photos.rows([split.photos.parse_id(listing)])
-        folder = checkpoint_folder(model)
-        features = catalog_features(
-            open_encoder_folder(model), split.photos, folder, progress=report
-        )
+        features = source.features(split.photos, rows=split.catalog, progress=report)
         catalog = catalog_of(encoder, split, features)
         panel, other = fit_panel(
             encoder, split, catalog, screens, rng=Streams(seed).child("screen")

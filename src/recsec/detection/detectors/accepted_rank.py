@@ -21,6 +21,9 @@ EDGES = np.array([1, 2, 3, 4, 6, 11, 21, 51])
 """First rank of each bin; bin 0 holds items that were not in the list."""
 
 
+FEW = 10
+"""Choices from which on an honest account shows how much people differ from any law."""
+
 ROUNDS = 20
 """Steps towards the nearest mixture; more change the score by less than 1 %."""
 
@@ -34,13 +37,17 @@ class AcceptedRankConfig(DetectorConfig):
 
 
 class AcceptedRank(CountingDetector):
-    """Distance of an account's accepted ranks from the nearest mixture of honest laws.
+    """How far an account's accepted ranks are from the nearest mixture of honest laws.
 
-    The score is the Kullback-Leibler divergence of the account's shares of the rank bins (not
-    listed, 1, 2, 3, 4-5, 6-10, 11-20, 21-50, above) from the nearest mixture of the laws that the
-    fit group shows, one for each assumed click law: 2 n times the score is a G statistic. A
-    mixture, because nobody knows how often people follow a list. Queries that extend nothing, or
-    no known list, do not count.
+    The score is the G statistic ``2 n KL`` of the account's shares of the rank bins (not listed, 1,
+    2, 3, 4-5, 6-10, 11-20, 21-50, above) and the nearest mixture of the laws that the fit group
+    shows, one for each click law and request pattern, divided by ``1 + n b``. A mixture, because
+    nobody knows how often people follow a list; b, because people differ from any law, and the more
+    visibly the more they ask (its least-squares estimate among honest accounts). So accounts with
+    few choices and with many compare.
+
+    A choice counts when a later query goes on from it or repeats it: what a client fetches ahead
+    and nobody opens was chosen by nobody.
 
     State: 9 numbers per account (72 bytes); merges exactly in any split.
     """
@@ -53,12 +60,26 @@ class AcceptedRank(CountingDetector):
     @classmethod
     def fit(cls, data: FitData, config: Any) -> Self:
         """See ``Detector.fit``."""
+        parts = (*data.honest, *data.habits)
         laws = []
-        for steps in (*data.honest, *data.habits):
-            ranks = steps.rank[steps.rank >= 0]
+        for steps in parts:
+            ranks = steps.chosen[steps.chosen >= 0]
             counts = np.bincount(cls.bins(ranks), minlength=cls.width) + config.smoothing
             laws.append(counts / counts.sum())
-        return cls(config, {"laws": np.array(laws)}, data.catalog)
+        found = cls(config, {"laws": np.array(laws), "between": np.zeros(1)}, data.catalog)
+        counts = [np.zeros((0, cls.width), dtype=np.int64)]
+        for steps in parts:
+            own = found.fresh()
+            own.observe(steps)
+            counts.append(own.counts)
+        every = np.concatenate(counts)
+        total = every.sum(axis=1)
+        able = total >= FEW
+        if able.sum() >= FEW:
+            slope, level = np.polyfit(total[able], found.score(every[able]), 1)
+            between = slope / level if level > 0 else 0.0
+            found.fitted["between"] = np.array([max(0.0, between)])
+        return found
 
     @staticmethod
     def bins(ranks: IntArray) -> IntArray:
@@ -73,8 +94,8 @@ class AcceptedRank(CountingDetector):
     def increments(self, steps: Steps, codes: IntArray) -> IntArray:
         """One in the bin of each accepted rank."""
         added = np.zeros((len(steps), self.width), dtype=np.int64)
-        rows = np.flatnonzero(steps.rank >= 0)
-        added[rows, self.bins(steps.rank[rows])] = 1
+        rows = np.flatnonzero(steps.chosen >= 0)
+        added[rows, self.bins(steps.chosen[rows])] = 1
         return added
 
     def score(self, counts: IntArray) -> FloatArray:
@@ -85,7 +106,10 @@ class AcceptedRank(CountingDetector):
         own = np.sum(shares * np.log(np.maximum(shares, 1e-300)), axis=1)
         away = np.zeros(len(counts))
         away[total > 0] = own - np.sum(shares * np.log(np.maximum(nearest, 1e-300)), axis=1)
-        return np.maximum(away, 0.0)
+        found: FloatArray = (
+            2 * total * np.maximum(away, 0.0) / (1 + total * self.fitted["between"][0])
+        )
+        return found
 
     def _nearest(self, shares: FloatArray) -> FloatArray:
         """``(m, W)`` the mixture of laws nearest to each row: expectation-maximization."""

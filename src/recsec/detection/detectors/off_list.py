@@ -14,7 +14,7 @@ import numpy as np
 
 from recsec.detection.base import FitData
 from recsec.detection.detectors.transition import UNIT, Transition, TransitionConfig
-from recsec.traffic import Steps, account_of
+from recsec.traffic import Steps
 from recsec.types import FloatArray, IntArray
 
 __all__ = ["OffList"]
@@ -43,8 +43,7 @@ class OffList(Transition):
         """See ``Detector.fit``."""
         counted = Transition.fit(data, config).fitted
         detector = cls(config, {**counted, "honest": np.ones(3)}, data.catalog)
-        known = {account_of(one) for one in data.histories.users}
-        parts = [detector._of_accounts(steps, known) for steps in (*data.honest, *data.habits)]
+        parts = [detector._of_accounts(steps, data.known) for steps in (*data.honest, *data.habits)]
         n, total, squares = np.concatenate([np.zeros((0, 3)), *parts]).T
         able = n >= LEAST
         n, total, squares = n[able], total[able], squares[able]
@@ -55,7 +54,7 @@ class OffList(Transition):
             detector.fitted["honest"] = np.array([means.mean(), within, between])
         return detector
 
-    def _of_accounts(self, steps: Steps, without: set[str]) -> FloatArray:
+    def _of_accounts(self, steps: Steps, without: frozenset[str]) -> FloatArray:
         """``(A, 3)`` number, sum and sum of squares of the surprise of each account."""
         surprise, row = self._surprises(steps, steps.rank == 0)
         account = steps.account[row]

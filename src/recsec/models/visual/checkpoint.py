@@ -8,7 +8,6 @@ FOLDER/card.md             the same for people
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from contextlib import nullcontext
@@ -23,6 +22,7 @@ from recsec.errors import CheckpointError
 from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors, refuse_not_finite
 from recsec.models.tensors import tensor_bytes
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
+from recsec.models.visual.contract import PhotoEncoder
 from recsec.models.visual.encoder import Encoder, EncoderConfig
 from recsec.runs import atomic_write_bytes, atomic_write_text
 
@@ -106,10 +106,6 @@ def load_items(folder: Path | str) -> pl.DataFrame:
         raise CheckpointError(f"cannot read the item table {path}: {error}") from error
 
 
-def encoder_fingerprint(encoder: Encoder) -> str:
+def encoder_fingerprint(encoder: PhotoEncoder) -> str:
     """A hash of settings and weights: equal for equal embeddings."""
-    digest = hashlib.sha256(encoder.config.model_dump_json().encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return encoder.fingerprint()

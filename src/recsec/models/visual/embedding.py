@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.models.visual.checkpoint import encoder_fingerprint
-from recsec.models.visual.encoder import Encoder, frozen_copy
+from recsec.models.visual.contract import PhotoEncoder
+from recsec.models.visual.encoder import frozen_copy
 from recsec.runs import atomic_write_bytes, digest
 from recsec.types import IntArray, Progress
 
@@ -31,7 +32,7 @@ PIXELS = 2**21
 
 @torch.no_grad()
 def embed(
-    encoder: Encoder,
+    encoder: PhotoEncoder,
     photos: Photos,
     rows: IntArray,
     *,
@@ -64,7 +65,7 @@ def embed(
 
 
 def catalog_features(
-    encoder: Encoder, photos: Photos, folder: Path, *, progress: Progress | None = None
+    encoder: PhotoEncoder, photos: Photos, folder: Path | None, *, progress: Progress | None = None
 ) -> Float[Tensor, "N D"]:
     """Features of all photos, before they get unit norm; kept in ``folder/embeddings``.
 
@@ -74,7 +75,7 @@ def catalog_features(
     Args:
         encoder: in any mode; it is put into evaluation mode.
         photos: the catalog.
-        folder: the checkpoint.
+        folder: the checkpoint; None keeps nothing.
         progress: is told about every batch.
     """
     key = digest(
@@ -84,13 +85,15 @@ def catalog_features(
             "rule": str(photos.rule),
         }
     )
-    path = folder / "embeddings" / f"{key[:32]}.safetensors"
+    path = None if folder is None else folder / "embeddings" / f"{key[:32]}.safetensors"
     with suppress(OSError, SafetensorError, KeyError):
-        found = load_file(path)["features"]
-        if found.shape == (len(photos), encoder.dim):
-            return found
+        found = {} if path is None else load_file(path)
+        if path is not None and found["features"].shape == (len(photos), encoder.dim):
+            return found["features"]
     rows = np.arange(len(photos))
     features = embed(frozen_copy(encoder), photos, rows, normalize=False, progress=progress)
+    if path is None:
+        return features
     with suppress(OSError):
         atomic_write_bytes(path, save({"features": features}))
     return features

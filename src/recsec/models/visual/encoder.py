@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from recsec.models.base import ScheduleConfig
 from recsec.models.checkpoint import refuse_not_finite
 from recsec.models.visual.backbone import PretrainedBody, pretrained
 from recsec.models.visual.body import ResidualBody
+from recsec.models.visual.contract import AnyEncoder
 from recsec.models.visual.float32 import whole_float32
 from recsec.models.visual.folding import fold_norms
 from recsec.models.visual.memory import keep_freed_memory
@@ -88,6 +90,7 @@ class Encoder(nn.Module):
 
     name = "encoder"
     config_class = EncoderConfig
+    gradients: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -160,6 +163,24 @@ class Encoder(nn.Module):
         """Logits of category and attributes."""
         return self.heads(self.features(images))
 
+    def frozen(self, dtype: torch.dtype = torch.float32) -> Self:
+        """See ``frozen_copy``."""
+        keep_freed_memory()
+        whole_float32()
+        copied = copy.deepcopy(self).eval()
+        fold_norms(copied.body, self.body.norm_pairs)
+        copied.requires_grad_(False).to(dtype)
+        cast("Any", copied).to(memory_format=torch.channels_last)
+        return copied
+
+    def fingerprint(self) -> str:
+        """A hash of settings and weights: equal for equal embeddings."""
+        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def load_tensors(self, tensors: Mapping[str, Tensor], *, where: str) -> None:
         """Take the weights of a checkpoint.
 
@@ -210,16 +231,10 @@ def _body(config: EncoderConfig) -> Body:
     )
 
 
-def frozen_copy(encoder: Encoder, *, dtype: torch.dtype = torch.float32) -> Encoder:
+def frozen_copy(encoder: AnyEncoder, *, dtype: torch.dtype = torch.float32) -> AnyEncoder:
     """A copy for attacks and for embedding: evaluation mode, no parameter gradients, norms folded.
 
     Gradients by the images work as before. With ``dtype=torch.bfloat16`` the network computes in
     bfloat16, which is for searching; what is reported is embedded in float32.
     """
-    keep_freed_memory()
-    whole_float32()
-    copied = copy.deepcopy(encoder).eval()
-    fold_norms(copied.body, encoder.body.norm_pairs)
-    copied.requires_grad_(False).to(dtype)
-    cast("Any", copied).to(memory_format=torch.channels_last)
-    return copied
+    return encoder.frozen(dtype)

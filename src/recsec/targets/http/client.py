@@ -2,76 +2,53 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 import numpy as np
-from jsonpath_ng.jsonpath import Child
-from jsonpath_ng.parser import parse
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, RecsecError, TargetError, UsageError
 from recsec.targets.base import PartialAnswer
-from recsec.targets.http.config import (
-    HttpConfig,
-    fits_header,
-    is_loopback,
-    parsed_url,
-    public_url,
-)
-from recsec.targets.http.exchange import Exchange, NoResponse, Response, decoded
-from recsec.targets.http.request import render, with_query
+from recsec.targets.http.addresses import fits_header, is_loopback, public_url
+from recsec.targets.http.config import HttpConfig
+from recsec.targets.http.exchange import Exchange
+from recsec.targets.http.question import Question
 from recsec.targets.http.secrets import Secrets
+from recsec.targets.http.sender import Sender, TransientError
 from recsec.targets.wire import external_histories, read_list
 from recsec.text import visible
 from recsec.types import IntArray, ItemId
 
-__all__ = ["HttpTarget", "retry_after"]
+__all__ = ["HttpTarget"]
 
-TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+T = TypeVar("T")
 LONGEST: Final = 600
 """Characters of an error, whatever the server sent."""
 
 
-class _TransientError(Exception):
-    """An attempt that may succeed when it is made again."""
-
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
-def retry_after(text: str) -> float | None:
-    """Seconds that a server asks to wait, as a number or as a date; None where it is neither."""
-    text = text.strip()
-    if text.isascii() and text.isdecimal():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return None
+class _StoppedError(Exception):
+    """Another question of the same batch failed."""
 
 
 class HttpTarget:
-    """Asks one request per history, several at a time, with retries and a rate limit.
+    """Asks one question per history, several at a time, with retries and a rate limit.
 
-    Transient failures (connection, timeout, 408, 425, 429, 5xx) are tried again with exponential
-    backoff and jitter; ``Retry-After`` holds back all requests. Redirects are not followed and
-    cookies are not kept. Rows that were answered before a failure travel in ``PartialAnswer``, and
-    no error holds a secret.
+    A question is one request, or those that ``HttpConfig`` describes around it.
+
+    Transient failures (connection, timeout, 408, 425, 429, 5xx) are tried again, the whole question
+    anew, with exponential backoff and jitter; ``Retry-After`` holds back all requests. Redirects
+    are not followed, and no cookie outlives a question. Rows that were answered before a failure
+    travel in ``PartialAnswer``, and no error holds a secret.
 
     Args:
         config: how to ask.
@@ -104,28 +81,14 @@ class HttpTarget:
         self.name = public_url(config.url)
         self.requests = 0
         """Requests sent, those that were repeated included."""
-        local = is_loopback(config.url)
-        if not local and not authorised:
+        away = [message.url for message in config.messages() if not is_loopback(message.url)]
+        if away and not authorised:
             raise UsageError(
-                f"{self.name} is not on this machine; an audit sends it many requests",
+                f"{public_url(away[0])} is not on this machine; an audit sends it many requests",
                 hint="with the permission of its owner, add --i-am-authorised",
             )
-        headers, secret = dict(config.headers), ""
-        if config.auth_env is not None:
-            secret = environ.get(config.auth_env, "")
-            if not secret:
-                raise ConfigError(
-                    f"the environment variable {config.auth_env} is not set; {self.name} needs it"
-                )
-            headers[config.auth_header] = config.auth_prefix + secret
-            if not fits_header(headers[config.auth_header]):
-                raise ConfigError(
-                    f"the value of {config.auth_env} (of the header {config.auth_header}) holds a "
-                    "character that no header may hold",
-                    hint="if it came from a file, leave out the line end and all that is not ASCII",
-                )
+        secret = "" if config.auth_env is None else _secret(config, environ, self.name)
         self._secrets = Secrets([secret, *config.confidential()])
-        self._path = parse(config.response)
         self._jitter = np.random.default_rng()  # timing only: no result depends on it
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
@@ -134,13 +97,14 @@ class HttpTarget:
         self._next_start = float("-inf")
         self._exchange = Exchange(
             self.name,
-            headers=headers,
+            headers={},
             timeout=config.timeout,
             max_bytes=config.max_bytes,
             connections=config.concurrency,
-            trust_env=not local,
+            trust_env=bool(away),
             transport=transport,
         )
+        self._sender = Sender(config, self._exchange, self._secrets, secret=secret)
 
     @classmethod
     def from_spec(cls, spec: str, catalog: Catalog, *, authorised: bool = False) -> Self:
@@ -203,18 +167,39 @@ class HttpTarget:
 
     def _ask(self, account: str, history: list[ItemId], k: int) -> IntArray:
         """One history, attempt after attempt."""
-        body = render(self.config.request, history, k, account)
+        try:
+            return self._read(self._patiently(lambda: self._once(account, history, k)), k)
+        except RecursionError:  # whoever walks through the answer
+            raise TargetError(f"{self.name} answered JSON that is nested too deep") from None
+
+    def _once(self, account: str, history: list[ItemId], k: int) -> list[Any]:
+        """One attempt at a question. What it began is ended, also when it fails."""
+        question = Question(
+            self.config, self._sender, history=history, k=k, account=account, turn=self._turn
+        )
+        try:
+            answer = question.answer(settle=self._sleep)
+        except Exception:
+            self._end(question)
+            raise
+        self._end(question)
+        return answer
+
+    def _end(self, question: Question) -> None:
+        for step in self.config.after:
+            self._patiently(partial(question.take, step, self._wait_for_turn), to_the_end=True)
+
+    def _patiently(self, work: Callable[[], T], *, to_the_end: bool = False) -> T:
+        """Try again what may succeed then."""
         reason = ""
         for attempt in range(self.config.retries + 1):
-            self._wait_for_turn()
-            if self._stopped.is_set():
+            if self._stopped.is_set() and not to_the_end:
                 break
             try:
-                answer = self._find(self._attempt(body))
-                return self._read(answer, k)
-            except RecursionError:  # whoever walks through the answer
-                raise TargetError(f"{self.name} answered JSON that is nested too deep") from None
-            except _TransientError as problem:
+                return work()
+            except _StoppedError:
+                break
+            except TransientError as problem:
                 reason = str(problem)
                 if attempt < self.config.retries:
                     self._back_off(attempt, problem.retry_after)
@@ -232,12 +217,19 @@ class HttpTarget:
             answer = self._secrets.hide_in(answer)
         return read_list(answer, catalog=self.catalog, k=k, whose=self.name)
 
+    def _turn(self) -> None:
+        """Wait for the next request of a question that is still wanted."""
+        self._wait_for_turn()
+        if self._stopped.is_set():
+            raise _StoppedError
+
     def _wait_for_turn(self) -> None:
         """Keep to the rate, and to what a ``Retry-After`` asked for."""
         with self._lock:
             start = max(self._clock(), self._next_start)
             gap = 1 / self.config.rate if self.config.rate else 0.0
             self._next_start = start + gap
+            self.requests += 1
             wait = start - self._clock()
         if wait > 0:
             self._sleep(wait)
@@ -256,99 +248,6 @@ class HttpTarget:
         if retry_after is None:
             self._sleep(min(self.config.backoff * 2**attempt * jitter, self.config.max_wait))
 
-    def _attempt(self, body: Any) -> Any:
-        """Send one request; returns the parsed JSON of a good response."""
-        with self._lock:
-            self.requests += 1
-        url, sent = httpx.URL(self.config.url), body
-        if self.config.method == "GET":
-            try:
-                url, sent = with_query(self.config.url, body), None
-            except httpx.InvalidURL as error:
-                raise TargetError(
-                    f"the question to {self.name} does not fit into an address: {error}",
-                    hint='if the service takes it, ask with method = "POST"',
-                ) from None
-        try:
-            response = self._exchange.send(self.config.method, url, body=sent)
-            self._check_status(response)
-            content = decoded(response, max_bytes=self.config.max_bytes, whose=self.name)
-        except NoResponse as error:
-            raise _TransientError(str(error)) from None
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
-            raise TargetError(
-                f"{self.name} did not answer JSON but {self._begin(content)}"
-            ) from None
-
-    def _check_status(self, response: Response) -> None:
-        """Only 2xx is an answer.
-
-        A redirect is none, wherever it leads: the owner of that place did not agree, and the
-        secret is not for it.
-        """
-        status = response.status
-        if 200 <= status < 300:
-            return
-        if status in TRANSIENT:
-            raise _TransientError(
-                f"HTTP {status}", retry_after=retry_after(response.headers.get("retry-after", ""))
-            )
-        place = self._redirects_to(response) if 300 <= status < 400 else None
-        if place is not None:
-            raise TargetError(
-                f"{self.name} answered HTTP {status}: it redirects to {place}; "
-                "redirects are not followed",
-                hint="if that address is right and yours to audit, name it as the url",
-            )
-        hint = None
-        if status in (401, 403):
-            hint = "name the environment variable that holds the secret as auth_env"
-        raise TargetError(
-            f"{self.name} answered HTTP {status}: {self._begin(response.content)}", hint=hint
-        )
-
-    def _redirects_to(self, response: Response) -> str | None:
-        """The address that a response names, where it is one."""
-        if not response.place:
-            return None
-        try:
-            place = parsed_url(str(httpx.URL(self.config.url).join(response.place)))
-        except (httpx.InvalidURL, ValueError):
-            return None
-        return public_url(str(place))
-
-    def _find(self, document: Any) -> Any:
-        """What the JSONPath points at: one list, or the ids one by one."""
-        values = [match.value for match in self._path.find(document)]
-        if len(values) == 1 and isinstance(values[0], list):
-            return values[0]
-        if values:
-            return values
-        if self._is_empty_list(document):
-            return []
-        raise TargetError(
-            f"{self.name} answered {self._begin(json.dumps(document).encode())}, "
-            f"where {self.config.response} finds nothing",
-            hint="set response to the JSONPath of the list of ids",
-        )
-
-    def _is_empty_list(self, document: Any) -> bool:
-        """Did a path with ``[*]`` find nothing because the list before it is empty?"""
-        node = self._path
-        while isinstance(node, Child):
-            if str(node.right) in ("*", "[*]"):
-                before = [match.value for match in node.left.find(document)]
-                return bool(before) and all(value == [] for value in before)
-            node = node.left
-        return False
-
-    def _begin(self, content: bytes) -> str:
-        """The beginning of a response, for an error, without secrets, also without half of one."""
-        text = self._secrets.hide(content.decode("utf-8", "replace"))
-        return repr(text[:200] + ("..." if len(text) > 200 else "")) if text else "nothing"
-
     def _told(self, error: Exception) -> tuple[str, str | None]:
         """Message and hint of an error as they may leave: the border for what a server sent."""
         if isinstance(error, RecsecError):
@@ -363,3 +262,19 @@ class HttpTarget:
         if len(message) > LONGEST:
             message = f"{message[:LONGEST]}..."
         return message, hint
+
+
+def _secret(config: HttpConfig, environ: Mapping[str, str], whose: str) -> str:
+    """The value of ``auth_env``, as a header can hold it."""
+    secret = environ.get(config.auth_env or "", "")
+    if not secret:
+        raise ConfigError(
+            f"the environment variable {config.auth_env} is not set; {whose} needs it"
+        )
+    if not fits_header(config.auth_prefix + secret):
+        raise ConfigError(
+            f"the value of {config.auth_env} (of the header {config.auth_header}) holds a "
+            "character that no header may hold",
+            hint="if it came from a file, leave out the line end and all that is not ASCII",
+        )
+    return secret

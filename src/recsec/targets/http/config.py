@@ -3,85 +3,30 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
-import json
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Final, Self
 
-import httpx
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.parser import parse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recsec.errors import ConfigError
+from recsec.targets.http.addresses import is_header_name, parsed_url, public_url
+from recsec.targets.http.messages import Message, Pages, Request, Step, Token, is_a_path
+from recsec.targets.http.placeholders import EVERYWHERE, PAGED, SECRET
 
-__all__ = ["HttpConfig", "fits_header", "is_loopback", "parsed_url", "public_url"]
+__all__ = ["HttpConfig"]
 
-HISTORY = "{history}"
-NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
-LAST_PORT: Final = 65535
+HISTORY: Final = "{history}"
+CARRIERS: Final = frozenset({"history", "item"})
+OWN: Final = frozenset({"session", "session_number"})
+"""Placeholders that are new for each question."""
 DESCRIBING: Final = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-type", "user-agent"}
 )
 """Headers that hold no secret."""
 SHORTEST_SECRET: Final = 6
 LONGEST_KEY: Final = 1000
-
-
-def parsed_url(url: str) -> httpx.URL:
-    """The URL as the client that sends the requests reads it.
-
-    Raises:
-        ValueError: no http or https, no host, or a port that there is not.
-    """
-    try:
-        parsed = httpx.URL(url)
-        host = parsed.host  # decoded here, where it can fail
-    except (httpx.InvalidURL, ValueError):
-        raise ValueError("expected http://host/path or https://host/path") from None
-    if parsed.scheme not in ("http", "https") or not host:
-        raise ValueError("expected http://host/path or https://host/path")
-    if parsed.port is not None and not 0 < parsed.port <= LAST_PORT:
-        raise ValueError(f"there is no port {parsed.port}; the last is {LAST_PORT}")
-    return parsed
-
-
-def public_url(url: str) -> str:
-    """A URL without what may be secret: user, password, query and fragment."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return "that is no URL"
-    place = f"[{host}]" if ":" in host else host
-    return urlunsplit((parts.scheme, f"{place}:{port}" if port else place, parts.path, "", ""))
-
-
-def fits_header(value: str) -> bool:
-    """May a header hold this? Printed ASCII, and blanks inside; no line end, also not the last."""
-    return VALUE.fullmatch(value) is not None
-
-
-def is_loopback(url: str) -> bool:
-    """Does the URL name this machine? Names other than ``localhost`` are not resolved."""
-    host = parsed_url(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _mentions(template: Any, placeholder: str) -> bool:
-    if isinstance(template, dict):
-        return any(_mentions(value, placeholder) for value in template.values())
-    if isinstance(template, list):
-        return any(_mentions(value, placeholder) for value in template)
-    return isinstance(template, str) and placeholder in template
 
 
 def _fixed(template: Any) -> list[str]:
@@ -104,26 +49,25 @@ def _basic(scheme: str, rest: str) -> list[str]:
     return [pair, *pair.split(":", 1)]
 
 
-class HttpConfig(BaseModel):
-    """How to ask a recommender over HTTP.
+class HttpConfig(Message):
+    """How to ask a recommender over HTTP: one question, with the requests before and after it.
 
-    ``request`` is sent as the JSON body (with GET as query parameters). A string that is exactly
-    ``{history}`` becomes the list of external ids, oldest first; ``{k}`` becomes the number,
-    ``{account}`` the account. Inside a longer string the ids are joined by commas.
+    Placeholders in ``url``, ``headers`` and ``request``: ``{history}``, the list of external ids,
+    oldest first; ``{item}``, each of them; ``{k}``, the number; ``{account}``, who asks;
+    ``{session}`` and ``{session_number}``, a name and a number that no other question has had.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-    url: str = Field(repr=False)
-    method: Literal["GET", "POST", "PUT"] = "POST"
-    headers: dict[str, str] = Field({}, repr=False)
-    request: dict[str, Any] = Field({"history": HISTORY, "k": "{k}"}, repr=False)
+    request: Request = Field({"history": HISTORY, "k": "{k}"}, repr=False)
     response: str = Field("$.items", description="JSONPath to the list of ids, or to each id")
+    before: tuple[Step, ...] = Field((), description="requests before each question")
+    after: tuple[Step, ...] = Field((), description="requests after each question")
+    settle: float = Field(0.0, ge=0, description="seconds between before and the question")
+    pages: Pages | None = None
+    cookies: bool = Field(False, description="keep cookies among the requests of one question")
     auth_env: str | None = Field(None, description="environment variable that holds the secret")
     auth_header: str = "Authorization"
     auth_prefix: str = Field("Bearer ", description="what precedes the secret in the header")
+    token: Token | None = None
     timeout: float = Field(10.0, gt=0, description="seconds for one attempt")
     retries: int = Field(5, ge=0, description="further attempts after the first")
     backoff: float = Field(0.5, ge=0, description="seconds before the first retry, then doubled")
@@ -132,68 +76,93 @@ class HttpConfig(BaseModel):
     concurrency: int = Field(4, ge=1, le=256, description="requests under way at a time")
     max_bytes: int = Field(1_000_000, gt=0, description="largest response that is read")
 
+    def messages(self) -> tuple[Message, ...]:
+        """Every request that it describes."""
+        token = () if self.token is None else (self.token,)
+        return (self, *self.before, *self.after, *token)
+
     def decides(self) -> dict[str, Any]:
         """The part on which answers depend: whom to ask, and how to read what comes back."""
-        return self.model_dump(mode="json", include={"url", "method", "request", "response"})
+        asked = {"url", "method", "request", "response"}
+        around = {"body", "before", "after", "pages", "cookies"}
+        return {
+            **self.model_dump(mode="json", include=asked),
+            **self.model_dump(mode="json", include=around, exclude_defaults=True),
+        }
 
-    @field_validator("url")
+    @model_validator(mode="before")
     @classmethod
-    def _is_http(cls, url: str) -> str:
-        parts = parsed_url(url)
-        if parts.userinfo:
-            raise ValueError("a URL must not hold a password; use auth_env")
-        return url
-
-    @field_validator("headers")
-    @classmethod
-    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if NAME.fullmatch(name) is None:
-                raise ValueError(f"{name!r} is not the name of a header")
-            if not fits_header(value):
-                raise ValueError(f"the value of {name} holds a character that no header may hold")
-        return headers
+    def _asks_what_the_rest_does_not(cls, data: Any) -> Any:
+        """No default request where the history travels in the address or before the question."""
+        if isinstance(data, dict) and "request" not in data:
+            elsewhere = str([data.get(part) for part in ("url", "headers", "before")])
+            if any(f"{{{name}}}" in elsewhere for name in CARRIERS):
+                return {**data, "request": {}}
+        return data
 
     @field_validator("auth_header")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
-        if NAME.fullmatch(name) is None:
+        if not is_header_name(name):
             raise ValueError(f"{name!r} is not the name of a header")
         return name
-
-    @field_validator("request")
-    @classmethod
-    def _carries_the_history(cls, request: dict[str, Any]) -> dict[str, Any]:
-        if not _mentions(request, HISTORY):
-            raise ValueError(f"the request must carry {HISTORY} somewhere")
-        try:
-            json.dumps(request, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"the request holds what JSON has not: {error}") from None
-        return request
 
     @field_validator("response")
     @classmethod
     def _is_a_path(cls, path: str) -> str:
-        try:
-            parse(path)
-        except (JSONPathError, AttributeError) as error:
-            raise ValueError(f"{path!r} is not a JSONPath: {error}") from error
-        return path
+        return is_a_path(path)
+
+    @model_validator(mode="after")
+    def _knows_its_placeholders(self) -> Self:
+        known = set(EVERYWHERE)
+        for number, step in enumerate(self.before, 1):
+            _all_known(f"before {number}", step, known)
+            taken = set(step.keep) & {*EVERYWHERE, *PAGED, SECRET}
+            if taken:
+                raise ValueError(f"before {number}: {min(taken)!r} is a placeholder of its own")
+            known |= set(step.keep)
+        for number, step in enumerate(self.after, 1):
+            _all_known(f"after {number}", step, known)
+        _all_known("the question", self, known | set(PAGED if self.pages else ()))
+        if self.token is not None:
+            _all_known("token", self.token, {SECRET})
+            if SECRET in self.token.mentions() and self.auth_env is None:
+                raise ValueError("token names {secret}, so auth_env must name its variable")
+        if self.pages is not None and not set(PAGED) & self.mentions():
+            raise ValueError("with pages the question must carry {page}, {offset} or {cursor}")
+        if ("cursor" in self.mentions()) != (self.pages is not None and bool(self.pages.next)):
+            raise ValueError("{cursor} and the setting next of pages go together")
+        return self
+
+    @model_validator(mode="after")
+    def _carries_the_history(self) -> Self:
+        told = any(CARRIERS & step.mentions() for step in self.before)
+        if self.per_item:
+            raise ValueError(
+                "the question names {item} outside of a list; requests for each item go before it"
+            )
+        if not told and not CARRIERS & self.mentions():
+            raise ValueError(f"the request must carry {HISTORY} somewhere, or steps before it")
+        kept = {name for step in self.before for name in step.keep}
+        if told and not (self.after or self.cookies or (OWN | kept) & self.mentions()):
+            raise ValueError(
+                "nothing keeps the events of one question from the next: name the user by "
+                "{session} (new for each question), or remove the events by a step in after"
+            )
+        return self
 
     def confidential(self) -> Iterator[str]:
-        """The values that may be secret: of headers, of the query and fixed ones of the request.
+        """The values that may be secret: of headers, of the query and fixed ones of the requests.
 
         Those shorter than 6 characters are left out: they guard nothing, and words are not to be
         torn. Fixed texts beyond a thousand are no keys.
         """
-        found = [value for _, value in parsed_url(self.url).params.multi_items()]
-        found += [text for text in _fixed(self.request) if len(text) <= LONGEST_KEY]
-        for name, value in self.headers.items():
-            if name.lower() not in DESCRIBING:
-                scheme, _, rest = value.rpartition(" ")
-                found += [value, rest, *_basic(scheme, rest)]
-        return (value for value in found if len(value) >= SHORTEST_SECRET)
+        return (
+            value
+            for message in self.messages()
+            for value in _fixed_values(message)
+            if len(value) >= SHORTEST_SECRET
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -232,3 +201,25 @@ def _explain(source: str, error: ValidationError) -> str:
         for problem in error.errors(include_input=False, include_url=False)
     ]
     return f"the HTTP target {source} does not fit: {'; '.join(lines)}"
+
+
+def _fixed_values(message: Message) -> Iterator[str]:
+    yield from (
+        value for _, value in parsed_url(message.url).params.multi_items() if "{" not in value
+    )
+    yield from (text for text in _fixed(message.request) if len(text) <= LONGEST_KEY)
+    for name, value in message.headers.items():
+        if name.lower() not in DESCRIBING:
+            scheme, _, rest = value.rpartition(" ")
+            yield from (value, rest, *_basic(scheme, rest))
+
+
+def _all_known(where: str, message: Message, known: set[str]) -> None:
+    """Refuse placeholders that nothing takes the place of."""
+    unknown = sorted(message.mentions() - known)
+    if unknown:
+        names = ", ".join(f"{{{name}}}" for name in sorted(known))
+        raise ValueError(
+            f"{where} names {{{unknown[0]}}}, which is no placeholder there; known are {names}; "
+            f"a text in braces is written {{{{{unknown[0]}}}}}"
+        )

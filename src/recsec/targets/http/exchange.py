@@ -63,7 +63,7 @@ class Exchange:
     a byte now and then; its maintainers say to put a deadline around an asynchronous one (httpx
     issue 1450). So a loop in a thread of its own carries the bytes, and the deadline ends a whole
     attempt: name, connection, TLS, headers, interim responses and body. Nothing is decoded,
-    no redirect is followed and no cookie is kept.
+    no redirect is followed, and no cookie is kept that the caller does not hold.
 
     Args:
         name: how errors call the server.
@@ -103,13 +103,25 @@ class Exchange:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._close: Callable[[], object] | None = None
 
-    def send(self, method: str, url: httpx.URL, *, body: Any = None) -> Response:
+    def send(
+        self,
+        method: str,
+        url: httpx.URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        cookies: httpx.Cookies | None = None,
+        whose: str = "",
+        **body: Any,
+    ) -> Response:
         """Make one attempt; may be called from several threads.
 
         Args:
             method: the HTTP method.
             url: where.
-            body: what is sent as JSON, if anything.
+            headers: further ones.
+            cookies: those to send; what the response sets is added. None: none at all.
+            whose: how errors call whom is asked; the server by default.
+            body: ``json=`` or ``data=`` (a form), if anything.
 
         Raises:
             NoResponse: no connection, a broken one, or no whole response in time.
@@ -119,34 +131,42 @@ class Exchange:
             if self._loop is None:
                 self._open()
         assert self._loop is not None  # noqa: S101 - for the type checker
-        return asyncio.run_coroutine_threadsafe(self._send(method, url, body), self._loop).result()
+        request = self._client.build_request(method, url, headers=headers, **body)
+        if cookies is not None:
+            cookies.set_cookie_header(request)
+        sent = self._send(request, whose or self._name, cookies)
+        return asyncio.run_coroutine_threadsafe(sent, self._loop).result()
 
     def close(self) -> None:
         """Close the connections; a further ``send`` is a mistake of the caller."""
         if self._close is not None:
             self._close()
 
-    async def _send(self, method: str, url: httpx.URL, body: Any) -> Response:
+    async def _send(
+        self, request: httpx.Request, whose: str, cookies: httpx.Cookies | None
+    ) -> Response:
         content, size = [], 0
-        options = {} if body is None else {"json": body}
         try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._client.stream(method, url, **options) as response,
-            ):
-                async for part in response.aiter_raw():
-                    size += len(part)
-                    if size > self._max_bytes:
-                        raise TargetError(
-                            f"{self._name} answered more than {self._max_bytes:,} bytes",
-                            hint="if such answers are right, raise max_bytes",
-                        )
-                    content.append(part)
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.send(request, stream=True)
+                try:
+                    async for part in response.aiter_raw():
+                        size += len(part)
+                        if size > self._max_bytes:
+                            raise TargetError(
+                                f"{whose} answered more than {self._max_bytes:,} bytes",
+                                hint="if such answers are right, raise max_bytes",
+                            )
+                        content.append(part)
+                finally:
+                    await response.aclose()
         except (TimeoutError, httpx.TimeoutException):
             raise NoResponse(f"no response within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
             words = f": {error}" if str(error) else ""
             raise NoResponse(f"{type(error).__name__}{words}") from None
+        if cookies is not None:
+            cookies.extract_cookies(response)
         return Response(
             status=response.status_code,
             headers=response.headers,

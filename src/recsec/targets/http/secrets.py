@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections import deque
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any, Final
 
 __all__ = ["Secrets"]
@@ -17,6 +17,8 @@ BACKSLASHES: Final = r"\\{0,8}+"
 of backslashes takes no longer than another."""
 SHORTEST_CORE: Final = 4
 """Characters of base64 below which a find means nothing."""
+LEARNED: Final = 16
+"""Tokens of servers that are remembered; older ones have had their day."""
 
 
 def _escaped(character: str) -> list[str]:
@@ -78,20 +80,35 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        self._values = sorted({value for value in values if value}, key=len, reverse=True)
+        self._values = {value for value in values if value}
+        self._learned: deque[str] = deque(maxlen=LEARNED)
+        self._made: re.Pattern[str] | None = None
 
-    @cached_property
+    def learn(self, value: str) -> None:
+        """Hide this too: a token that a server gave. The last few are known."""
+        if value and value not in self._learned:
+            self._learned.append(value)
+            self._made = None
+
     def _pattern(self) -> re.Pattern[str] | None:
         """All forms of all secrets; made when it is needed, as a long token takes a second."""
-        patterns = [_spelled(value) for value in self._values]
-        for value in self._values:
+        made = self._made
+        if made is None:
+            made = self._made = self._all_forms()
+        return made
+
+    def _all_forms(self) -> re.Pattern[str] | None:
+        values = sorted(self._values.union(self._learned), key=len, reverse=True)
+        patterns = [_spelled(value) for value in values]
+        for value in values:
             raw = value.encode("utf-8", "replace")
             patterns += [raw.hex(), *_in_base64(raw)]
         return re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
     def hide(self, text: str) -> str:
         """``text`` with ``***`` where a secret stood."""
-        return self._pattern.sub(HIDDEN, text) if self._pattern else text
+        pattern = self._pattern()
+        return pattern.sub(HIDDEN, text) if pattern else text
 
     def hide_in(self, document: Any) -> Any:
         """A JSON document with every text and number in it hidden that holds a secret."""

@@ -12,6 +12,7 @@ from recsec.attacks.extraction.policies.rank_law import RankLawConfig, RankLawPo
 from recsec.errors import ConfigError
 from recsec.metrics import agreement
 from recsec.models import top_k
+from recsec.models.sequential.sasrec import SasRec, SasRecConfig
 from recsec.rng import Streams
 from recsec.targets import Budget, LocalTarget, MeteredTarget
 
@@ -154,6 +155,50 @@ def test_without_a_copy_he_stays_in_the_list():
     weights = (np.arange(1, 4) + 2.25) ** -1.3
     seen = np.bincount(chosen, minlength=51) / 5000
     assert seen[[11, 12, 13]] == pytest.approx(weights / weights.sum(), abs=0.03)
+
+
+def test_the_first_rank_has_the_share_that_is_set():
+    weights = RankLawConfig(p1=0.4).weights(50)
+    plain = RankLawConfig().weights(50)
+    assert weights[0] / weights.sum() == pytest.approx(0.4)
+    np.testing.assert_allclose(weights[1:], plain[1:])
+
+
+def test_who_steers_takes_list_items_until_that_looks_like_a_machine():
+    shares = {}
+    for steer in (False, True):
+        policy = RankLawPolicy(RankLawConfig(steer=steer), items=50)
+        policy.surrogate = Fixed()
+        rng = np.random.default_rng(0)
+        histories = policy.first(200, rng)[:, None]
+        taken = []
+        for _ in range(30):
+            rest = [np.setdiff1d(np.arange(1, 51), row)[:4] for row in histories]
+            lists = np.array(rest)
+            grown = policy.next(histories, lists, rng)
+            taken.append((grown[:, None] == lists).any(axis=1))
+            histories = np.concatenate([histories, grown[:, None]], axis=1)
+        shares[steer] = np.mean(taken, axis=1)
+    assert shares[True][0] == 1
+    assert shares[True].mean() > shares[False].mean() + 0.05
+    assert shares[True][-10:].mean() < 0.95
+
+
+def test_a_session_with_a_taste_prefers_what_is_like_its_first_item():
+    catalog = Fixed().catalog
+    copy = SasRec(catalog, SasRecConfig(embedding_dim=8, blocks=1, heads=1, max_length=8))
+    copy.initialize(Streams(0).torch("copy"))
+    table = copy.item_table().detach().numpy()
+    alike = {}
+    for taste in (0.0, 2.0):
+        policy = RankLawPolicy(RankLawConfig(taste=taste), items=50)
+        policy.surrogate = copy
+        histories = np.random.default_rng(1).integers(1, 51, (2000, 1))
+        lists = np.zeros((2000, 4), dtype=np.int64)
+        chosen = policy.next(histories, lists, np.random.default_rng(2))
+        alike[taste] = (table[chosen] * table[histories[:, 0]]).sum(axis=1).mean()
+        assert (chosen != histories[:, 0]).all()
+    assert alike[2.0] > alike[0.0] + 0.5 * table[1:].var() * 8**0.5
 
 
 @pytest.mark.parametrize(

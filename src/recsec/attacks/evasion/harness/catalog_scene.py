@@ -12,14 +12,14 @@ from recsec.attacks.evasion.harness.evade import Scene
 from recsec.attacks.evasion.harness.pairs import Pairs
 from recsec.data import Photos
 from recsec.errors import DataError
-from recsec.models import Encoder, ExactIndex
+from recsec.models import ExactIndex, PhotoEncoder
 from recsec.types import IntArray, Progress
 
 __all__ = ["catalog_scene"]
 
 
 def catalog_scene(
-    encoder: Encoder,
+    encoder: PhotoEncoder,
     photos: Photos,
     rows: IntArray,
     pairs: Pairs,

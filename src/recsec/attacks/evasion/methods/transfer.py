@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from recsec.attacks.evasion.base import Access, EvasionConfig
 from recsec.attacks.evasion.methods.gradient import MomentumPgd, State
 from recsec.errors import ConfigError
 from recsec.rng import Streams
+from recsec.targets.visual import open_source
 
 __all__ = ["Ensemble", "Transfer", "TransferConfig"]
 
@@ -23,7 +24,7 @@ class TransferConfig(MomentumPgd.Config):
     """Settings of a transfer attack."""
 
     steps: int = Field(100, ge=1, le=100_000, description="gradients per image and restart")
-    surrogates: tuple[str, ...] = Field((), description="checkpoint folders of the surrogates")
+    surrogates: tuple[str, ...] = Field((), description="checkpoint folders, hf: or torch:")
     diversity: float = Field(
         0.7, ge=0, le=1, description="share of the steps that see a resized image"
     )
@@ -68,6 +69,29 @@ class Transfer(MomentumPgd):
     def access(self) -> Access:
         """Nothing but what is public."""
         return "ids"
+
+    def ensemble(self, device: torch.device) -> Ensemble:
+        """The surrogates that its settings name, on a device.
+
+        Raises:
+            ConfigError: none is named, or one shows no gradients.
+            CheckpointError, TargetError: one cannot be opened.
+        """
+        sources = [open_source(one) for one in self.config.surrogates]
+        if not sources:
+            raise ConfigError(
+                "a transfer attack needs surrogates",
+                hint="--set 'surrogates=[\"DIR\"]', folders made by recsec train encoder, or hf:",
+            )
+        blind = [one.spec for one in sources if not isinstance(one.encoder, nn.Module)]
+        if blind:
+            raise ConfigError(
+                f"the surrogate {blind[0]} is no torch network",
+                hint="surrogates are checkpoint folders, hf: or torch:",
+            )
+        members: list[Any] = [one.encoder for one in sources]
+        whole: Ensemble = Ensemble(members).to(device).eval()
+        return whole
 
     def _view(self, point: Tensor, step: int, rng: Streams) -> Tensor:
         draw = rng.child("view").numpy(step)

@@ -14,6 +14,7 @@ from recsec.attacks.extraction.config import ExtractionConfig
 from recsec.attacks.extraction.copying.distill import KERNELS, rank_weights, set_kernel
 from recsec.attacks.extraction.copying.doubt import without_left
 from recsec.attacks.extraction.copying.jumps import up_to_jumps
+from recsec.attacks.extraction.copying.leak import begin_as
 from recsec.attacks.extraction.copying.order import order_test, turned
 from recsec.attacks.extraction.doubting import doubt, session_lengths
 from recsec.data.catalog import Catalog
@@ -240,6 +241,7 @@ def fit_surrogate(
     calls: int,
     streams: Streams,
     longer: int = 1,
+    guide: Recommender | None = None,
     out: Path | None = None,
     device: str = "auto",
     progress: Progress | None = None,
@@ -249,7 +251,7 @@ def fit_surrogate(
     With ``out`` the checkpoint is kept there; a killed training continues, a finished one is
     loaded. Its ``config.json`` tells how the training went: agreement with lists that it was
     trained on (``trained``) and with others (``held_out``), and the best of how many ``epochs``.
-    ``longer`` is as in ``surrogate_config``.
+    ``longer`` is as in ``surrogate_config``. ``guide`` is what the copy begins as.
 
     Raises:
         RunError: the transcript holds fewer calls.
@@ -269,6 +271,8 @@ def fit_surrogate(
     longest = int(np.diff(chains.offsets).max(initial=1))
     model = kind(catalog, surrogate_config(config, calls=calls, longest=longest))
     model.initialize(streams.torch("initialization"))
+    if guide is not None:
+        begin_as(model, guide)
     objective = Distillation(model, chains, config=config, rng=streams.numpy("held-out"))
     settings = surrogate_config(
         config,

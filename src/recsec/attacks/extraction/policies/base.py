@@ -60,6 +60,8 @@ class Policy(ABC):
     name: ClassVar[str]
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
     needs_leak: ClassVar[bool] = False
+    pretrains: ClassVar[bool] = False
+    """Whether the copy begins as a model of the histories that the thief has."""
     doubts: ClassVar[bool] = False
     """Whether it always asks as the switch ``doubt`` says."""
     surrogate: Recommender | None = None

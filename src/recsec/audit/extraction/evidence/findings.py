@@ -127,6 +127,7 @@ def threat_model(
     surrogates: Sequence[str],
     switches: Sequence[Adaptive],
     leak: float,
+    proxies: Sequence[str],
 ) -> ThreatModel:
     """A thief behind a top-k API, who may have leaked histories and may know of defenses.
 
@@ -136,6 +137,7 @@ def threat_model(
         surrogates: what the thief trains.
         switches: what the thief does about defenses, for each attack.
         leak: the largest share of users whose histories an attack knows.
+        proxies: other data sets whose histories attacks know.
     """
     lengths = ", ".join(map(str, sorted(set(ks))))
     words = sorted({word for one in switches for word in one.words()})
@@ -145,6 +147,7 @@ def threat_model(
         knowledge=(
             "The public catalog: item ids. No popularity, no weights, no scores. "
             + (f"Up to {leak:.1%} of users' histories. " if leak else "No user history. ")
+            + (f"Histories of {', '.join(sorted(set(proxies)))}. " if proxies else "")
             + f"The thief trains: {', '.join(sorted(set(surrogates)))}."
             + (f" Some know of defenses and use: {', '.join(words)}." if words else "")
         ),

@@ -13,8 +13,8 @@ from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.opening import open_embedded
 from recsec.errors import DataError, UsageError
-from recsec.library.evade import NATIVE
-from recsec.library.photos import open_encoder_folder, place_encoder
+from recsec.library.evade import NATIVE, fitting, knowledge
+from recsec.library.photos import encoder_source, place_encoder
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import EvasionAttack
@@ -52,11 +52,13 @@ def evade_hub(
             f"--goal hub needs an attack that sees scores or gradients, not {tool.name}",
             hint="--attack mi",
         )
-    encoder = open_encoder_folder(plan["model"])
+    source = encoder_source(plan["model"])
+    encoder, tool = source.encoder, fitting(tool, source)
+    plan |= {"attack": tool.name, "settings": tool.config.model_dump(mode="json")}
     place_encoder(encoder, device)
     streams = Streams(plan["seed"]).child("evade")
     with progress() as report:
-        split, features = open_embedded(plan["model"], encoder, plan["data"], report)
+        split, features = open_embedded(source, plan["data"], report)
         photos, catalog = split.photos, split.catalog
         plan |= {"weights": encoder_fingerprint(encoder), "photos": photos.fingerprint}
         chosen, targets = _draw(plan, split, streams.child("hub").numpy("photos"))
@@ -77,6 +79,7 @@ def evade_hub(
                 summarize_hubs(part, eps=budget, rng=streams)
                 for (budget,), part in table.group_by("eps", maintain_order=True)
             ]
+            plan |= {"knowledge": knowledge(tool)}
             result = _result(found, plan, out, len(catalog), (len(chosen), len(targets)), split)
             directory.write_json("result.json", result)
     emit(result, lambda console: _render(console, result), json=json)
@@ -144,6 +147,7 @@ def _result(
         "attack": plan["attack"],
         "settings": plan["settings"],
         "goal": "hub",
+        "knowledge": plan["knowledge"],
         "photos": counts[0],
         "targets": counts[1],
         "list_length": plan["stop_rank"],

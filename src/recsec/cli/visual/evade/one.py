@@ -9,9 +9,9 @@ from rich.console import Console
 
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.visual.evade.shared import warn_of_masking
-from recsec.cli.visual.opening import warn_of_other_data
-from recsec.library.evade import NATIVE, judged, open_surrogates
-from recsec.library.photos import checkpoint_folder, open_encoder_folder, open_photos, place_encoder
+from recsec.cli.visual.opening import tell_of
+from recsec.library.evade import NATIVE, fitting, judged, knowledge
+from recsec.library.photos import encoder_source, open_photos, place_encoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from recsec.attacks.evasion import EvasionAttack, Scene
     from recsec.data import Photos
-    from recsec.models import Encoder
+    from recsec.models import PhotoEncoder
 
 __all__ = ["evade_one"]
 
@@ -59,6 +59,7 @@ def evade_one(
     from recsec.attacks.evasion import (
         Pairs,
         Reference,
+        Transfer,
         catalog_scene,
         effective_eps,
         embed_pixels,
@@ -69,19 +70,22 @@ def evade_one(
         png_bytes,
     )
     from recsec.metrics import SUCCESS_AT
-    from recsec.models import catalog_features, encoder_fingerprint
+    from recsec.models import encoder_fingerprint
     from recsec.reports.figures.evasion_panel import amplified
     from recsec.rng import Streams
     from recsec.runs import RunDirectory, atomic_write_bytes
 
-    encoder, folder = open_encoder_folder(model), checkpoint_folder(model)
+    source = encoder_source(model)
+    encoder, tool = source.encoder, fitting(tool, source)
     place_encoder(encoder, device)
+    if isinstance(tool, Transfer):
+        options["surrogate"] = tool.ensemble(encoder.device)
     with progress() as report:
         photos = open_photos(data, report)
         ids = [photos.parse_id(item), photos.parse_id(target_item)]
         rows = photos.rows(ids)
         pair = Pairs(rows[:1], rows[1:], "one pair")
-        warn_of_other_data(folder, photos)
+        tell_of(source, photos)
         plan = {
             "model": model, "data": data, "item": item, "target": target_item, "attack": tool.name,
             "settings": tool.config.model_dump(mode="json"), "eps": eps, "pixels": pixels,
@@ -89,13 +93,11 @@ def evade_one(
             **chosen,
         }  # fmt: skip
         with RunDirectory.create_or_resume(out, "evade", plan) as directory:
-            features = catalog_features(encoder, photos, folder, progress=report)
+            features = source.features(photos, progress=report)
             scene = catalog_scene(
                 encoder, photos, np.arange(len(photos)), pair, features,
                 size=NATIVE if pixels == "native" else None,
             )  # fmt: skip
-            if tool.name == "transfer":
-                options["surrogate"] = open_surrogates(tool, encoder)
             streams = Streams(seed).child("evade")
             found = evade(tool, scene, eps=eps, rng=streams, stop_rank=stop_rank, **options)
             original, adversarial = scene.attackers[0].numpy(), found.images[0]
@@ -119,6 +121,7 @@ def evade_one(
                 "attack": tool.name,
                 "settings": plan["settings"],
                 "goal": chosen["goal"],
+                "knowledge": knowledge(tool),
                 "eps": eps,
                 "effective_eps": effective_eps(eps),
                 "levels": levels(eps),
@@ -151,11 +154,18 @@ def evade_one(
     note_synthetic(photos.synthetic, photos=True)
 
 
-def predictions(encoder: Encoder, images: list[np.ndarray]) -> list[dict[str, Any]]:
-    """What the heads of an encoder say about photos ``(3, H, W)`` uint8, each of any size."""
+def predictions(encoder: PhotoEncoder, images: list[np.ndarray]) -> list[dict[str, Any]]:
+    """What the heads of an encoder say about photos ``(3, H, W)`` uint8, each of any size.
+
+    An encoder of others has no heads, and says nothing.
+    """
     import torch
 
-    said = []
+    from recsec.models import Encoder
+
+    said: list[dict[str, Any]] = []
+    if not isinstance(encoder, Encoder):
+        return [{} for _ in images]
     for image in images:
         pixels = torch.from_numpy(image).to(encoder.device).float().div(255)[None]
         with torch.no_grad():
@@ -249,6 +259,8 @@ def _render(out: Console, result: dict[str, Any], folder: Path) -> None:
         least = result["min_eps"]
         out.print("smallest budget: " + ("more than that" if least is None else f"{least:.4f}"))
     for name, said in result["predictions"].items():
+        if not said:
+            continue
         out.print(f"{name}: {', '.join(str(value) for value in said.values())}")
     out.print(result["protocol"])
     out.print(f"panel: {folder / 'panel.png'}", soft_wrap=True)

@@ -1,0 +1,118 @@
+"""The sources there are: how their words look, and what each can do at most."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from recsec.sources.capabilities import Capability
+
+__all__ = ["KINDS", "SourceKind", "Threat", "is_folder", "kind_of_source", "offered"]
+
+Threat: TypeAlias = Literal["extraction", "evasion"]
+"""Of recommenders of sequences, and of photos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """A kind of source.
+
+    Attributes:
+        name: unique within its threat.
+        threat: whose commands take it.
+        form: how it is written, as ``--help`` says it.
+        pattern: a regular expression that the whole of its words matches; the first kind that
+            does is it.
+        gives: what it can do at most; an opened one may do less.
+        about: what it is, for the table of the documentation.
+    """
+
+    name: str
+    threat: Threat
+    form: str
+    pattern: str
+    gives: frozenset[Capability]
+    about: str
+
+
+LISTS: Final = frozenset[Capability]({"ids"})
+RANKS: Final = frozenset[Capability]({"ids", "scores", "all-scores"})
+
+KINDS: Final[tuple[SourceKind, ...]] = (
+    SourceKind(
+        name="callable",
+        threat="extraction",
+        form="callable:module:function",
+        pattern="callable:.*",
+        gives=LISTS,
+        about="a function from histories and k to lists of ids, in a process of its own",
+    ),
+    SourceKind(
+        name="address",
+        threat="extraction",
+        form="an http(s) address",
+        pattern="https?://.*",
+        gives=LISTS,
+        about="an API that takes a history and answers a list",
+    ),
+    SourceKind(
+        name="toml",
+        threat="extraction",
+        form="the TOML file of a target",
+        pattern=r".*\.toml",
+        gives=LISTS,
+        about="an API as the file describes it, or a source behind guards",
+    ),
+    SourceKind(
+        name="checkpoint",
+        threat="extraction",
+        form="a checkpoint folder",
+        pattern=".*",
+        gives=RANKS | {"growing", "weights"},
+        about="what `recsec train` and `recsec harden` write",
+    ),
+    SourceKind(
+        name="encoder",
+        threat="evasion",
+        form="the checkpoint folder of an encoder",
+        pattern=".*",
+        gives=frozenset({"ids", "embeddings", "gradients", "weights"}),
+        about="what `recsec train encoder` and `recsec harden` write",
+    ),
+)
+"""One row per kind; the last of each threat is whatever no other pattern fits: a folder."""
+
+
+def kind_of_source(spec: str, threat: Threat) -> SourceKind:
+    """The kind that the words of a user name.
+
+    >>> kind_of_source("callable:shop:recommend", "extraction").name
+    'callable'
+    """
+    kinds = [kind for kind in KINDS if kind.threat == threat]
+    return next(kind for kind in kinds if re.fullmatch(kind.pattern, spec, re.DOTALL))
+
+
+def is_folder(spec: str) -> bool:
+    """Whether the words name a folder: no kind of either threat has another form for them.
+
+    >>> is_folder("runs/sasrec"), is_folder("target.toml")
+    (True, False)
+    """
+    return all(
+        kind.pattern == ".*" or re.fullmatch(kind.pattern, spec, re.DOTALL) is None
+        for kind in KINDS
+    )
+
+
+def offered(threat: Threat, need: Collection[Capability] = ()) -> str:
+    """The forms of a threat that can do all of ``need``, as help and messages name them.
+
+    >>> offered("extraction", ["weights"])
+    'a checkpoint folder'
+    """
+    forms = [kind.form for kind in KINDS if kind.threat == threat and set(need) <= kind.gives]
+    ordered = forms[-1:] + forms[:-1] if forms else ["nothing that recsec opens"]
+    return " or ".join([", ".join(ordered[:-1]), ordered[-1]] if ordered[1:] else ordered)
