@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recsec.detection import Fitted
 from recsec.errors import ConfigError, RecsecError
 from recsec.serving.evidence import Event, Evidence
@@ -106,7 +108,7 @@ class Engine:
         self.ledger = Ledger(store, policy, clock=clock)
         self.histories = Histories(store, pace, clock=clock)
         if external is None:
-            external = fitted.catalog.external if fitted is not None else list
+            external = fitted.catalog.external if fitted is not None else np.ndarray.tolist
         self.evidence = Evidence(
             policy, self.ledger, fitted, names=external, clock=clock, told=self._told
         )
