@@ -22,9 +22,9 @@ from recsec.serving.evidence import Event, Evidence
 from recsec.serving.histories import Histories
 from recsec.serving.ledger import Ledger, Treatment
 from recsec.serving.metrics import Metrics
-from recsec.serving.names import Names
 from recsec.serving.policy import Policy
 from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store
+from recsec.serving.state.names import Names
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
 

@@ -123,7 +123,8 @@ class Places(BaseModel):
     def shortened(self, body: bytes, length: int) -> bytes:
         """An answer whose list has at most so many items; as it came where there is none."""
         document = _json(body)
-        matches = self._parsed[self.list].find(document)
+        whole = parse(self.list.rpartition("[*]")[0] or self.list)
+        matches = whole.find(document)
         if len(matches) == 1 and isinstance(matches[0].value, list):
             document = matches[0].full_path.update(document, matches[0].value[:length])
             return json.dumps(document, ensure_ascii=False).encode()

@@ -14,9 +14,9 @@ import numpy as np
 from recsec.detection import Fitted
 from recsec.serving.evidence import Event, Evidence
 from recsec.serving.ledger import Ledger
-from recsec.serving.names import Names
 from recsec.serving.policy import Policy
 from recsec.serving.state import Decision, SqlStore
+from recsec.serving.state.names import Names
 from recsec.stats import clopper_pearson
 from recsec.traffic import QueryLog
 from recsec.types import Progress

@@ -11,8 +11,8 @@ import typer
 from recsec.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from recsec.serving.names import Names
     from recsec.serving.state import Store
+    from recsec.serving.state.names import Names
 
 __all__ = ["PolicyOption", "StateOption", "need_extra", "open_service_state"]
 
