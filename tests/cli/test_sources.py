@@ -20,6 +20,7 @@ OFFERED = {
     "checkpoint": "checkpoint folder",
     "encoder": "checkpoint folder of an encoder",
     "callable": "callable:module:function",
+    "scores": "scores:module:function",
     "address": "http(s) address",
     "toml": "TOML file",
 }
@@ -40,6 +41,7 @@ WORDS = {
     "harden --model": f"harden --method fast --data {PHOTOS} --out NEW --set epochs=1 --device cpu",
     "screen --model": f"screen photo.png --listing 10001 --data {PHOTOS}",
     "certify --model": f"certify --data {PHOTOS} --pairs 1 --draws 8",
+    "try --model": "try --no-browser --data shop.csv",
     "detect fit --model": "detect fit --data shop.csv --out NEW --detector off-list --queries 6",
 }
 """For each option that names a recommender, the rest of a small command."""
@@ -70,6 +72,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "offered_shop.py").write_text(
         "def recommend(histories, k):\n"
         "    return [[i for i in range(1 + h[-1] % 40, 41) if i not in h][:k] for h in histories]\n"
+        "def score(histories, items):\n"
+        "    return [[-((i - h[-1]) % 41) for i in items] for h in histories]\n"
     )
     small = ["--set", "size=16", "--set", "stem=8", "--set", "widths=[16]", "--set", "shift=2"]
     with pytest.MonkeyPatch.context() as patch, Liar() as server:
@@ -91,6 +95,7 @@ def named(kind: str, folder: Path) -> str:
         "checkpoint": "model",
         "encoder": "encoder",
         "callable": "callable:offered_shop:recommend",
+        "scores": "scores:offered_shop:score",
         "address": (folder / "address").read_text(),
         "toml": "target.toml",
     }
@@ -120,6 +125,7 @@ def test_what_is_offered_is_opened_and_nothing_else(
 ) -> None:
     monkeypatch.chdir(shop)
     monkeypatch.setattr("sys.stdin", io.StringIO("add 1\nrecommend\n"))
+    monkeypatch.setattr("recsec.trying.serve", lambda app, opened: opened.close())
     kinds = offered(HELP[option])
     photos = PHOTOS in WORDS[option]
     spec = named("encoder" if photos and kind == "checkpoint" else kind, shop)
