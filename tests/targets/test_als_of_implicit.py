@@ -21,6 +21,12 @@ pytest.importorskip("recsec.targets.foreign", reason="needs python: sources")
 EXAMPLES = Path(__file__).parents[2] / "examples" / "libraries"
 
 
+FAST = [
+    *("--surrogate", "meanpool", "--set", "length=10", "--set", "sessions=20"),
+    *("--set", "surrogate_settings.epochs=1", "--device", "cpu"),
+]
+
+
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run(
@@ -84,7 +90,7 @@ def test_lists_and_scores_are_the_same_recommender(model, capsys):
 
 
 def test_it_is_audited(model, capsys, tmp_path):
-    words = ["--calls", "120", "--k", "5", "--out", str(tmp_path / "run"), "--surrogate", "markov"]
+    words = ["--calls", "120", "--k", "5", "--out", str(tmp_path / "run"), *FAST]
     source = model.format("callable", "recommend")
     assert main(["extract", "--model", source, "--data", "log.csv", *words]) == 0
 
