@@ -4,18 +4,18 @@
         --out OUT
 
 The public network as it is, tuned without attack, and hardened from the public weights, all with
-100 steps of 16 photos; then attacks on held-out pairs, among a part of the catalog. The large
-sister is ``gpu_224.py``. What a core takes for a photo at 224 px (Xeon with AMX, bfloat16):
-embedding 10 ms (float32 19), a gradient by the photo 36 (float32 40), a training pass 56. So 100
+64 steps of 16 photos; then attacks on held-out pairs, among a part of the catalog. The large sister
+is ``gpu_224.py``. What a core takes for a photo at 224 px (Xeon with AMX, bfloat16): embedding
+10 ms (float32 19), a gradient by the photo 27 to 36 (float32 40), a training pass 56. So 64
 steps take
 
-  tuned        16 x 56 ms                    90 s
-  target       16 x (10 + 2 x 36 + 2 x 56)  310 s
-  adversarial  16 x (8 x 36 + 56)           550 s
-  curriculum   16 x (0..4 x 36 + 56)    90..320 s, and an attack of 32 photos after every stage
+  tuned        16 x 56 ms                    60 s
+  target       16 x (10 + 2 x 30 + 2 x 56)  190 s
+  adversarial  16 x (8 x 30 + 56)           300 s
+  curriculum   16 x (0..4 x 30 + 56)    60..180 s, with an attack of 32 photos after every stage
 
-the part of the catalog 50 s for each network, ``auto`` 1 s a pair where it succeeds at once and
-11 s where it never does, ``thesis-pgd-128`` 6 s, ``thesis-cw-1000`` 45 s. Rounds go from the
+the part of the catalog 20 s for each network, ``auto`` 0.5 s a pair where it succeeds at once and
+8 s where it never does, ``thesis-pgd-128`` 5 s, ``thesis-cw-1000`` 45 s. Rounds go from the
 cheap and important to the dear; rows and networks that are there are not made again, so the same
 command goes on after a kill or with more time. Seconds are processor seconds.
 """
@@ -299,7 +299,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 HEAD = f"""{{versions}}
 benchmarks/cpu_224.py: a public MobileNetV2 at 224 px, one processor core, processor seconds.
-Each network but "public" comes from the public weights by 100 steps of 16 photos ({TRAIN:,}
+Each network but "public" comes from the public weights by 64 steps of 16 photos ({TRAIN:,}
 photos, lr 5e-4); nothing is chosen on validation. {TEST:,} held-out photos ask; the catalog is
 {{catalog:,}} of 9,209 photos, so precision@10 and ranks are not those of the whole catalog.
 Attacks are on the first n cross-category pairs of them; saved as PNG, read back, exact rank. At

@@ -164,7 +164,9 @@ class PhotoBench:
             raise UsageError("no such encoder or attack")
         if not 1 <= wanted.levels <= MOST_LEVELS:
             raise UsageError(f"the budget is 1 to {MOST_LEVELS} of 255 gray levels")
-        _, encoder, features = self.encoders[wanted.encoder]
+        name, encoder, features = self.encoders[wanted.encoder]
+        if wanted.attack == "mi" and not encoder.gradients:
+            raise UsageError(f"{name} gives no gradients: let the attacker see answers only")
         pair = Pairs(np.array([wanted.photo]), np.array([wanted.target]), "one pair")
         rows = np.arange(len(self.photos))
         with self._drawing:

@@ -26,15 +26,16 @@ class StridedDepthwise(nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        found: Tensor
         if input.device.type != "cpu":
-            return super()._conv_forward(input, weight, bias)
+            found = super()._conv_forward(input, weight, bias)
+            return found
         with torch.autocast("cpu", enabled=False):
             found = F.conv2d(
                 input.float(), weight.float(), None if bias is None else bias.float(),
                 self.stride, self.padding, self.dilation, self.groups,
             )  # fmt: skip
-        answer: Tensor = found.to(input.dtype)
-        return answer
+        return found.to(input.dtype)
 
 
 def strided_in_float32(model: nn.Module) -> None:
