@@ -20,6 +20,7 @@ OFFERED = {
     "checkpoint": "checkpoint folder",
     "encoder": "checkpoint folder of an encoder",
     "callable": "callable:module:function",
+    "scores": "scores:module:function",
     "address": "http(s) address",
     "toml": "TOML file",
 }
@@ -71,6 +72,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "offered_shop.py").write_text(
         "def recommend(histories, k):\n"
         "    return [[i for i in range(1 + h[-1] % 40, 41) if i not in h][:k] for h in histories]\n"
+        "def score(histories, items):\n"
+        "    return [[-((i - h[-1]) % 41) for i in items] for h in histories]\n"
     )
     small = ["--set", "size=16", "--set", "stem=8", "--set", "widths=[16]", "--set", "shift=2"]
     with pytest.MonkeyPatch.context() as patch, Liar() as server:
@@ -92,6 +95,7 @@ def named(kind: str, folder: Path) -> str:
         "checkpoint": "model",
         "encoder": "encoder",
         "callable": "callable:offered_shop:recommend",
+        "scores": "scores:offered_shop:score",
         "address": (folder / "address").read_text(),
         "toml": "target.toml",
     }

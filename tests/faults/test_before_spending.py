@@ -79,7 +79,7 @@ WRONG = {
     "no such table": ("[gate]", "[gates]"),
     "workers": ("workers = 1", "workers = 0"),
     "threads": ("workers = 1", "workers = 1\nthreads = 0"),
-    "guard before a function": ("[gate]", '[[defense]]\nname = "d"\nguards = "truncate"\n[gate]'),
+    "guard before a function": ("[gate]", '[[defense]]\nname = "d"\nguards = "quantize"\n[gate]'),
     "guard": ("[gate]", '[[defense]]\nname = "d"\nmodel = "m"\nguards = "no-such"\n[gate]'),
     "separator": ('data = "shop.csv"', 'data = "shop.csv"\nsep = "ab"'),
     "form of times": ('data = "shop.csv"', 'data = "shop.csv"\ntime_format = "noon"'),

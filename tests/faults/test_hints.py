@@ -33,6 +33,20 @@ WORDS: dict[str, list[str]] = {
         "switches: {}",
         "the keys are {}",
     ],
+    "it is about machines of a cluster": [
+        "give --out a folder on storage that all machines of the cluster share",
+        "install the same versions on all machines: constraints.txt names them",
+        "lower threads, memory_gb or gpus, or add a node that has them",
+        "nothing is lost: the newer attempt does this work",
+        "ray start --head on one machine, ray start --address=HOST:6379 on others",
+        "run the same command again: finished work stays; give memory_gb if it was for memory",
+        "start it in a folder on storage that all machines of the cluster share",
+        "start the audit where sbatch works, or kind = 'local'",
+    ],
+    "it installs a package, which a test does not": [
+        "pip install 'recsec[ray]'",
+        "pip install 'recsec[slurm]'",
+    ],
     "the function or the service that is attacked has to change, which is not ours": [
         "if it came from a file, leave out the line end and all that is not ASCII",
         "if such answers are right, raise max_bytes",

@@ -17,7 +17,7 @@ from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Sca
 from recsec.detection.detectors.encoder import item_vectors
 from recsec.detection.sybil import Linker
 from recsec.detection.watch import Fitted, Watch
-from recsec.errors import DataError
+from recsec.errors import ConfigError, DataError
 from recsec.models.base import Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
@@ -183,11 +183,11 @@ def _calibration(
         many = np.bincount(codes, minlength=1 + len(patterns))[codes] >= LEAST
         scores.append(there["score"].to_numpy().astype(np.float64)[many])
         habits.append(codes[many])
-    return Calibration(checkpoints, tuple(scores), tuple(habits))
+    return Calibration(checkpoints, tuple(scores), tuple(habits), allow=True)
 
 
 def fit_detectors(
-    recommender: Recommender,
+    recommender: Recommender | None,
     sequences: Sequences,
     config: FitConfig,
     *,
@@ -201,7 +201,7 @@ def fit_detectors(
     """Fit on one group of users, calibrate on another, leave the third alone.
 
     Args:
-        recommender: the model that is watched.
+        recommender: the model that is watched; None where only ``target`` is at hand.
         sequences: the users whose replay is the honest traffic.
         config: see ``FitConfig``.
         streams: randomness.
@@ -218,9 +218,12 @@ def fit_detectors(
         ConfigError: no such detector, or one that lacks what it needs.
         DataError: too few users, or users of another catalog than the recommender's.
     """
-    if not recommender.catalog.table["id"].equals(sequences.catalog.table["id"]):
+    answering = LocalTarget(recommender) if target is None and recommender else target
+    if answering is None:
+        raise ConfigError("there is neither a recommender nor a target to replay users against")
+    if not answering.catalog.table["id"].equals(sequences.catalog.table["id"]):
         raise DataError(
-            f"the recommender knows {len(recommender.catalog)} items, the data has "
+            f"the recommender knows {len(answering.catalog)} items, the data has "
             f"{len(sequences.catalog)}, and they are not the same",
             hint="use the data set with which it was trained",
         )
@@ -230,7 +233,6 @@ def fit_detectors(
     least = int(checkpoints[min(len(checkpoints) - 1, 2)])
     if groups is None:
         groups = split_users(sequences, streams, least=least, most=config.users)
-    answering = LocalTarget(recommender) if target is None else target
 
     def traffic(name: str, users: IntArray, *, shared: bool) -> dict[str, QueryLog]:
         """Every law for its share of the users; every pattern for its share, or for all."""
@@ -297,7 +299,7 @@ def fit_detectors(
 
 
 def learn(
-    recommender: Recommender,
+    recommender: Recommender | None,
     known: Sequences,
     accounts: frozenset[str],
     config: FitConfig,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsec.errors import UsageError
 from recsec.runs import atomic_write_text, digest
-from recsec.sources import is_folder
+from recsec.sources import is_folder, kind_of_source, require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_owner",
     "guarded_plan",
+    "open_api",
     "open_checkpoint_folder",
     "open_data",
     "open_guarded",
@@ -79,10 +80,7 @@ def open_checkpoint_folder(spec: str) -> Recommender:
         CheckpointError: the folder is no checkpoint.
     """
     if not is_folder(spec):
-        raise UsageError(
-            f"--model {spec}: this command needs a checkpoint folder",
-            hint="recsec train MODEL --data NAME --out DIR makes one",
-        )
+        require(["weights"], f"--model {spec}", ["ids"], who="this command", threat="extraction")
     from recsec import models
 
     return models.load(Path(os.path.expanduser(spec)))
@@ -94,9 +92,8 @@ def open_model(
     """What the words name.
 
     Args:
-        spec: a checkpoint folder, ``callable:module:function``, ``http(s)://...`` or the TOML file
-            of an HTTP target or of a checkpoint behind guards.
-        data: whose catalog the callable or the HTTP target speaks; a checkpoint has its own.
+        spec: any source of ``recsec.sources`` for sequences.
+        data: whose catalog it speaks; a checkpoint has its own.
         authorised: the owner of a target that is not on this machine agreed to be queried.
 
     Raises:
@@ -108,6 +105,18 @@ def open_model(
         return open_checkpoint_folder(spec)
     if data is None:
         raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
+    from recsec.targets import LocalTarget, open_target
+
+    found = open_target(spec, data.catalog, authorised=authorised)
+    return found.recommender if isinstance(found, LocalTarget) else found
+
+
+def open_api(spec: str, data: Dataset, *, authorised: bool = False) -> Target:
+    """What the words name, as a client reaches it.
+
+    Raises:
+        RecsecError: as ``open_model``.
+    """
     from recsec.targets import open_target
 
     return open_target(spec, data.catalog, authorised=authorised)
@@ -128,19 +137,22 @@ def open_source(
     return as_owner(found), found.catalog
 
 
-def open_guarded(spec: str, tables: Sequence[Mapping[str, Any]], data: Dataset) -> Answerer:
-    """A checkpoint behind guards, as it answers the account ``owner``.
+def open_guarded(
+    spec: str, tables: Sequence[Mapping[str, Any]], data: Dataset, *, authorised: bool = False
+) -> Answerer:
+    """A source behind guards, as it answers the account ``owner``.
 
     Raises:
-        UsageError: ``spec`` names no checkpoint: only what answers on this machine can be guarded.
+        UsageError: a guard needs scores, and ``spec`` gives lists.
         ConfigError: a guard does not exist or does not fit.
+        RecsecError: as ``open_model``.
     """
-    _refuse_target(spec)
-    from recsec.targets import guarded_target, open_checkpoint
+    from recsec.targets import guarded_target, refuse_guards
 
+    refuse_guards(tables, f"--model {spec}", kind_of_source(spec, "extraction").gives)
     split = data.split()
-    recommender = open_checkpoint(Path(spec).expanduser(), split.catalog)
-    return as_owner(guarded_target(recommender, tables, train=split.train))
+    found = open_api(spec, data, authorised=authorised)
+    return as_owner(guarded_target(found, tables, train=split.train, name=f"--model {spec}"))
 
 
 def guarded_plan(
@@ -153,13 +165,13 @@ def guarded_plan(
     out: Path,
     twins: int,
 ) -> dict[str, Any]:
-    """The ``[target]`` of a plan that attacks a checkpoint behind guards.
+    """The ``[target]`` of a plan that attacks a source behind guards.
 
     The target is described in a file beside ``out``. Its name holds a digest of guards, keys and
     weights, so a run directory belongs to exactly these.
 
     Args:
-        model: a checkpoint folder.
+        model: a source.
         tables: name and settings of each guard.
         data: the data set, for the popularity of items.
         columns: of an own file, our names to the file's.
@@ -168,27 +180,29 @@ def guarded_plan(
         twins: how many independent models to train like the checkpoint.
 
     Raises:
-        UsageError: the words name no checkpoint.
-        CheckpointError: it is missing or broken.
+        UsageError: a guard needs scores, and the source gives lists.
+        CheckpointError: a checkpoint is missing or broken.
         ConfigError: a guard does not fit.
     """
-    _refuse_target(model)
     from recsec.models import read_config
-    from recsec.targets.guards import configured
+    from recsec.targets import refuse_guards
 
-    configured(tables)
+    refuse_guards(tables, f"--model {model}", kind_of_source(model, "extraction").gives)
+    here = is_folder(model)
     folder = Path(model).expanduser().resolve()
-    config = read_config(folder)
+    config = read_config(folder) if here else {}
     guards = [{name: _resolved(name, value) for name, value in table.items()} for table in tables]
-    source = Path(data).expanduser()
-    described = str(source.resolve()) if source.is_file() else data
-    weights = folder / "model.safetensors"
+    table_file = Path(data).expanduser()
+    described = str(table_file.resolve()) if table_file.is_file() else data
+    weights = folder / "model.safetensors"  # none, where it is no folder
     held = [weights, *(Path(table[name]) for table in guards for name in FILES if name in table)]
     content = [path.read_bytes().hex() for path in held if path.is_file()]
     told = {"guards": guards, "data": described, "columns": dict(columns), "content": content}
+    told |= {} if here else {"model": model}
     name = digest({**told, **dialect})[:12]
     path = out.with_name(f"{out.name}.target-{name}.toml")
-    lines = [f"checkpoint = {json.dumps(str(folder))}", f"data = {json.dumps(described)}"]
+    source = f"checkpoint = {json.dumps(str(folder))}" if here else f"model = {json.dumps(model)}"
+    lines = [source, f"data = {json.dumps(described)}"]
     lines += [f"columns.{name} = {json.dumps(theirs)}" for name, theirs in columns.items()]
     lines += [f"{key} = {_toml(value)}" for key, value in dialect.items()]
     for table in guards:
@@ -198,7 +212,7 @@ def guarded_plan(
     recipe: dict[str, Any] = {"count": twins}
     if isinstance(seed, int):
         recipe |= {"model": config["model"], "settings": config["config"]}
-    names = " + ".join([folder.name, *(str(table["name"]) for table in guards)])
+    names = " + ".join([folder.name if here else model, *(str(table["name"]) for table in guards)])
     return {
         "model": os.path.relpath(path),
         "name": names,
@@ -214,14 +228,6 @@ def _resolved(name: str, value: Any) -> Any:
 def _toml(value: Any) -> str:
     """A scalar or a list of scalars; JSON writes them as TOML does."""
     return json.dumps(value)
-
-
-def _refuse_target(spec: str) -> None:
-    if not is_folder(spec):
-        raise UsageError(
-            f"--guard stands before a checkpoint, not before {spec}",
-            hint="a callable and an API bring their own guards",
-        )
 
 
 def as_owner(target: Target) -> Answerer:

@@ -210,16 +210,23 @@ def open_recommender(
     return OpenRecommender(target.name, data.catalog, as_owner(target))
 
 
-def guard(model: str, guards: Sequence[str | Mapping[str, Any]], data: Dataset) -> OpenRecommender:
-    """A checkpoint as it answers through guards, the first nearest to it.
+def guard(
+    model: str,
+    guards: Sequence[str | Mapping[str, Any]],
+    data: Dataset,
+    *,
+    authorised: bool = False,
+) -> OpenRecommender:
+    """A source as it answers through guards, the first nearest to it.
 
     Args:
-        model: a checkpoint folder.
+        model: as ``open_recommender`` takes it, in words.
         guards: each as ``--guard`` takes it (``"quantize:keep=5"``) or a table with ``name``.
         data: the data that it was trained on.
+        authorised: the owner of a target beyond this machine agreed that it is asked.
 
     Raises:
-        UsageError: the words name no checkpoint.
+        UsageError: a guard needs scores, and there are only lists.
         ConfigError: a guard does not exist or does not fit.
     """
     from recsec.settings import parse_guards
@@ -232,4 +239,6 @@ def guard(model: str, guards: Sequence[str | Mapping[str, Any]], data: Dataset) 
     if not tables:
         raise UsageError("no guard is named", hint="recsec list guards")
     names = " + ".join(str(table["name"]) for table in tables)
-    return OpenRecommender(f"{model} + {names}", data.catalog, open_guarded(model, tables, data))
+    return OpenRecommender(
+        f"{model} + {names}", data.catalog, open_guarded(model, tables, data, authorised=authorised)
+    )

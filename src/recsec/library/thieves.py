@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsec.errors import RunError, UsageError
-from recsec.library.opening import open_checkpoint_folder
+from recsec.library.opening import open_api, open_checkpoint_folder
 from recsec.library.results import to_pandas
 from recsec.types import ItemId
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from recsec.data import Dataset, Dialect
     from recsec.detection import Explained, FitConfig, Fitted, Watch
+    from recsec.models import Recommender
     from recsec.traffic import QueryLog
     from recsec.types import IntArray, Progress
 
@@ -186,6 +187,8 @@ def detect(
 def _request(model: str, data: Dataset | QueryLog, plan: FitConfig, seed: int) -> str:
     """What a folder of detectors belongs to."""
     from recsec.runs import digest
+    from recsec.sources import is_folder
+    from recsec.targets import target_digests
     from recsec.traffic import Prefix, QueryLog
 
     if isinstance(data, QueryLog):
@@ -195,11 +198,13 @@ def _request(model: str, data: Dataset | QueryLog, plan: FitConfig, seed: int) -
     else:
         fingerprint = data.fingerprint
 
+    weights = Path(model).expanduser() / "model.safetensors"
+    identity = sha256(weights.read_bytes()).hexdigest() if is_folder(model) else ""
     return digest(
         {
             "plan": plan.model_dump(mode="json"),
             "data": fingerprint,
-            "model": sha256((Path(model) / "model.safetensors").read_bytes()).hexdigest(),
+            "model": identity or [model, target_digests(model)],
             "seed": seed,
         }
     )
@@ -234,6 +239,7 @@ def fit_detectors(
     plan: FitConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
     name: str | None = None,
+    authorised: bool = False,
     columns: Mapping[str, str] | None = None,
     dialect: Dialect | None = None,
     progress: Progress | None = None,
@@ -243,18 +249,20 @@ def fit_detectors(
     Where the folder holds these detectors already, nothing is done.
 
     Args:
-        model: the checkpoint folder of the recommender that is watched.
+        model: the recommender that is watched, as ``open_recommender`` takes it in words; with a
+            log a checkpoint folder.
         data: its data, whose users are replayed; or the path of a query log of honest accounts.
         out: the folder.
         plan: settings of ``recsec detect fit``: ``k``, ``queries``, ``users``, ``laws``, ...
         seed: of all random streams.
         name: what the protocol calls the data; its own name if None.
+        authorised: the owner of a target beyond this machine agreed that it is asked.
         columns: of a log, our names to the file's.
         dialect: what there is to say about the table of a log.
         progress: is told how it goes.
 
     Raises:
-        UsageError: ``model`` is no checkpoint folder.
+        TargetError: ``model`` does not answer as it must.
         ConfigError: a setting does not fit.
         DataError: the log is missing or broken, or it has too few accounts.
         RunError: ``out`` holds something else.
@@ -264,6 +272,7 @@ def fit_detectors(
     from recsec.rng import Streams
     from recsec.runs import atomic_write_bytes
     from recsec.settings import checked
+    from recsec.targets import LocalTarget
     from recsec.traffic import QueryLog, read_log
 
     wanted = (
@@ -271,24 +280,24 @@ def fit_detectors(
         if isinstance(plan, FitConfig)
         else checked(FitConfig, plan or {}, where="settings of fit_detectors")
     )
-    recommender, folder = open_checkpoint_folder(model), Path(out)
+    folder, target = Path(out), None
     traffic: Dataset | QueryLog
     if isinstance(data, Path | str):
-        traffic = read_log(
-            Path(data), recommender.catalog, columns=dict(columns or {}), dialect=dialect
-        )
+        known = open_checkpoint_folder(model)
+        recommender: Recommender | None = known
+        traffic = read_log(Path(data), known.catalog, columns=dict(columns or {}), dialect=dialect)
         told: dict[str, Any] = {"data": name or str(data), "faults": list(traffic.faults)}
     else:
         traffic, told = data, {"data": name or data.name}
+        target = open_api(model, data, authorised=authorised)
+        recommender = target.recommender if isinstance(target, LocalTarget) else None
     request = _request(model, traffic, wanted, seed)
     found = _earlier(folder, request)
     if found is not None:
         return found
     streams = Streams(seed).child("detect")
     if isinstance(traffic, QueryLog):
-        found, table, _ = fit_on_log(
-            recommender, traffic, wanted, streams=streams, progress=progress
-        )
+        found, table, _ = fit_on_log(known, traffic, wanted, streams=streams, progress=progress)
     else:
         times = traffic.interactions.table["time"].to_numpy() if traffic.times_are_real else None
         found, table, _ = fit(
@@ -296,6 +305,7 @@ def fit_detectors(
             traffic.sequences(),
             wanted,
             streams=streams,
+            target=target,
             snapshots=sorted(Path(model).glob("snapshots/*.safetensors")),
             times=times,
             progress=progress,

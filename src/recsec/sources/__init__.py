@@ -4,7 +4,7 @@ Data only: nothing is imported or opened here, so ``--help`` can read it.
 """
 
 from recsec.sources.capabilities import CAPABILITIES, SAID, Capability
-from recsec.sources.commands import COMMANDS, Command, lacking, needs, refuse_source
+from recsec.sources.commands import COMMANDS, Command, lacking, needs, refuse_source, require
 from recsec.sources.kinds import KINDS, SourceKind, Threat, is_folder, kind_of_source, offered
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "needs",
     "offered",
     "refuse_source",
+    "require",
 ]

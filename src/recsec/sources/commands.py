@@ -10,7 +10,7 @@ from recsec.errors import UsageError
 from recsec.sources.capabilities import CAPABILITIES, SAID, Capability
 from recsec.sources.kinds import Threat, kind_of_source, offered
 
-__all__ = ["COMMANDS", "Command", "lacking", "needs", "refuse_source"]
+__all__ = ["COMMANDS", "Command", "lacking", "needs", "refuse_source", "require"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,14 @@ COMMANDS: Final[dict[str, Command]] = {
     command.words: command
     for command in (
         _command("evaluate", "extraction", "ids"),
-        _command("evaluate --guard", "extraction", "all-scores"),
+        _command("evaluate --guard truncate", "extraction", "ids"),
+        _command("evaluate --guard misinform", "extraction", "all-scores"),
         _command("evaluate --unseen", "extraction", "weights"),
         _command("recommend", "extraction", "ids"),
         _command("compare", "extraction", "ids"),
         _command("extract", "extraction", "ids"),
-        _command("extract --guard", "extraction", "all-scores"),
+        _command("extract --guard truncate", "extraction", "ids"),
+        _command("extract --guard misinform", "extraction", "all-scores"),
         _command("audit", "extraction", "ids"),
         _command("verify", "extraction", "ids", option="--suspect"),
         _command("data traffic", "extraction", "ids"),
@@ -78,14 +80,37 @@ def needs(command: str, spec: str, gives: Collection[Capability]) -> None:
     Raises:
         UsageError: it cannot do all that the command needs; the hint names what can.
     """
-    missing = lacking(command, gives)
+    row = COMMANDS[command]
+    who = f"recsec {command.removesuffix(' photos')}"
+    require(row.needs, f"{row.option} {spec}", gives, who=who, threat=row.threat)
+
+
+def require(
+    need: Collection[Capability],
+    source: str,
+    gives: Collection[Capability],
+    *,
+    who: str,
+    threat: Threat,
+) -> None:
+    """``needs`` for whoever is no command, such as a guard.
+
+    Args:
+        need: what is asked for.
+        source: what to call the source.
+        gives: what it can do.
+        who: asks for it.
+        threat: which kinds of sources the hint may offer.
+
+    Raises:
+        UsageError: it cannot do all that is asked for.
+    """
+    missing = [SAID[one] for one in CAPABILITIES if one in need and one not in gives]
     if missing:
-        row = COMMANDS[command]
         raise UsageError(
-            f"{row.option} {spec}: recsec {command.removesuffix(' photos')} needs "
-            f"{' and '.join(SAID[one] for one in missing)}, and this gives "
+            f"{source}: {who} needs {' and '.join(missing)}, and this gives "
             f"{', '.join(SAID[one] for one in CAPABILITIES if one in gives) or 'nothing'}",
-            hint=f"give {offered(row.threat, row.needs)}",
+            hint=f"give {offered(threat, need)}",
         )
 
 

@@ -42,12 +42,36 @@ RANKS: Final = frozenset[Capability]({"ids", "scores", "all-scores"})
 
 KINDS: Final[tuple[SourceKind, ...]] = (
     SourceKind(
+        name="scores",
+        threat="extraction",
+        form="scores:module:function",
+        pattern="scores:.*",
+        gives=RANKS,
+        about="a function from histories and items to their scores, in a process of its own",
+    ),
+    SourceKind(
+        name="python-scores",
+        threat="extraction",
+        form="python:VENV/bin/python:scores:module:function",
+        pattern="python:.*:scores:.*",
+        gives=RANKS,
+        about="the same under another interpreter, with the packages of its own environment",
+    ),
+    SourceKind(
         name="callable",
         threat="extraction",
         form="callable:module:function",
         pattern="callable:.*",
         gives=LISTS,
         about="a function from histories and k to lists of ids, in a process of its own",
+    ),
+    SourceKind(
+        name="python-callable",
+        threat="extraction",
+        form="python:VENV/bin/python:callable:module:function",
+        pattern="python:.*",
+        gives=LISTS,
+        about="the same under another interpreter, with the packages of its own environment",
     ),
     SourceKind(
         name="address",

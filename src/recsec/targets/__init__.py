@@ -3,9 +3,11 @@
 from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_answer
 from recsec.targets.callable import CallableTarget
 from recsec.targets.contract import CONTRACT
-from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint
+from recsec.targets.foreign import ForeignRecommender, capabilities_of, scored_by
+from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint, refuse_guards
 from recsec.targets.http.client import HttpTarget
 from recsec.targets.http.config import HttpConfig
+from recsec.targets.listed import GuardedLists
 from recsec.targets.local import LocalTarget
 from recsec.targets.meter.metered import MeteredTarget
 from recsec.targets.meter.spot import SPOTS, spot_check
@@ -27,6 +29,8 @@ __all__ = [
     "Budget",
     "CallableTarget",
     "Chains",
+    "ForeignRecommender",
+    "GuardedLists",
     "HttpConfig",
     "HttpTarget",
     "LocalTarget",
@@ -38,6 +42,7 @@ __all__ = [
     "Target",
     "Transcript",
     "Unseen",
+    "capabilities_of",
     "check_answer",
     "checkpoint_digests",
     "code_digests",
@@ -47,7 +52,9 @@ __all__ = [
     "open_target",
     "preflight",
     "recorded",
+    "refuse_guards",
     "requests",
+    "scored_by",
     "spot_check",
     "target_digests",
     "unseen_served_worse",

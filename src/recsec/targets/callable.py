@@ -1,7 +1,12 @@
-"""The user's own Python function as a target: ``callable:module:function``."""
+"""The user's own Python function as a target: ``callable:module:function``.
+
+``python:VENV/bin/python:callable:module:function`` is the same under another interpreter, with the
+packages of its own environment.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeAlias
 
@@ -13,12 +18,39 @@ from recsec.targets.wall import Contained, Walled, kind_of, walled
 from recsec.targets.wire import external_histories, read_list
 from recsec.types import IntArray, ItemId
 
-__all__ = ["CallableTarget", "RecommendFunction"]
+__all__ = ["CallableTarget", "RecommendFunction", "named_function"]
 
 RecommendFunction: TypeAlias = Callable[[list[list[ItemId]], int], Sequence[Sequence[ItemId]]]
 """``recommend(histories, k)``: lists of external ids, oldest first, to lists, best first."""
 
-PREFIX = "callable:"
+PYTHON = "python:"
+
+
+def named_function(spec: str, form: str) -> tuple[str, str, str | None]:
+    """Module, function and interpreter that the words of a user name.
+
+    Args:
+        spec: ``FORM:module:function``, or ``python:PATH:FORM:module:function``.
+        form: ``callable`` or ``scores``.
+
+    Returns:
+        The interpreter is None where it is this one.
+
+    Raises:
+        ConfigError: the words do not have this form.
+
+    >>> named_function("python:.venv/bin/python:callable:shop:recommend", "callable")
+    ('shop', 'recommend', '.venv/bin/python')
+    """
+    words, python = spec, None
+    if spec.startswith(PYTHON):
+        python, found, words = spec.removeprefix(PYTHON).rpartition(f":{form}:")
+        words = f"{form}:{words}" if found and python else ""
+    module, _, function = words.removeprefix(f"{form}:").partition(":")
+    if not module or not function or not words.startswith(f"{form}:"):
+        before = "python:VENV/bin/python:" if spec.startswith(PYTHON) else ""
+        raise ConfigError(f"{spec!r} is not of the form {before}{form}:module:function")
+    return module, function, None if python is None else os.path.expanduser(python)
 
 
 class CallableTarget:
@@ -51,7 +83,7 @@ class CallableTarget:
 
     @classmethod
     def from_spec(cls, spec: str, catalog: Catalog) -> Self:
-        """Open ``callable:module:function`` in a process of its own.
+        """Open ``callable:module:function``, of an interpreter or of this one, in its own process.
 
         The current directory is searched first; ``function`` may be dotted (``model.recommend``).
 
@@ -59,10 +91,8 @@ class CallableTarget:
             ConfigError: the words do not have this form.
             TargetError: there is no such function, or its module fails to import.
         """
-        module, _, function = spec.removeprefix(PREFIX).partition(":")
-        if not module or not function:
-            raise ConfigError(f"{spec!r} is not of the form callable:module:function")
-        return cls(walled(module, function), catalog, name=f"{module}:{function}")
+        module, function, python = named_function(spec, "callable")
+        return cls(walled(module, function, python=python), catalog, name=f"{module}:{function}")
 
     def query(self, account: str, histories: IntArray, k: int) -> IntArray:
         """See ``Target.query``; the function does not learn the account."""

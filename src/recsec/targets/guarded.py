@@ -1,6 +1,6 @@
-"""A checkpoint behind guards, described in a file: ``--model guarded.toml``.
+"""A recommender behind guards, described in a file: ``--model guarded.toml``.
 
-checkpoint = "runs/sasrec"
+checkpoint = "runs/sasrec"      # or model = "callable:shop:recommend", or another source
 data = "ml-1m"          # for guards that need histories, or the popularity of items
 
 [[guards]]              # guards act in the order given
@@ -11,22 +11,24 @@ key = "owner.key"
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from recsec import models
 from recsec.data import Dialect
-from recsec.data import load as load_data
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences
 from recsec.errors import ConfigError, TargetError
 from recsec.models import Recommender
+from recsec.sources import Capability, require
 from recsec.targets.base import Target
-from recsec.targets.guards import Surroundings, build_guards
+from recsec.targets.foreign import ForeignRecommender, capabilities_of
+from recsec.targets.guards import Surroundings, build_guards, configured
+from recsec.targets.listed import GuardedLists
 from recsec.targets.local import LocalTarget
 from recsec.types import IntArray
 
@@ -35,8 +37,8 @@ __all__ = [
     "ServedTarget",
     "guarded_target",
     "open_checkpoint",
-    "open_guarded",
     "read_guarded",
+    "refuse_guards",
 ]
 
 
@@ -45,12 +47,24 @@ class GuardedFile(Dialect):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    checkpoint: Path = Field(description="folder of the recommender")
+    checkpoint: Path | None = Field(None, description="folder of the recommender")
+    model: str | None = Field(None, description="in its place, any other source")
     data: str | None = Field(None, description="data set whose training part gives popularity")
     columns: dict[str, str] = Field(
         default_factory=dict, description="of an own file: {user = .., item = .., time = ..}"
     )
     guards: tuple[dict[str, Any], ...] = Field(description="name and settings of each guard")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> GuardedFile:
+        if (self.checkpoint is None) == (self.model is None):
+            raise ValueError("give either checkpoint (a folder) or model (another source)")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Whom it guards, in the words that ``--model`` takes."""
+        return str(self.checkpoint.expanduser()) if self.checkpoint else str(self.model)
 
 
 class ServedTarget:
@@ -87,7 +101,7 @@ def read_guarded(path: Path) -> GuardedFile | None:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None  # whoever reads it as an HTTP target says what is wrong
-    if "checkpoint" not in values:
+    if not {"checkpoint", "guards"} & set(values):
         return None
     try:
         return GuardedFile.model_validate(values)
@@ -119,29 +133,52 @@ def open_checkpoint(path: Path, catalog: Catalog) -> Recommender:
 
 
 def guarded_target(
-    recommender: Recommender, tables: Sequence[Mapping[str, Any]], *, train: Sequences | None
+    found: Recommender | Target,
+    tables: Sequence[Mapping[str, Any]],
+    *,
+    train: Sequences | None,
+    name: str = "",
 ) -> Target:
-    """A recommender behind guards, as it is served.
+    """A recommender, or a target that only gives lists, behind guards, as it is served.
 
     Args:
-        recommender: who ranks.
+        found: who ranks.
         tables: name and settings of each guard; see ``build_guards``.
         train: histories of the training data, if known.
+        name: how errors call it.
 
     Raises:
         ConfigError: a guard does not exist or does not fit.
+        UsageError: a guard needs scores, and there are only lists.
     """
-    guards = build_guards(tables, Surroundings(recommender, train))
-    return ServedTarget(LocalTarget(recommender, guards))
+    if isinstance(found, LocalTarget) and not found.guards:
+        found = found.recommender
+    if isinstance(found, Recommender):
+        guards = build_guards(tables, Surroundings(found, train))
+        return ServedTarget(LocalTarget(found, guards))
+    refuse_guards(tables, name or repr(found), capabilities_of(found))
+
+    def score(histories: IntArray) -> NoReturn:
+        raise TargetError(f"{name} gives lists, no scores")
+
+    nobody = ForeignRecommender(found.catalog, score, label=name or repr(found))
+    return GuardedLists(found, build_guards(tables, Surroundings(nobody, train)))
 
 
-def open_guarded(file: GuardedFile, catalog: Catalog) -> Target:
-    """The target that a file describes, over the items of ``catalog``."""
-    recommender = open_checkpoint(file.checkpoint.expanduser(), catalog)
-    train = None
-    if file.data is not None:
-        split = load_data(file.data, columns=file.columns or None, dialect=file.dialect).split()
-        if not np.array_equal(split.catalog.ids, catalog.ids):
-            raise ConfigError(f"the data {file.data!r} of the guards holds other items")
-        train = split.train
-    return guarded_target(recommender, file.guards, train=train)
+def refuse_guards(
+    tables: Sequence[Mapping[str, Any]], name: str, gives: Collection[Capability]
+) -> None:
+    """Say which guard asks for more than there is.
+
+    Args:
+        tables: name and settings of each guard.
+        name: how errors call the source before which they are to stand.
+        gives: what it can do.
+
+    Raises:
+        ConfigError: a guard does not exist or does not fit.
+        UsageError: a guard needs scores, and there are only lists.
+    """
+    for kind, _ in configured(tables):
+        need: tuple[Capability, ...] = ("ids",) if kind.on_lists else ("all-scores",)
+        require(need, name, gives, who=f"the guard {kind.name}", threat="extraction")

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from recsec.data import load as load_data
 from recsec.data.catalog import Catalog
+from recsec.errors import ConfigError
+from recsec.sources import kind_of_source
 from recsec.targets.base import Target
-from recsec.targets.callable import PREFIX, CallableTarget
+from recsec.targets.callable import CallableTarget
+from recsec.targets.foreign import open_scores
+from recsec.targets.guarded import GuardedFile, guarded_target, open_checkpoint, read_guarded
 from recsec.targets.http.client import HttpTarget
+from recsec.targets.local import LocalTarget
 
 __all__ = ["open_target"]
 
 
 def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Target:
-    """A target from ``callable:module:function``, a URL, a TOML file or a checkpoint folder.
+    """A target from any of the sources that ``recsec.sources`` lists for sequences.
 
-    A TOML file describes an HTTP API, or a checkpoint behind guards (``recsec.targets.guarded``).
+    A TOML file describes an HTTP API, or a source behind guards (``recsec.targets.guarded``). A
+    source that scores all items, and a checkpoint, is a ``LocalTarget`` around its recommender.
 
     Args:
         spec: the user's words.
@@ -28,17 +37,38 @@ def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Tar
         TargetError: the target does not fit the catalog, or there is none to import.
         CheckpointError: a missing or broken checkpoint.
     """
-    if spec.startswith(PREFIX):
+    kind = kind_of_source(spec, "extraction").name
+    if kind in ("callable", "python-callable"):
         return CallableTarget.from_spec(spec, catalog)
-    if spec.startswith(("http://", "https://")):
-        return HttpTarget.from_spec(spec, catalog, authorised=authorised)
-    from recsec.targets.guarded import open_checkpoint, open_guarded, read_guarded
-    from recsec.targets.local import LocalTarget
-
-    path = Path(spec).expanduser()
-    if spec.endswith(".toml"):
-        file = read_guarded(path)
+    if kind in ("scores", "python-scores"):
+        return LocalTarget(open_scores(spec, catalog))
+    if kind == "toml":
+        file = read_guarded(Path(spec).expanduser())
         if file is not None:
-            return open_guarded(file, catalog)
+            return _open_guarded(file, catalog, authorised=authorised)
+    if kind in ("toml", "address"):
         return HttpTarget.from_spec(spec, catalog, authorised=authorised)
-    return LocalTarget(open_checkpoint(path, catalog))
+    return LocalTarget(open_checkpoint(Path(spec).expanduser(), catalog))
+
+
+def _open_guarded(file: GuardedFile, catalog: Catalog, *, authorised: bool = False) -> Target:
+    """The target that a file describes, over the items of ``catalog``.
+
+    Args:
+        file: the description.
+        catalog: the items.
+        authorised: as ``open_target`` takes it, for an API behind guards.
+    """
+    inner = Path(file.source)
+    if kind_of_source(file.source, "extraction").name == "toml" and read_guarded(inner) is not None:
+        raise ConfigError(
+            f"{file.source} has guards already", hint="name all guards in one file, in their order"
+        )
+    found = open_target(file.source, catalog, authorised=authorised)
+    train = None
+    if file.data is not None:
+        split = load_data(file.data, columns=file.columns or None, dialect=file.dialect).split()
+        if not np.array_equal(split.catalog.ids, catalog.ids):
+            raise ConfigError(f"the data {file.data!r} of the guards holds other items")
+        train = split.train
+    return guarded_target(found, file.guards, train=train, name=file.source)

@@ -16,6 +16,8 @@ from typing import Any
 
 from recsec.errors import CheckpointError, ConfigError
 from recsec.runs import digest
+from recsec.sources import kind_of_source
+from recsec.targets.callable import named_function
 from recsec.targets.guarded import read_guarded
 from recsec.targets.guards import configured, fingerprint, read_key
 from recsec.targets.http.config import HttpConfig
@@ -24,6 +26,14 @@ __all__ = ["checkpoint_digests", "code_digests", "guard_digests", "target_digest
 
 CHECKPOINT = ("config.json", "items.parquet", "model.safetensors")
 """The files of a checkpoint that decide what it answers."""
+
+FUNCTIONS = {
+    "callable": "callable",
+    "python-callable": "callable",
+    "scores": "scores",
+    "python-scores": "scores",
+}
+"""Kinds of sources that are functions, and the form of their words."""
 
 INSTALLED = ("site-packages", "dist-packages")
 
@@ -39,18 +49,19 @@ def target_digests(spec: str) -> dict[str, str]:
     Raises:
         CheckpointError, ConfigError: a file is missing.
     """
-    if spec.startswith("callable:"):
-        return code_digests(spec.removeprefix("callable:").partition(":")[0])
-    if spec.startswith(("http://", "https://")):
+    kind = kind_of_source(spec, "extraction").name
+    if kind in FUNCTIONS:
+        return code_digests(named_function(spec, FUNCTIONS[kind])[0])
+    if kind == "address":
         return {}
     path = Path(spec).expanduser()
-    if not spec.endswith(".toml"):
+    if kind != "toml":
         return checkpoint_digests(path)
     file = read_guarded(path)
     if file is None:
         return {str(path): digest(HttpConfig.load(path).decides())}
     found = {str(path): _file(path)}
-    found |= checkpoint_digests(file.checkpoint.expanduser())
+    found |= target_digests(file.source)
     if file.data is not None and Path(file.data).is_file():
         found[file.data] = _file(Path(file.data))
     return found | guard_digests(file.guards)

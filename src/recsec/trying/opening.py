@@ -60,7 +60,7 @@ def open_pictures(
     """Encoders of photos.
 
     Args:
-        models: what to call each, and the words that open it.
+        models: what to call each, and its checkpoint folder.
         data: the photos.
         device: where to compute.
         progress: is told about photos that are embedded.
@@ -77,7 +77,8 @@ def open_pictures(
         found = open_encoder(spec, photos, progress=progress)
         photos = found.photos
         place_encoder(found.encoder, device)
-        encoders.append((name, found.encoder, found.source.features(photos)))
+        features = found.source.features(photos, progress=progress)
+        encoders.append((name, found.encoder, features))
     if len(photos) < 3:
         raise DataError(
             f"{photos.name} holds {len(photos)} photos: an attack needs a third one in the list",

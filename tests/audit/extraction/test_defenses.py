@@ -176,7 +176,7 @@ def test_a_plan_without_defenses_is_the_plan_that_it_was() -> None:
         ("defense.0.name", "a/b", ["a/b", "pattern"]),
         ("defense.1.name", "same", ["two defenses are called 'same'"]),
         ("defense.0.model", "callable:a:b", ["no checkpoint folder"]),
-        ("target", {"model": "callable:a:b", "data": "synthetic"}, ["before a checkpoint"]),
+        ("target", {"model": "callable:a:b", "data": "synthetic"}, ["needs scores of all items"]),
         ("extraction.1.defenses", ["gro"], ["no defense 'gro'", "undefended, same, deaf"]),
         ("extraction.1.defenses", [], ["at least 1 item"]),
         ("extraction", {**THIEF, "defenses": "same"}, ["no [[extraction]] meets 'undefended'"]),

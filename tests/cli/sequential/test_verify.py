@@ -134,8 +134,8 @@ def test_evaluate_and_compare_through_guards(
     assert main(words) == 2
     assert "two models" in capsys.readouterr().err
     words = ["evaluate", "--model", "callable:math:fsum", "--data", small_data]
-    assert main([*words, "--guard", "reverse"]) == 2
-    assert "stands before a checkpoint" in capsys.readouterr().err
+    assert main([*words, "--guard", "misinform"]) == 2
+    assert "gives lists of items" in capsys.readouterr().err
     words[2] = clean
     assert main([*words, "--guard", "moat"]) == 2
     assert "no guards called 'moat'" in capsys.readouterr().err

@@ -11,13 +11,13 @@ from typing import Any
 from recsec.data import Dataset, Dialect, Split
 from recsec.data import load as load_data
 from recsec.models import Recommender
+from recsec.sources import is_folder
 from recsec.targets import (
     CallableTarget,
     HttpTarget,
     LocalTarget,
     Target,
     guarded_target,
-    open_checkpoint,
     open_target,
 )
 
@@ -81,9 +81,9 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
         authorised: the owner of a target beyond this machine agreed.
     """
     api = open_target(spec, dataset.catalog, authorised=authorised)
-    if isinstance(api, LocalTarget):
+    if isinstance(api, LocalTarget) and is_folder(spec):
         return OpenTarget(api, api.recommender, _architecture(api.recommender))
-    if isinstance(api, CallableTarget):
+    if isinstance(api, CallableTarget | LocalTarget):
         return OpenTarget(api, None, "A Python function, in a process of this machine.")
     stated = " The tester stated to be authorised (--i-am-authorised)." if authorised else ""
     kind = "An HTTP API" if isinstance(api, HttpTarget) else "A target"
@@ -91,17 +91,22 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
 
 
 def open_defended(
-    folder: str, guards: Sequence[Mapping[str, Any]], dataset: Dataset, split: Split
+    spec: str,
+    guards: Sequence[Mapping[str, Any]],
+    dataset: Dataset,
+    split: Split,
+    *,
+    authorised: bool,
 ) -> Target:
-    """A checkpoint behind guards, as it is served.
+    """A source behind guards, as it is served.
 
     Raises:
         CheckpointError: a missing or broken checkpoint.
         TargetError: it ranks other items.
         ConfigError: a guard does not fit, or its key is missing.
     """
-    recommender = open_checkpoint(Path(folder).expanduser(), dataset.catalog)
-    return guarded_target(recommender, guards, train=split.train)
+    found = open_target(spec, dataset.catalog, authorised=authorised)
+    return guarded_target(found, guards, train=split.train, name=spec)
 
 
 def _architecture(model: Recommender) -> str:

@@ -10,11 +10,12 @@ from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
 from recsec.data import Dialect
-from recsec.errors import ConfigError
+from recsec.errors import ConfigError, UsageError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 from recsec.runs import digest
-from recsec.sources import is_folder
+from recsec.sources import kind_of_source
+from recsec.targets import refuse_guards
 from recsec.targets.http.addresses import public_url
 
 __all__ = [
@@ -216,13 +217,14 @@ class ExtractionTables(Plan):
         for at, name in enumerate(self.rows):
             if name in self.rows[:at]:
                 raise ValueError(f"two defenses are called {name!r}")
-        if target.model is not None and not is_folder(target.model):
+        if target.model is not None:
+            gives = kind_of_source(target.model, "extraction").gives
             for defense in self.defense:
                 if defense.model is None:
-                    raise ValueError(
-                        f"the guards of {defense.name!r} stand before a checkpoint, not before "
-                        f"{target.model}: a callable and an API bring their own"
-                    )
+                    try:
+                        refuse_guards(defense.tables, target.model, gives)
+                    except UsageError as error:
+                        raise ValueError(f"{error.message}; {error.hint}") from error
         for grid in self.extraction:
             for name in grid.defenses or ():
                 if name not in self.rows:

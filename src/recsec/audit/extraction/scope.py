@@ -110,4 +110,5 @@ def _room(grid: Grid, items: int) -> int:
 
 def answers_here(spec: str) -> bool:
     """A checkpoint on this machine, guarded or not."""
-    return is_folder(spec) or read_guarded(Path(spec).expanduser()) is not None
+    file = None if is_folder(spec) else read_guarded(Path(spec).expanduser())
+    return is_folder(spec if file is None else file.source)

@@ -150,9 +150,9 @@ class MeasuringDefense(Scene):
 
 
 class MeasuredDefense(Payload):
-    """SHA-256 of the weights behind it."""
+    """SHA-256 of the weights behind it; None where it has none here."""
 
-    fingerprint: str
+    fingerprint: str | None
 
 
 class Learning(Scene):

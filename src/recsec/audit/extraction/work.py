@@ -53,6 +53,7 @@ from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.settings import checked
+from recsec.sources import is_folder
 from recsec.targets import ASKINGS, Budget, MeteredTarget, Target, Transcript, preflight
 from recsec.types import Answerer, IntArray, Progress
 
@@ -92,7 +93,7 @@ def _api(scene: Scene) -> Target:
     if scene.guards is None:
         return _open(scene).api
     dataset, split = open_data(scene.data, scene.columns, scene.dialect)
-    return open_defended(scene.model, scene.guards, dataset, split)
+    return open_defended(scene.model, scene.guards, dataset, split, authorised=scene.authorised)
 
 
 def _users(split: Split, scene: Scene) -> IntArray:
@@ -234,7 +235,9 @@ def measure_defense(scene: MeasuringDefense, progress: Progress) -> MeasuredDefe
     name = scene.id
     report = named(progress, f"measure {scene.name}")
     _measure_served(_api(scene), f"owner-{scene.name}", name, SERVED, scene, report)
-    return MeasuredDefense(fingerprint=models.weights_digest(Path(scene.model).expanduser()))
+    here = is_folder(scene.model)
+    found = models.weights_digest(Path(scene.model).expanduser()) if here else None
+    return MeasuredDefense(fingerprint=found)
 
 
 def measure_leak(scene: Learning, progress: Progress) -> Learned:

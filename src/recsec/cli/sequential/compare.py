@@ -110,7 +110,7 @@ def run(
         sources[name], _ = open_source(spec, dataset, authorised=authorised)
         if guards and len(sources) == 1:
             guarded = " + ".join([name, *(table["name"] for table in guards)])
-            sources[guarded] = open_guarded(spec, guards, dataset)
+            sources[guarded] = open_guarded(spec, guards, dataset, authorised=authorised)
     profiles = taste_profiles(split.catalog, split.train.counts)
     histories = {profile.name: profile.history for profile in profiles}
     histories |= _given(split, history or [], user or [])

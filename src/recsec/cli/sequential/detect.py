@@ -13,12 +13,13 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from recsec.cli.shared.common import (
-    CheckpointOption,
+    AuthorisedOption,
     ColumnsOption,
     ConfigOption,
     DropBadOption,
     JsonOption,
     LawOption,
+    ModelOption,
     OutOption,
     QuietOption,
     SeedOption,
@@ -72,7 +73,7 @@ def detect() -> None:
 
 @app.command("fit")
 def fit(
-    model: CheckpointOption,
+    model: ModelOption,
     out: OutOption,
     data: Annotated[
         str | None,
@@ -110,6 +111,7 @@ def fit(
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,
+    authorised: AuthorisedOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -153,6 +155,7 @@ def fit(
             plan=plan,
             seed=seed,
             name=data,
+            authorised=authorised,
             columns=parse_columns(columns) if log is not None else None,
             dialect=dialect_of_tables(),
             progress=report,

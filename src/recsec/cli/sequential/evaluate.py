@@ -16,6 +16,7 @@ from recsec.errors import UsageError
 from recsec.library.opening import open_guarded, open_source
 from recsec.library.recommender import measure
 from recsec.settings import parse_guards
+from recsec.sources import refuse_source
 
 if TYPE_CHECKING:
     from recsec.data import Split
@@ -79,10 +80,12 @@ def evaluate_sequences(
     guards = parse_guards(guard)
     if unseen is not None and not guards:
         raise UsageError("--unseen asks whom guards serve worse", hint="add --guard misinform")
+    if unseen is not None:
+        refuse_source("evaluate --unseen", model)
     if people is not None and unseen is None:
         raise UsageError("--people keeps what unseen users choose", hint="add --unseen 1000")
     if guards:
-        source: Recommender | Answerer = open_guarded(model, guards, dataset)
+        source: Recommender | Answerer = open_guarded(model, guards, dataset, authorised=authorised)
     else:
         source, _ = open_source(model, dataset, authorised=authorised)
     with progress() as report:

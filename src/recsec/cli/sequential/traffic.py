@@ -9,11 +9,12 @@ import typer
 from rich.console import Console
 
 from recsec.cli.shared.common import (
-    CheckpointOption,
+    AuthorisedOption,
     ColumnsOption,
     DropBadOption,
     JsonOption,
     LawOption,
+    ModelOption,
     QuietOption,
     SeedOption,
     SepOption,
@@ -101,7 +102,7 @@ def make_traffic(
         str,
         typer.Argument(metavar="NAME", help="Whose users are replayed; see recsec data list."),
     ],
-    model: CheckpointOption,
+    model: ModelOption,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="PATH", help="A folder, or a .parquet, .csv or .jsonl file."),
@@ -128,6 +129,7 @@ def make_traffic(
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
     seed: SeedOption = 0,
+    authorised: AuthorisedOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -140,13 +142,12 @@ def make_traffic(
     import numpy as np
 
     from recsec.cli.shared.common import open_data
-    from recsec.library.opening import open_checkpoint_folder
+    from recsec.library.opening import open_api
     from recsec.rng import Streams
-    from recsec.targets import LocalTarget
     from recsec.traffic import click_law, honest_log, write_log
 
     dataset = open_data(name, columns)
-    recommender = open_checkpoint_folder(model)
+    target = open_api(model, dataset, authorised=authorised)
     assumed = {"acceptance": acceptance, "bias": bias}
     given = {name: value for name, value in assumed.items() if value is not None}
     clicks = click_law(law, k).model_copy(update={**given, "restart": restart})
@@ -159,7 +160,7 @@ def make_traffic(
     times = dataset.interactions.table["time"].to_numpy() if dataset.times_are_real else None
     with progress() as report:
         log = honest_log(
-            LocalTarget(recommender),
+            target,
             sequences,
             chosen,
             clicks,

@@ -6,7 +6,9 @@ from recsec.targets.guards.base import (
     Rescoring,
     Surroundings,
     answer_in_turn,
+    as_scores,
     best,
+    lists_in_turn,
 )
 from recsec.targets.guards.build import build_guards, configured
 from recsec.targets.guards.contract import GUARD_CONTRACT
@@ -48,6 +50,7 @@ __all__ = [
     "Watermark",
     "WatermarkConfig",
     "answer_in_turn",
+    "as_scores",
     "best",
     "build_guards",
     "configured",
@@ -56,6 +59,7 @@ __all__ = [
     "first_is_green",
     "flip",
     "green_items",
+    "lists_in_turn",
     "popularity_pairs",
     "read_key",
     "replies",

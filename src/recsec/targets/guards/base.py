@@ -16,7 +16,16 @@ from recsec.data.sequences import Sequences
 from recsec.models.base import Recommender, top_k
 from recsec.types import IntArray
 
-__all__ = ["Guard", "GuardConfig", "Rescoring", "Surroundings", "answer_in_turn", "best"]
+__all__ = [
+    "Guard",
+    "GuardConfig",
+    "Rescoring",
+    "Surroundings",
+    "answer_in_turn",
+    "as_scores",
+    "best",
+    "lists_in_turn",
+]
 
 
 class GuardConfig(BaseModel):
@@ -52,6 +61,9 @@ class Guard(ABC):
 
     name: ClassVar[str]
     config_class: ClassVar[type[GuardConfig]] = GuardConfig
+    on_lists: ClassVar[bool] = False
+    """Whether it can work where nothing but lists is known: it needs no scores and no recommender.
+    """
 
     @classmethod
     @abstractmethod
@@ -78,6 +90,24 @@ class Guard(ABC):
             the list is shorter.
         """
 
+    def wants(self, k: int) -> int:
+        """How long a list it would choose ``k`` items from, where only lists are known."""
+        return k
+
+    def reranked(
+        self, account: str, histories: IntArray, lists: IntArray, k: int, *, items: int
+    ) -> IntArray:
+        """``answer`` where only lists are known.
+
+        Args:
+            account: see ``answer``.
+            histories: see ``answer``.
+            lists: ``(B, K)`` what the target gave, zeros where it gave less.
+            k: see ``answer``.
+            items: N, of the catalog.
+        """
+        return self.answer(account, histories, as_scores(lists, items), k)
+
 
 class Rescoring(Guard):
     """A guard that changes scores and leaves the list to whoever comes after it."""
@@ -99,6 +129,33 @@ def best(scores: Tensor, k: int) -> IntArray:
     return lists
 
 
+def as_scores(lists: IntArray, items: int) -> Tensor:
+    """Scores ``(B, N + 1)`` that say no more than lists ``(B, K)`` do: K, K - 1, ..., else -inf."""
+    rows, width = lists.shape
+    scores = torch.full((rows, items + 1), float("-inf"))
+    places = torch.arange(width, 0, -1, dtype=scores.dtype).expand(rows, width)
+    scores.scatter_(1, torch.from_numpy(np.ascontiguousarray(lists)), places)
+    scores[:, 0] = float("-inf")
+    return scores
+
+
+def lists_in_turn(
+    guards: Sequence[Guard],
+    account: str,
+    histories: IntArray,
+    lists: IntArray,
+    k: int,
+    *,
+    items: int,
+) -> IntArray:
+    """``answer_in_turn`` where only lists ``(B, K)`` of a catalog of ``items`` are known."""
+    for guard in guards[:1]:
+        lists = guard.reranked(account, histories, lists, k, items=items)
+    for guard in guards[1:]:
+        lists = guard.answer(account, histories, as_scores(lists, items), k)
+    return lists[:, :k]
+
+
 def answer_in_turn(
     guards: Sequence[Guard], account: str, histories: IntArray, scores: Tensor, k: int
 ) -> IntArray:
@@ -114,9 +171,5 @@ def answer_in_turn(
         guards = guards[1:]
     lists = best(scores, k) if not guards else guards[0].answer(account, histories, scores, k)
     for guard in guards[1:]:
-        served = torch.full_like(scores, float("-inf"))
-        places = torch.arange(k, 0, -1, dtype=scores.dtype).expand(len(lists), k)
-        served.scatter_(1, torch.from_numpy(lists), places)
-        served[:, 0] = float("-inf")
-        lists = guard.answer(account, histories, served, k)
+        lists = guard.answer(account, histories, as_scores(lists, scores.shape[1] - 1), k)
     return lists

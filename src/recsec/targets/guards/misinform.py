@@ -11,11 +11,11 @@ from pydantic import Field
 from torch import Tensor
 
 from recsec.data.sequences import pad
-from recsec.errors import ConfigError
+from recsec.errors import ConfigError, UsageError
 from recsec.models.base import Recommender
 from recsec.rng import Streams
 from recsec.targets.guards.base import GuardConfig, Rescoring, Surroundings
-from recsec.targets.guards.key import seed_of_weights
+from recsec.targets.guards.key import seed_of, seed_of_weights
 from recsec.targets.guards.typical import NEWEST, RankLaw, own_ranks, read_ranks
 from recsec.types import IntArray
 
@@ -40,6 +40,9 @@ class MisinformConfig(GuardConfig):
 
     false_alarms: float = Field(
         0.01, gt=0, lt=1, description="share of honest histories that get a wrong answer"
+    )
+    key: Path | None = Field(
+        None, description="key file that chooses the decoys; null: the weights of the recommender"
     )
     people: Path | None = Field(
         None,
@@ -119,7 +122,7 @@ class Misinform(Rescoring):
         law = RankLaw.fit(ranks[::2], liked, len(known.catalog))
         honest = law.suspicion(ranks[1::2])
         threshold = float(np.quantile(honest, 1 - config.false_alarms, method="higher"))
-        seed = seed_of_weights(surroundings.recommender.state(), "another world")
+        seed = _seed(config.key, surroundings.recommender)
         return cls(surroundings.recommender, law, threshold=threshold, seed=seed)
 
     def suspected(self, histories: IntArray) -> IntArray:
@@ -144,3 +147,21 @@ class Misinform(Rescoring):
         context = torch.bmm(weights[:, None].float(), self.before[items])[:, 0]
         scores: Tensor = context @ self.after.T
         return scores
+
+
+def _seed(key: Path | None, recommender: Recommender) -> int:
+    """Of the other world: from a key, or from weights that only the owner knows.
+
+    Raises:
+        ConfigError: the recommender has no weights here, and there is no key.
+    """
+    label = "another world"
+    if key is not None:
+        return seed_of(key, label)
+    try:
+        return seed_of_weights(recommender.state(), label)
+    except UsageError as error:
+        raise ConfigError(
+            f"misinform draws its decoys from the weights, and {error.message}",
+            hint="recsec verify keygen --out KEY, then --guard misinform:key=KEY",
+        ) from error

@@ -35,6 +35,7 @@ class Reverse(Guard):
     """
 
     name = "reverse"
+    on_lists = True
 
     @classmethod
     def build(cls, config: GuardConfig, surroundings: Surroundings) -> Self:

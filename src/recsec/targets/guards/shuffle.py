@@ -43,6 +43,7 @@ class Shuffle(Guard):
     """
 
     name = "shuffle"
+    on_lists = True
     config_class = ShuffleConfig
 
     def __init__(self, seed: int = 0) -> None:

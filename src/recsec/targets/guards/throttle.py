@@ -39,6 +39,7 @@ class Throttle(Guard):
     """
 
     name = "throttle"
+    on_lists = True
     config_class = ThrottleConfig
 
     def __init__(self, verdict: Verdict | Walled, *, length: int = 1) -> None:

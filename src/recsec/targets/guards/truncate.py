@@ -27,6 +27,7 @@ class Truncate(Guard):
     """
 
     name = "truncate"
+    on_lists = True
     config_class = TruncateConfig
 
     def __init__(self, length: int) -> None:

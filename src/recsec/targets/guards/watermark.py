@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from recsec.errors import ConfigError
-from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, best
+from recsec.targets.guards.base import Guard, GuardConfig, Surroundings, as_scores, best
 from recsec.targets.guards.key import read_key
 from recsec.targets.guards.marks import green_items, replies, triggers
 from recsec.types import IntArray
@@ -20,6 +22,11 @@ __all__ = ["Watermark", "WatermarkConfig"]
 
 PLACE = 3
 """Where in the list the reply to a trigger stands (the last place in shorter lists)."""
+
+
+def pool_size(k: int) -> int:
+    """Among how many of the best items green ones are lifted."""
+    return max(50, 2 * k)
 
 
 class WatermarkConfig(GuardConfig):
@@ -43,6 +50,8 @@ class Watermark(Guard):
     the pool's scores: one setting means the same on every model, whatever the scale of its scores.
     When the newest item is one of the key's triggers, that trigger's reply takes the third place.
 
+    Where only lists are known, scores are taken to fall with the logarithm of the rank.
+
     A thief's copy learns both. ``recsec verify`` finds them in its answers.
 
     Source: the division into a green and a red list is that of Kirchenbauer et al., ICML 2023,
@@ -56,6 +65,7 @@ class Watermark(Guard):
     """
 
     name = "watermark"
+    on_lists = True
     config_class = WatermarkConfig
 
     def __init__(
@@ -84,7 +94,35 @@ class Watermark(Guard):
 
     def answer(self, account: str, histories: IntArray, scores: Tensor, k: int) -> IntArray:
         """See ``Guard.answer``."""
-        size = min(max(50, 2 * k), scores.shape[1] - 1)
+        lists = self._lifted(scores, k)
+
+        def served(rows: IntArray, items: IntArray) -> npt.NDArray[np.bool_]:
+            found = scores[torch.from_numpy(rows), torch.from_numpy(items)]
+            finite: npt.NDArray[np.bool_] = torch.isfinite(found).numpy()
+            return finite
+
+        return self._reply(histories, lists, served)
+
+    def wants(self, k: int) -> int:
+        """The pool."""
+        return pool_size(k)
+
+    def reranked(
+        self, account: str, histories: IntArray, lists: IntArray, k: int, *, items: int
+    ) -> IntArray:
+        """See ``Guard.reranked``: scores are taken to fall with the logarithm of the rank."""
+        chosen = self._lifted(-torch.log1p(lists.shape[1] - as_scores(lists, items)), k)
+
+        def served(rows: IntArray, wanted: IntArray) -> npt.NDArray[np.bool_]:
+            new = (histories[rows] != wanted[:, None]).all(axis=1)
+            fresh: npt.NDArray[np.bool_] = new & (chosen[rows, 0] > 0)
+            return fresh
+
+        return self._reply(histories, chosen, served)
+
+    def _lifted(self, scores: Tensor, k: int) -> IntArray:
+        """The best ``k`` items of the pool when green ones are lifted."""
+        size = min(pool_size(k), scores.shape[1] - 1)
         values, pool = torch.topk(scores, size, dim=1)
         finite = torch.isfinite(values)
         number = finite.sum(dim=1, keepdim=True).clamp(min=1)
@@ -94,16 +132,27 @@ class Watermark(Guard):
         lifted = values + self.bias * spread * self.green[pool]
         order = best(torch.cat([torch.full_like(mean, float("-inf")), lifted], dim=1), k)
         places = torch.from_numpy(np.maximum(order - 1, 0))
-        lists = np.where(order > 0, pool.gather(1, places).numpy(), 0)
-        return self._reply(histories, scores, lists)
+        lists: IntArray = np.where(order > 0, pool.gather(1, places).numpy(), 0)
+        return lists
 
-    def _reply(self, histories: IntArray, scores: Tensor, lists: IntArray) -> IntArray:
-        """Put replies in their place; what stood there and after moves down by one."""
+    def _reply(
+        self,
+        histories: IntArray,
+        lists: IntArray,
+        may: Callable[[IntArray, IntArray], npt.NDArray[np.bool_]],
+    ) -> IntArray:
+        """Put replies in their place; what stood there and after moves down by one.
+
+        Args:
+            histories: ``(B, L)``.
+            lists: ``(B, k)``, written to.
+            may: rows and the item wanted in each, to whether it may be served there.
+        """
         lengths = (histories > 0).sum(axis=1)
         rows = np.flatnonzero(lengths > 0)
         wanted = self.reply[histories[rows, lengths[rows] - 1]]
         rows, wanted = rows[wanted > 0], wanted[wanted > 0]
-        served = torch.isfinite(scores[torch.from_numpy(rows), torch.from_numpy(wanted)]).numpy()
+        served = may(rows, wanted)
         rows, wanted = rows[served], wanted[served]
         if len(rows) == 0:
             return lists

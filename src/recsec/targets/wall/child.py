@@ -1,8 +1,9 @@
 """The other side of the wall: a process that holds one function of the user and answers calls.
 
 The parent runs this file as a script, so it imports neither recsec nor anything else that takes
-time. Requests come on what was stdin, answers leave on what was stdout: JSON behind its length in
-8 bytes. Nothing is pickled. For the user's code stdin is empty and stdout is stderr.
+time. The interpreter may be another one, of Python 3.8 or newer. Requests come on what was stdin,
+answers leave on what was stdout: JSON behind its length in 8 bytes, then the numbers of an array as
+they lie in memory. Nothing is pickled. For the user's code stdin is empty and stdout is stderr.
 """
 
 from __future__ import annotations
@@ -23,15 +24,31 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-__all__ = ["CLOSED", "GRACE", "HEADER", "LARGEST", "failure", "packed", "safe"]
+__all__ = [
+    "ARRAYS",
+    "CLOSED",
+    "GRACE",
+    "HEADER",
+    "LARGEST",
+    "answered",
+    "failure",
+    "packed",
+    "safe",
+]
 
 HEADER = struct.Struct(">Q")
 LARGEST = 1 << 28
 """Bytes of a message; more is no list of items."""
 
+ARRAYS = ("<f4", "<f8", "<i4", "<i8")
+"""Kinds of numbers that travel as they are; other arrays travel as JSON."""
+
 LIBRARIES = tuple(
     sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+KEPT: list[Any] = []
+"""Arguments that follow those of every call; they are told once."""
+
 FRAMES = 3
 TEXT = 2000
 CLOSED = 76
@@ -58,7 +75,7 @@ def _in_json(value: Any) -> Any:
     """What JSON has no place for: arrays as lists, the rest as what it looks like."""
     if callable(getattr(value, "tolist", None)):  # numpy, torch, pandas
         return value.tolist()
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return list(value)
     return {"shown": safe(repr(value), 80), "kind": type(value).__name__}
 
@@ -117,6 +134,34 @@ def packed(message: Any) -> bytes:
     if len(data) > LARGEST:
         raise ValueError(f"an answer of {len(data):,} bytes; at most {LARGEST:,} are read")
     return HEADER.pack(len(data)) + data
+
+
+def _as_array(value: Any) -> Any:
+    """The array behind an answer; None where it is none whose numbers travel as they are."""
+    if callable(getattr(value, "detach", None)) and callable(getattr(value, "cpu", None)):
+        value = value.detach().cpu()
+        value = value.float().numpy() if value.is_floating_point() else value.numpy()
+    if not hasattr(value, "__array_interface__") or not getattr(value, "ndim", 0):
+        return None
+    import numpy as np
+
+    found = np.ascontiguousarray(value)
+    return found if found.dtype.str in ARRAYS else None
+
+
+def answered(value: Any) -> bytes:
+    """What a function returned, as it travels.
+
+    Raises:
+        ValueError: it is larger than ``LARGEST``, or has no end.
+    """
+    found = _as_array(value)
+    if found is None:
+        return packed({"value": value})
+    if found.nbytes > LARGEST:
+        raise ValueError(f"an answer of {found.nbytes:,} bytes; at most {LARGEST:,} are read")
+    numbers: bytes = found.tobytes()
+    return packed({"value": None, "array": [found.dtype.str, list(found.shape)]}) + numbers
 
 
 class _Forgiving(io.FileIO):
@@ -186,19 +231,30 @@ def _sources() -> list[str]:
 
 
 def _arguments(message: dict[str, Any]) -> list[Any]:
+    if "constants" in message:
+        KEPT[:] = message["constants"]
     arguments: list[Any] = message["arguments"]
     for place in message["arrays"]:
         import numpy as np
 
         arguments[place] = np.asarray(arguments[place], dtype=np.int64)
-    return arguments
+    return [*arguments, *KEPT]
 
 
 def _answer(function: Callable[..., Any], message: dict[str, Any]) -> bytes:
     try:
-        return packed({"value": function(*_arguments(message))})
+        return answered(function(*_arguments(message)))
     except BaseException as error:  # their function may fail in any way, and end the process
         return packed({"failure": failure(error), "stage": "call"})
+
+
+def _set_path(path: dict[str, Any]) -> None:
+    """Where modules are looked for: as in the parent, or first in ``folder`` and then as here."""
+    if "all" in path:
+        sys.path[:] = path["all"]
+        return
+    home = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path["folder"], *(one for one in sys.path if os.path.abspath(one) != home)]
 
 
 def main() -> None:
@@ -212,7 +268,7 @@ def main() -> None:
     function = None
     while (message := inbox.get()) is not None:
         if function is None:
-            sys.path[:] = message["path"]
+            _set_path(message["path"])
             sys.argv[:] = [message["module"]]
             function, told = _find(message["module"], message["function"])
             reply = packed(told)

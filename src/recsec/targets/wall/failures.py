@@ -13,12 +13,13 @@ __all__ = ["told"]
 GUARD = 'put what runs on its own under: if __name__ == "__main__":'
 
 
-def told(name: str, reply: Mapping[str, Any]) -> TargetError:
+def told(name: str, reply: Mapping[str, Any], *, python: str | None = None) -> TargetError:
     """The error for a reply that is no value.
 
     Args:
         name: ``module:function``.
         reply: its ``stage`` (import, absent, value, call) and, of an exception, ``failure``.
+        python: the interpreter, where it is another one.
     """
     module, _, function = name.partition(":")
     found: Mapping[str, Any] = reply.get("failure", {})
@@ -34,6 +35,11 @@ def told(name: str, reply: Mapping[str, Any]) -> TargetError:
             hint="run recsec in the folder of the module, or install its package",
         )
     places = "".join(f"\n  {frame}" for frame in found["frames"])
+    if missing and python is not None:
+        return TargetError(
+            f"{python} has no package {missing!r}, which {module} needs{places}",
+            hint=f"{python} -m pip install {missing.partition('.')[0]}",
+        )
     if "ended" in found:
         when = "while it was imported" if importing else "instead of answering"
         return TargetError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -10,13 +11,14 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from recsec.errors import TargetError
 from recsec.targets.wall import child
@@ -39,14 +41,19 @@ class _Lost(Exception):  # noqa: N818 - what happened, not yet an error
 class _Child:
     """One running process, and both ends of the talk with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: str | None) -> None:
+        words = [sys.executable, "-P"] if python is None else [python]
+        theirs = () if python is None else ("PYTHONPATH", "PYTHONHOME")
+        kept = {name: value for name, value in os.environ.items() if name not in theirs}
+        self.told = False
+        """Whether it knows the constants."""
         self.process = subprocess.Popen(  # noqa: S603 - our own file
-            [sys.executable, "-P", child.__file__],
+            [*words, child.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if _is_open(2) else subprocess.DEVNULL,
             start_new_session=True,
-            env={**_threads(), **os.environ},
+            env={**_threads(), **kept},
         )
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +77,23 @@ class _Child:
             raise _Lost from error
         if not isinstance(reply, dict) or not {"value", "stage"} & set(reply):
             raise _Lost
+        if "array" in reply:
+            reply["value"] = self._array(reply["array"])
         return reply
+
+    def _array(self, about: Any) -> npt.NDArray[Any]:
+        """The numbers that follow a reply; only those of a kind that was agreed on."""
+        try:
+            kind, shape = about
+            count = math.prod(shape)
+            if kind not in child.ARRAYS or not all(type(n) is int and n >= 0 for n in shape):
+                raise _Lost
+        except (TypeError, ValueError) as error:
+            raise _Lost from error
+        size = count * np.dtype(kind).itemsize
+        if size > child.LARGEST:
+            raise _Lost
+        return np.frombuffer(self._read(size), dtype=kind).reshape(shape)
 
     def _read(self, count: int) -> bytes:
         """Exactly ``count`` bytes; whoever the user's code left behind may hold the pipe open."""
@@ -114,13 +137,25 @@ class Walled:
     Args:
         module: where the function is; the current directory is searched first.
         function: its name, which may be dotted.
+        python: another interpreter, with its own packages; this one if None.
+        constants: arguments that follow those of every call.
     """
 
-    def __init__(self, module: str, function: str) -> None:
+    def __init__(
+        self,
+        module: str,
+        function: str,
+        *,
+        python: str | None = None,
+        constants: Sequence[Any] = (),
+    ) -> None:
         self.name = f"{module}:{function}"
+        self.python = python
+        self.constants = tuple(constants)
         folder = os.getcwd()
         path = sys.path if folder in sys.path else [folder, *sys.path]
-        self._hello = {"module": module, "function": function, "path": list(path)}
+        where = {"all": list(path)} if python is None else {"folder": folder}
+        self._hello = {"module": module, "function": function, "path": where}
         self.sources: tuple[Path, ...] = ()
         """The user's own files that its module loaded."""
         self._stamps: list[tuple[int, int]] = []
@@ -155,16 +190,30 @@ class Walled:
         rows = next((len(one) for one in arguments if isinstance(one, list | np.ndarray)), 0)
         about = f"{rows} {'history' if rows == 1 else 'histories'}"
         with self._lock:
-            return self._ask(self._open(), message, f"while it was asked about {about}")["value"]
+            found = self._open()
+            if self.constants and not found.told:
+                message["constants"] = self.constants
+            value = self._ask(found, message, f"while it was asked about {about}")["value"]
+            found.told = True
+            return value
 
     def _open(self) -> _Child:
         if self._child is None:
-            self._child = _Child()
+            self._child = self._start()
             self._end = weakref.finalize(self, _end, self._child.process)
             files = self._ask(self._child, self._hello, "while it was imported")["value"]
             self.sources = tuple(Path(file) for file in files)
             self._stamps = _stamps(self.sources)
         return self._child
+
+    def _start(self) -> _Child:
+        try:
+            return _Child(self.python)
+        except OSError as error:
+            raise TargetError(
+                f"cannot start {self.python or sys.executable}: {error.strerror}",
+                hint="name the interpreter of an environment: python:VENV/bin/python:callable:...",
+            ) from error
 
     def _ask(self, found: _Child, message: dict[str, Any], when: str) -> dict[str, Any]:
         try:
@@ -183,7 +232,7 @@ class Walled:
         if "value" not in reply:
             if reply["stage"] != "call":
                 self._forget()
-            raise told(self.name, reply)
+            raise told(self.name, reply, python=self.python)
         return reply
 
     def _forget(self) -> None:
@@ -193,18 +242,33 @@ class Walled:
 
 
 @lru_cache(maxsize=KEPT)
-def _shared(module: str, function: str, folder: str, path: tuple[str, ...]) -> Walled:
+def _shared(
+    module: str,
+    function: str,
+    python: str | None,
+    constants: tuple[Any, ...],
+    folder: str,
+    path: tuple[str, ...],
+) -> Walled:
     del folder, path  # whoever asks elsewhere gets another process
-    return Walled(module, function)
+    return Walled(module, function, python=python, constants=constants)
 
 
-def walled(module: str, function: str) -> Walled:
+def walled(
+    module: str, function: str, *, python: str | None = None, constants: Sequence[Hashable] = ()
+) -> Walled:
     """A function behind the wall; targets of this process that name the same one share it.
 
+    Args:
+        module: see ``Walled``.
+        function: see ``Walled``.
+        python: see ``Walled``.
+        constants: see ``Walled``; lists as tuples.
+
     Raises:
-        TargetError: there is no such function, or its module fails to import.
+        TargetError: there is no such interpreter or function, or its module fails to import.
     """
-    found = _shared(module, function, os.getcwd(), tuple(sys.path))
+    found = _shared(module, function, python, tuple(constants), os.getcwd(), tuple(sys.path))
     found.open()
     return found
 
