@@ -1,14 +1,14 @@
 """What a theft costs: accounts and days that thieves need at a target that keeps the histories.
 
-    recsec train sasrec --data ml-1m --out runs/sasrec
-    python benchmarks/theft_cost.py people --model runs/sasrec --out runs/cost
-    python benchmarks/theft_cost.py thief mixed --model runs/sasrec --out runs/cost
-    python benchmarks/theft_cost.py thief rank-law --model runs/sasrec --out runs/cost
-    python benchmarks/theft_cost.py table --out runs/cost
+    recsec train sasrec --data ml-1m --out runs/ml1m/sasrec
+    recsec audit examples/frontier-rank-law.toml --out runs/law
+    python benchmarks/theft_cost.py --model runs/ml1m/sasrec --audit runs/law --out runs/cost
 
-``people`` replays users under a click law and fits what judges accounts. ``thief`` steals through
-bounded histories, one account per session, and measures the lift of copies. ``table`` judges the
-thieves' accounts and puts all in ``benchmarks/results/theft_cost.json``, ``.txt`` and ``.png``.
+The audit steals: a target that keeps histories answers what one that is sent them answers, so its
+sessions are the accounts of a thief who opens one for each. This replays people under a click law,
+fits what judges accounts, judges the thieves' accounts, measures copies at every budget, and puts
+all in ``benchmarks/results/theft_cost.json``, ``.txt`` and ``.png``. A thief whom the audit lacks
+is left out and named. ``--out`` keeps what was computed; the same command goes on from there.
 
 The pace of people is that of the public trivago sample. An account that is found out gets decoys
 from then on; the thief knows when he is found out and goes on with a new account.
@@ -20,10 +20,8 @@ import argparse
 import json
 import os
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -31,8 +29,7 @@ import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
-from recsec.attacks.extraction import ExtractionConfig, collect, fit_surrogate
-from recsec.attacks.extraction.policies.rank_law import RankLawPolicy
+from recsec.attacks.extraction import ExtractionConfig, collect
 from recsec.data import load
 from recsec.data.sequences import Split
 from recsec.detection.habits import Habits, HabitsJudge
@@ -45,15 +42,17 @@ from recsec.rng import Streams
 from recsec.runs import atomic_write_text
 from recsec.stats import mean_estimate, wilson
 from recsec.targets import Budget, LocalTarget, MeteredTarget, Transcript
-from recsec.targets.bounded import DAY, HOTELS, BoundedTarget, Pace, Sybils, most_within
+from recsec.targets.bounded import DAY, HOTELS, Pace, most_within
 from recsec.targets.guards import Misinform, Surroundings
+from recsec.targets.guards.typical import NEWEST, own_ranks
 from recsec.traffic import ClickLaw, honest_log
 
 RESULTS = Path(__file__).parent / "results" / "theft_cost"
 K = 10
 LAW = ClickLaw(acceptance=0.42, bias=1.08, restart=0.0)
 CHECKPOINTS = (10, 20, 40, 60)
-LEVEL = 0.01
+LEVEL = 0.005
+"""Of honest accounts ever found out: half of what the bar allows, for a third of people is few."""
 LIFTS = (0.1, 0.3, 0.5)
 TASTES = (0.0, 0.5, 1.0)
 VISITS = ("clickout item", "interaction item image", "interaction item info")
@@ -63,17 +62,27 @@ DEFENSES = (
     "bounded",
     "bounded, misinform",
     "bounded, evidence of accounts",
+    "bounded, misinform, evidence",
 )
+BAR = {"multiple": 10, "lift": 0.3, "hr_kept": 0.98, "served_worse": 0.01}
 THIEVES: dict[str, dict[str, Any]] = {
-    "mixed": {"guard": False, "calls": (3000, 6000, 12000)},
-    "rank-law": {"guard": True, "calls": (12500, 25000)},
-    "rank-law, a day each": {
-        "guard": True,
-        "settings": {"length": 20},
-        "calls": (12500, 25000),
+    "mixed": {
+        "through": "no guard",
+        "asked": "mixed-k10-s0",
+        "copies": {count: f"surrogate/mixed-k10-c{count}-s0" for count in (3000, 6000, 12_000)},
     },
-    "rank-law, tastes": {"guard": True, "tastes": True, "calls": (12500, 25000)},
+    "rank-law": {
+        "through": "misinform",
+        "asked": "misinform.rank-law-k10-s0",
+        "copies": {
+            12_500: "transcript/misinform.rank-law-k10-s0/rounds/round-2",
+            25_000: "transcript/misinform.rank-law-k10-s0/rounds/round-3",
+            50_000: "surrogate/misinform.rank-law-k10-c50000-s0",
+        },
+    },
 }
+"""Whom the audit lets steal, where it keeps his questions, and his copies by calls: those that he
+trained on the way, and those of the cells."""
 
 
 def pace_of_people(share: float) -> dict[str, Any]:
@@ -148,9 +157,10 @@ def habits_of(model: Any, split: Split) -> Habits:
     return Habits.of(model, guard.law, vectors_of(model), split.train.counts)
 
 
-def people(chosen: argparse.Namespace) -> None:
+def people(chosen: argparse.Namespace, split: Split, model: Any) -> None:
     """Replay, divide and measure people."""
-    split, model = load(chosen.data).split(), load_model(chosen.model)
+    if (chosen.out / "people.npz").exists():
+        return
     streams = Streams(0).child("theft cost")
     rng = streams.numpy("people")
     length = CHECKPOINTS[-1]
@@ -160,13 +170,15 @@ def people(chosen: argparse.Namespace) -> None:
     log = honest_log(
         target, split.full, users, LAW, queries=length, k=K, rng=streams.numpy("clicks")
     )
-    names = np.unique(log.calls.account, return_inverse=True)[1]
+    who, names = np.unique(log.calls.account, return_inverse=True)
     order = np.argsort(names, kind="stable")
     rows = np.split(
         log.calls.items[order].astype(np.int64), np.flatnonzero(np.diff(names[order])) + 1
     )
-    whole = np.array([row for row in rows if len(row) == length])
-    whole = whole[rng.permutation(len(whole))]
+    enough = rng.permutation([at for at, row in enumerate(rows) if len(row) == length])
+    whole = np.array([rows[at] for at in enough])
+    place = {f"user-{user}": at for at, user in enumerate(split.full.users.tolist())}
+    users_of = np.array([place[who[at]] for at in enough])
     played_too = np.concatenate(
         [
             played(model, chosen.played, length, streams.numpy("played")),
@@ -174,7 +186,9 @@ def people(chosen: argparse.Namespace) -> None:
         ]
     )
     habits = habits_of(model, split)
-    kept = {"people": whole, "played": played_too}
+    kept = {"people": whole, "played": played_too, "misinformed": misinformed(model, split, whole)}
+    lists = answer_lists(model, split, K, users=users_of)
+    kept["hits"] = (lists == split.targets("test")[users_of][:, None]).any(axis=1)
     for events in CHECKPOINTS:
         for name, rows in (("people", whole), ("played", played_too)):
             kept[f"{name}-{events}"] = habits.measure(rows[:, :events]).astype(np.float32)
@@ -183,87 +197,64 @@ def people(chosen: argparse.Namespace) -> None:
     print(f"people: {len(users)} users, {len(whole)} with {length} events", flush=True)
 
 
+def misinformed(model: Any, split: Split, histories: np.ndarray) -> np.ndarray:
+    """``(B, L - 1)`` whether ``misinform`` answers wrongly after 2 to L events."""
+    guard = Misinform.build(Misinform.config_class(), Surroundings(model, split.train))
+    found = np.zeros((len(histories), histories.shape[1] - 1), dtype=bool)
+    ranks = own_ranks(model, histories[:, : NEWEST + 1])
+    for events in range(2, histories.shape[1] + 1):
+        if events <= NEWEST + 1:
+            known = np.where(np.arange(NEWEST) < events - 1, ranks, 0)
+        else:
+            known = own_ranks(model, histories[:, :events])
+        found[:, events - 2] = guard.law.suspicion(known) > guard.threshold
+    return found
+
+
 def lift_of(lists: np.ndarray, clean: np.ndarray, floor: float, streams: Streams) -> dict[str, Any]:
     values = (agreement(lists, clean, K) - floor) / (1 - floor)
     return mean_estimate(values, streams.numpy("lift")).to_json()
 
 
-RANK_LAW = RankLawPolicy.next
-
-
-def with_taste(
-    policy: RankLawPolicy, histories: np.ndarray, lists: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Of four choices by people's law the one most like the session's first item, softly."""
-    options = np.stack([RANK_LAW(policy, histories, lists, rng) for _ in range(4)], axis=1)
-    if policy.surrogate is None:
-        return options[:, 0]
-    table = vectors_of(policy.surrogate.cpu())
-    table = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
-    alike = np.einsum("bod,bd->bo", table[options], table[histories[:, 0]])
-    best = (4 * alike - np.log(-np.log(rng.random(alike.shape)))).argmax(axis=1)
-    return options[np.arange(len(options)), best]
-
-
-def thief(chosen: argparse.Namespace) -> None:
-    """Steal through bounded histories; copies at every budget."""
-    facts = THIEVES[chosen.name]
-    split, model = load(chosen.data).split(), load_model(chosen.model)
-    streams = Streams(chosen.seed).child("theft cost").child(chosen.name)
-    guards = []
-    if facts["guard"]:
-        guards = [Misinform.build(Misinform.config_class(), Surroundings(model, split.train))]
-    calls = [max(60, count // chosen.shrink) for count in facts["calls"]]
-    settings = dict(facts.get("settings", {}))
-    policy = chosen.name.split(",")[0]
-    reach = {"max_length": settings.get("length", 63)} if policy == "rank-law" else {}
-    config = ExtractionConfig(
-        policy=policy,
-        policy_settings=settings,
-        surrogate_settings=reach | chosen.surrogate,
-        length=200 if policy == "mixed" else settings.get("length", 63),
-    )
-    clean = answer_lists(model, split, K)
-    floor = float(agreement(answer_lists(Popularity.of(split.train), split, K), clean, K).mean())
-    folder = chosen.out / chosen.name.replace(", ", "-").replace(" ", "-")
-    target = Sybils(BoundedTarget(LocalTarget(model, guards), HOTELS))
-    points: list[dict[str, Any]] = []
-    (folder / "transcript").mkdir(parents=True, exist_ok=True)
-    budget = Budget(calls=calls[-1])
-    mend = patch.object(RankLawPolicy, "next", with_taste) if "tastes" in facts else nullcontext()
-    with mend, MeteredTarget(target, budget=budget, folder=folder / "transcript") as meter:
-        collect(meter, config, calls=calls[-1], k=K, streams=streams, device=chosen.device)
-    transcript = Transcript.open(folder / "transcript", split.catalog)
-    habits, lengths = habits_of(model, split), np.diff(transcript.chains(calls[-1]).offsets)
-    longest = int(np.quantile(lengths, 0.9))
-    rows = sessions_of(transcript, calls[-1], min(longest, CHECKPOINTS[-1]))[: chosen.judged]
-    measured = {str(n): habits.measure(rows[:, :n]) for n in CHECKPOINTS if n <= longest}
-    np.savez_compressed(folder / "habits.npz", sessions=rows, **measured)
-    for count in calls:
-        copy = fit_surrogate(
-            transcript,
-            split.catalog,
-            config,
-            calls=count,
-            streams=streams.child("fit"),
-            out=folder / f"copy-{count}",
-            device=chosen.device,
-        )
-        lists = answer_lists(copy, split, K)
+def thief(name: str, chosen: argparse.Namespace, split: Split, model: Any) -> dict[str, Any] | None:
+    """A thief of the audit: lift of his copies, his accounts, and their habits."""
+    facts = THIEVES[name]
+    asked = chosen.audit / "transcript" / facts["asked"]
+    copies = {count: chosen.audit / copy for count, copy in facts["copies"].items()}
+    copies = {n: copy for n, copy in copies.items() if (copy / "model.safetensors").exists()}
+    if not copies:
+        return None
+    kept = chosen.out / f"{name}.json"
+    found = json.loads(kept.read_text()) if kept.exists() else {"points": []}
+    if [point["calls"] for point in found["points"]] == list(copies):
+        return found
+    streams = Streams(0).child("theft cost").child(name)
+    users = Streams(0).child("theft cost").numpy("measured").permutation(len(split.full))
+    users = np.sort(users[: chosen.measured])
+    transcript = Transcript.open(asked, split.catalog)
+    clean = answer_lists(model, split, K, users=users)
+    popular = answer_lists(Popularity.of(split.train), split, K, users=users)
+    floor = float(agreement(popular, clean, K).mean())
+    found |= {"through": facts["through"], "floor": floor, "points": []}
+    for count, copy in copies.items():
+        lists = answer_lists(load_model(copy), split, K, users=users)
         lengths = np.diff(transcript.chains(count).offsets)
-        points.append(
+        found["points"].append(
             {
                 "calls": count,
                 "lift": lift_of(lists, clean, floor, streams),
                 "accounts": len(lengths),
-                "events": int(lengths.sum()),
                 "account_days": int(days_of(lengths).sum()),
             }
         )
-        found = {"thief": chosen.name, "guard": facts["guard"], "floor": floor, "points": points}
-        found["config"] = config.model_dump(mode="json")
-        atomic_write_text(folder / "found.json", json.dumps(found, indent=1) + "\n")
-        print(f"{chosen.name}: {points[-1]}", flush=True)
+        print(f"{name}: {found['points'][-1]}", flush=True)
+    habits = habits_of(model, split)
+    rows = {n: sessions_of(transcript, max(copies), n)[: chosen.judged] for n in CHECKPOINTS}
+    found["habits"] = {
+        str(n): habits.measure(row).round(5).tolist() for n, row in rows.items() if len(row)
+    }
+    atomic_write_text(kept, json.dumps(found) + "\n")
+    return found
 
 
 def days_of(lengths: np.ndarray, pace: Pace = HOTELS) -> np.ndarray:
@@ -310,7 +301,7 @@ def per_day(when: np.ndarray | None, pace: Pace) -> tuple[float, float]:
     return best
 
 
-def table(chosen: argparse.Namespace) -> None:
+def table(chosen: argparse.Namespace, split: Split, model: Any) -> None:
     """Judge the accounts of people and thieves, price the thefts."""
     rng = Streams(0).child("theft cost").numpy("table")
     with np.load(chosen.out / "people.npz") as file:
@@ -353,19 +344,14 @@ def table(chosen: argparse.Namespace) -> None:
     accounts["played: mixed"] = seen([kept[f"played-{n}"][own] for n in CHECKPOINTS])
     thieves: dict[str, Any] = {}
     for name in THIEVES:
-        folder = chosen.out / name.replace(", ", "-").replace(" ", "-")
-        if (folder / "found.json").exists():
-            thieves[name] = json.loads((folder / "found.json").read_text())
-        if (folder / "habits.npz").exists():
-            with np.load(folder / "habits.npz") as file:
-                measured = [file[str(n)] for n in CHECKPOINTS if str(n) in file]
-            accounts[f"thief: {name}"] = seen(measured)
-            thieves[name]["found_out"] = found_out(judged(measured)).tolist()
-        elif name in thieves and name.startswith("rank-law"):
-            taste = TASTES[-1] if "tastes" in name else TASTES[0]
-            own = rest[np.resize(TASTES, by_rank)[rest] == taste]
-            played = judged([kept[f"played-{n}"][own] for n in CHECKPOINTS])
-            thieves[name]["found_out"] = found_out(played).tolist()
+        facts = thief(name, chosen, split, model)
+        if facts is None:
+            continue
+        habits = facts.pop("habits")
+        measured = [np.array(habits[str(n)]) for n in CHECKPOINTS if str(n) in habits]
+        accounts[f"thief: {name}"] = seen([rows[: len(measured[-1])] for rows in measured])
+        facts["found_out"] = found_out(judged([r[: len(measured[-1])] for r in measured])).tolist()
+        thieves[name] = facts
     pace = {f"{share:g}": pace_of_people(share) for share in (0.99, 0.995)}
     found: dict[str, Any] = {"data": chosen.data, "people": len(kept["people"]), "pace": pace}
     found |= {"accounts": accounts, "thieves": thieves}
@@ -376,12 +362,65 @@ def table(chosen: argparse.Namespace) -> None:
         size = min(chosen.pool, len(mixed_up) // 3)
         p = energy_test(mixed_up[:size], mixed_up[size : size + len(mixed_up) // 2], rng=rng)[1]
         found["pooled_null"].append(p)
+    found["missing"] = [name for name in THIEVES if name not in thieves]
+    found["price"] = price(kept, groups[2], found_out(judged(test)) < len(CHECKPOINTS), pace)
     found["costs"] = costs(thieves, pace)
+    found["bar"] = bar(found["costs"], found["price"])
     path = chosen.results
     atomic_write_text(path.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
     atomic_write_text(path.with_suffix(".txt"), text(found))
     figure(found, path.with_suffix(".png"))
     print(text(found))
+
+
+def price(
+    kept: dict[str, np.ndarray], rows: np.ndarray, flagged: np.ndarray, pace: dict[str, Any]
+) -> dict[str, Any]:
+    """What each defense costs honest accounts: who is ever served worse, HR@10 that is kept.
+
+    Wrong answers never hit. Accounts are those of the last third of people, after 60 events.
+    """
+    hits, wrong = kept["hits"][rows].astype(np.float64), kept["misinformed"][rows]
+    lost = {
+        "bounded, misinform": wrong[:, -1],
+        "bounded, evidence of accounts": flagged,
+        "bounded, misinform, evidence": wrong[:, -1] | flagged,
+    }
+    ever = {
+        "bounded, misinform": wrong.any(axis=1),
+        "bounded, evidence of accounts": flagged,
+        "bounded, misinform, evidence": wrong.any(axis=1) | flagged,
+    }
+    found: dict[str, Any] = {}
+    for defense in DEFENSES:
+        share, what = ("0.99", "requests") if defense == DEFENSES[0] else ("0.995", "events")
+        found[defense] = {"slower": pace[share][what]["slowed_of_the_others"], "hr_kept": 1.0}
+        if defense in ever:
+            found[defense]["worse"] = wilson(int(ever[defense].sum()), len(rows)).to_json()
+            found[defense]["hr_kept"] = float((hits * ~lost[defense]).sum() / hits.sum())
+    return found
+
+
+def bar(costs: list[dict[str, Any]], price: dict[str, Any]) -> list[dict[str, Any]]:
+    """Whether each defense reaches what was asked of it, at the price that was allowed.
+
+    Who is slower and who gets wrong lists was measured on different people, so the shares add up.
+    """
+    rows = []
+    for row in costs:
+        if not row["best"] or row["lift"] != BAR["lift"]:
+            continue
+        paid = price[row["defense"]]
+        worst = sum(paid[key]["value"] for key in ("slower", "worse") if key in paid)
+        reached = (
+            row["multiple"] is not None
+            and row["multiple"] >= BAR["multiple"]
+            and paid["hr_kept"] >= BAR["hr_kept"]
+            and worst <= BAR["served_worse"]
+        )
+        rows.append({"defense": row["defense"], "multiple": row["multiple"], "more": row["more"]})
+        rows[-1] |= {"hr_kept": paid["hr_kept"], "served_worse": worst, "reached": bool(reached)}
+    return rows
 
 
 def linked(
@@ -415,17 +454,18 @@ def linked(
 def costs(thieves: dict[str, Any], pace: dict[str, Any]) -> list[dict[str, Any]]:
     """What each thief pays for each lift under each defense."""
     requests = pace["0.99"]["requests"]["windows"][-1][1]
+    bound = Pace(tuple((seconds, most) for seconds, most in pace["0.995"]["events"]["windows"]))
     rows = []
     for defense in DEFENSES:
         for name, facts in thieves.items():
-            if "misinform" in defense and not facts["guard"]:
+            if "misinform" in defense and facts["through"] != "misinform":
                 continue  # machines get wrong answers: his curve there is below a popularity list
             when = np.array(facts.get("found_out", []), dtype=np.int64)
             if "evidence" in defense and len(when) == 0:
                 continue
             daily, each = requests, requests
             if "bounded" in defense:
-                daily, each = per_day(when if "evidence" in defense else None, HOTELS)
+                daily, each = per_day(when if "evidence" in defense else None, bound)
             for lift in LIFTS:
                 calls, more = calls_for(facts["points"], lift)
                 row = {"defense": defense, "thief": name, "lift": lift, "calls": calls}
@@ -460,15 +500,20 @@ def text(found: dict[str, Any]) -> str:
     lines += [
         "",
         "What a theft costs: * the best thief of a defense, > not reached by then. The rate limit",
-        f"is the fitted {paces['0.99']['requests']['windows'][-1][1]} requests a day, the bound "
-        f"{HOTELS.daily} events. Who is found out by evidence goes on with a new account; accounts",
-        "of rank-law that were not kept are judged as those played with the target as copy. Lifts",
-        "below the first budget are on a line from 0 to it, which flatters the thief.",
+        f"is the fitted {paces['0.99']['requests']['windows'][-1][1]} requests a day of 99 % of "
+        f"people, the bound {paces['0.995']['events']['windows'][-1][1]} events of 99.5 %. Who is "
+        "found out by",
+        "evidence goes on with a new account. Lifts below the first budget are on a line from 0 to",
+        "it, and lifts of sessions that were cut short are those of whole ones: both flatter the",
+        "thief. As asked: the accounts x days of the sessions as they were, at 20 events a day.",
     ]
     for name, facts in found["thieves"].items():
-        curve = ", ".join(f"{p['calls']:,}: {span(p['lift'])}" for p in facts["points"])
-        through = facts.get("through") or ("misinform" if facts["guard"] else "no guard")
-        lines.append(f"  {name} through {through}, lift at calls: {curve}")
+        curve = ", ".join(
+            f"{p['calls']:,}: {span(p['lift'])} (as asked {p['account_days']:,})"
+            for p in facts["points"]
+        )
+        lines.append(f"  {name} through {facts['through']}, lift at calls: {curve}")
+    lines += [f"  not measured here: {name}" for name in found["missing"]]
     lines.append("")
     lines.append(
         f"{'defense':34}{'thief':24}{'lift':>5}{'calls':>9}{'accounts':>10}{'acc. x days':>12}"
@@ -481,6 +526,20 @@ def text(found: dict[str, Any]) -> str:
             f"{row['defense']:34}{row['thief']:24}{row['lift']:>5g}{sign}{row['calls']:>8.0f}"
             f"{sign}{row['accounts']:>9.0f}{sign}{row['account_days']:>11.0f}{times:>13}"
             + (" *" if row["best"] else "")
+        )
+    lines += [
+        "",
+        f"Is a lift of {BAR['lift']:g} {BAR['multiple']} times as dear as under the rate limit,",
+        f"at {BAR['hr_kept']:.0%} of HR@10, at most {BAR['served_worse']:.0%} of people worse?",
+    ]
+    for row in found["bar"]:
+        paid = found["price"][row["defense"]]
+        worse = f", wrong lists for {span(paid['worse'], 100)} %" if "worse" in paid else ""
+        times = "-" if row["multiple"] is None else f"{row['multiple']:.1f}"
+        verdict = "yes" if row["reached"] else "no"
+        lines.append(
+            f"  {row['defense']:32}{verdict:>4}: {'>' if row['more'] else ''}{times} times, "
+            f"HR@10 {row['hr_kept']:.3f}, slower for {span(paid['slower'], 100)} %" + worse
         )
     lines += ["", "Accounts found out by habits: at 1 % at each number of events; at all reviews"]
     lines.append(
@@ -523,8 +582,8 @@ def figure(found: dict[str, Any], path: Path) -> None:
     for at, defense in enumerate(DEFENSES):
         best = {r["lift"]: r for r in found["costs"] if r["defense"] == defense and r["best"]}
         for lift, row in best.items():
-            place = LIFTS.index(lift) + (at - 1.5) * 0.2
-            axes.bar(place, row["account_days"], 0.18, color=f"C{at}", alpha=0.9)
+            place = LIFTS.index(lift) + (at - 2) * 0.17
+            axes.bar(place, row["account_days"], 0.15, color=f"C{at}", alpha=0.9)
             mark = ">" if row["more"] else ""
             axes.text(
                 place,
@@ -545,24 +604,22 @@ def figure(found: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["people", "thief", "table"])
-    parser.add_argument("name", nargs="?", choices=list(THIEVES))
-    parser.add_argument("--model", type=Path, help="not needed for the table")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--audit", type=Path, required=True, help="where the thieves stole")
     parser.add_argument("--data", default="ml-1m")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--users", type=int, default=5000, help="people, at most")
+    parser.add_argument("--users", type=int, default=3000, help="people, at most")
+    parser.add_argument("--measured", type=int, default=2000, help="users who measure copies")
     parser.add_argument("--played", type=int, default=900, help="accounts that the owner plays")
     parser.add_argument("--judged", type=int, default=400, help="accounts of a thief, at most")
     parser.add_argument("--pool", type=int, default=150, help="young accounts tested together")
     parser.add_argument("--nulls", type=int, default=100)
-    parser.add_argument("--shrink", type=int, default=1, help="fewer calls, for a rehearsal")
     parser.add_argument("--results", type=Path, default=RESULTS, help="without .json and .txt")
-    parser.add_argument("--surrogate", type=json.loads, default={}, help="its settings, as JSON")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    {"people": people, "thief": thief, "table": table}[chosen.part](chosen)
+    split, model = load(chosen.data).split(), load_model(chosen.model)
+    people(chosen, split, model)
+    table(chosen, split, model)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import io
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -39,22 +41,29 @@ def clip(driver: webdriver.Chrome, first: str, last: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
 
 
+@contextmanager
+def browser() -> Iterator[webdriver.Chrome]:
+    """A browser as wide as the pictures."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+        options.add_argument(flag)
+    with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as driver:
+        driver.set_window_size(WIDTH, 900)
+        driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": WIDTH, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+        )
+        yield driver
+
+
 def picture(run: Path) -> None:
     """Write ``report.png`` from a run directory."""
     if not read_report(run).synthetic:
         sys.exit(f"{run} is not an audit of synthetic data; pictures show no real data")
     with tempfile.TemporaryDirectory() as folder:
         page = render(run, out=Path(folder))[0]
-        options = webdriver.ChromeOptions()
-        options.binary_location = shutil.which("chromium") or "chromium"
-        for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
-            options.add_argument(flag)
-        with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as driver:
-            driver.set_window_size(WIDTH, 900)
-            driver.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride",
-                {"width": WIDTH, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-            )
+        with browser() as driver:
             driver.get(page.as_uri())
             parts = [clip(driver, first, last) for first, last in PARTS.items()]
     height = sum(part.height for part in parts) + GAP * (len(parts) - 1)

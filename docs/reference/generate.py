@@ -127,8 +127,8 @@ def source_page() -> str:
         "# Sources and commands",
         "",
         "What `--model` takes, what each kind can do at most, and which commands work with it. A",
-        "command that needs more says so before anything is asked. `recsec target check` shows what",
-        "yours gives.",
+        "command that needs more says so before anything is asked. `recsec target check` shows",
+        "what yours gives.",
         "",
         "| capability | |",
         "|---|---|",
@@ -154,8 +154,8 @@ def source_page() -> str:
             parts.append(f"| {row.words.removesuffix(' photos')} | {shown} |")
         parts.append("")
     parts += [
-        "`--guard truncate` stands for the guards that work on lists, `--guard misinform` for those",
-        "that need scores: see [components](components.md).",
+        "`--guard truncate` stands for the guards that work on lists, `--guard misinform` for",
+        "those that need scores: see [components](components.md).",
         "",
     ]
     return "\n".join(parts)
@@ -168,6 +168,13 @@ def schema_page() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
+def openapi_page() -> str:
+    """The OpenAPI file of ``recsec serve``."""
+    from recsec.serving.api import describe
+
+    return json.dumps(describe(), indent=1) + "\n"
+
+
 HAPPENS = {
     "callable": "the right answer, or an error with the line and the deed (exit 3)",
     "checkpoints": "loaded, or what is broken is named (exit 3)",
@@ -176,6 +183,7 @@ HAPPENS = {
     "paths": "left out of the page",
     "plugins": "named and skipped",
     "server": "the list, or one sentence in time, without a secret (exit 3)",
+    "service": "refused with 4xx, nobody else is charged, and it goes on",
     "settings": "refused when read (exit 2)",
     "streams": "the exit code of the table",
     "text": "shown as it is written, and nothing else happens",
@@ -225,6 +233,7 @@ def pages() -> dict[str, str]:
         "components.md": component_page(),
         "errors.md": error_page(),
         "sources.md": source_page(),
+        "openapi.json": openapi_page(),
         "report-schema.json": schema_page(),
         "../../SECURITY.md": security_page(),
         "../../src/recsec/components.json": shipped_components(),

@@ -52,7 +52,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("extraction.loss", "mse", ["extraction.loss = 'mse'", "'listmle' or 'hinge'"]),
         ("extraction.calls", 0, ["extraction.calls", "greater than or equal to 1"]),
         ("extraction.calls", [], ["extraction.calls", "at least 1 item"]),
-        ("extraction.policies", ["mixd"], ["no policy 'mixd'", "mixed, random"]),
+        ("extraction.policies", ["mixd"], ["no policy 'mixd'", "mixed, proxy, random"]),
         ("target.model", "runs/x", ["either model", "or train"]),
         ("target.access", "scores", ["target.access = 'scores'", "'ids'"]),
         ("target.twins", -1, ["target.twins", "greater than or equal to 0"]),

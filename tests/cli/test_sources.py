@@ -44,6 +44,7 @@ WORDS = {
     "harden --model": f"harden --method fast --data {PHOTOS} --out NEW --set epochs=1 --device cpu",
     "screen --model": f"screen photo.png --listing 10001 --data {PHOTOS}",
     "certify --model": f"certify --data {PHOTOS} --pairs 1 --draws 8",
+    "try --model": "try --no-browser --data shop.csv",
     "detect fit --model": "detect fit --data shop.csv --out NEW --detector off-list --queries 6",
 }
 """For each option that names a recommender, the rest of a small command."""
@@ -212,6 +213,7 @@ def test_what_is_offered_is_opened_and_nothing_else(
 ) -> None:
     monkeypatch.chdir(shop)
     monkeypatch.setattr("sys.stdin", io.StringIO("add 1\nrecommend\n"))
+    monkeypatch.setattr("recsec.trying.serve", lambda app, opened: opened.close())
     kinds = offered(HELP[option])
     photos = PHOTOS in WORDS[option]
     spec = named("encoder" if photos and kind == "checkpoint" else kind, shop)

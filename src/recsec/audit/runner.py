@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from recsec.audit.conductor import Conductor
-from recsec.audit.engines import Engine, LocalEngine
+from recsec.audit.engines import Engine, LocalEngine, Placement
 from recsec.audit.gate import gate_policy, worse
 from recsec.audit.plan import without_idle
 from recsec.audit.reuse import take_along
-from recsec.audit.sections import Plan
+from recsec.audit.sections import EnginePlan, Plan
 from recsec.audit.threat import Found, Opened, ThreatScope, audits
 from recsec.errors import ConfigError, RunError
 from recsec.reports import (
@@ -60,7 +60,7 @@ def run_audit(
         answers_of: another run, whose answers to the same questions are taken along.
         same_answers: files of the target that answer may have changed since the run was begun, but
             not their answers: recorded calls are asked again.
-        engine: where tasks run; by default processes of this machine.
+        engine: where tasks run; by default where ``[engine]`` says.
         announce: is told what is going to happen before the first query.
         progress: is told how it goes.
 
@@ -86,11 +86,11 @@ def run_audit(
         RunDirectory.create_or_resume(
             out, "audit", plan.evidence(), threads=threads, replan=not _judged(Path(out))
         ) as run,
-        LocalEngine(workers=plan.engine.processes, threads=threads) as local,
+        _engine(plan.engine, run) as own,
     ):
         if answers_of is not None:
             take_along(run, Path(answers_of))
-        conductor = Conductor(run, engine or local, progress, same_answers)
+        conductor = Conductor(run, engine or own, progress, same_answers)
         works = {threat: one.start(conductor) for threat, one in opened.items()}
         for work in works.values():
             work.same_inputs()
@@ -110,6 +110,30 @@ def run_audit(
         _write(run, report)
         run.record("reported", level=report.verdict.level, passed=report.verdict.passed)
     return report
+
+
+def _engine(plan: EnginePlan, run: RunDirectory) -> Engine:
+    """Where the tasks of a run are done.
+
+    Raises:
+        ConfigError: that engine is not installed, or not to be reached.
+    """
+    if plan.kind == "local":
+        return LocalEngine(workers=plan.processes, threads=plan.threads)
+    placement = Placement(str(run.path.resolve()), run.word, plan.threads)
+    if plan.kind == "ray":
+        from recsec.audit.engines.ray import RayEngine
+
+        return RayEngine(placement, address=plan.address, memory_gb=plan.memory_gb, gpus=plan.gpus)
+    from recsec.audit.engines.slurm import SlurmEngine
+
+    return SlurmEngine(
+        placement,
+        minutes=plan.minutes,
+        memory_gb=plan.memory_gb,
+        gpus=plan.gpus,
+        partition=plan.partition,
+    )
 
 
 def _baseline(name: str, out: Path) -> Report:
@@ -172,7 +196,7 @@ def _report(
     parts: dict[str, Any] = {threat.name: one.part for threat, one in found.items()}
     titles = [threat.title(one.part) for threat, one in found.items()]
     findings = [finding for one in found.values() for finding in one.findings]
-    shown = plan.public().model_dump(mode="json", exclude={"engine": {"workers"}})
+    shown = plan.public().model_dump(mode="json") | {"engine": plan.engine.results}
     return report_class()(
         title=plan.title or ", ".join(titles),
         synthetic=any(part.data.synthetic for part in parts.values()),

@@ -54,20 +54,41 @@ class GatePlan(Section):
 
 
 class EnginePlan(Section):
-    """``[engine]``: where the work is done. ``workers`` never changes a result; threads may."""
+    """``[engine]``: where the work is done. Only threads and the device may change a result."""
 
+    kind: Literal["local", "ray", "slurm"] = Field(
+        default="local", description="processes of this machine, a Ray cluster, or Slurm jobs"
+    )
     workers: Positive | None = Field(
-        default=None, description="processes; null: one per core, at most 4"
+        default=None, description="local: processes; null: one per core, at most 4"
     )
     threads: Positive = Field(
         default=1, description="threads of the numerical library in each worker"
     )
     device: str = "auto"
+    address: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="ray: of the cluster; null: RAY_ADDRESS, or one on this machine"
+    )
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="ray, slurm: memory of one piece of work"
+    )
+    gpus: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="ray, slurm: GPUs of one piece of work"
+    )
+    minutes: Positive = Field(default=1440, description="slurm: the longest that a job may take")
+    partition: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="slurm: where jobs are sent"
+    )
 
     @property
     def processes(self) -> int:
         """``workers`` decided for this machine."""
         return self.workers or max(1, min(4, (os.cpu_count() or 1) // self.threads))
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The part on which results may depend."""
+        return {"threads": self.threads, "device": self.device}
 
 
 class Plan(Section):
@@ -98,9 +119,8 @@ class Plan(Section):
     def evidence(self) -> dict[str, Any]:
         """The part on which measurements depend, and so what a run directory belongs to.
 
-        Thresholds, prices, the title and the number of workers may change between two runs of the
+        Thresholds, prices, the title and where the work is done may change between two runs of the
         same command: the finished work is then judged anew, and nothing is asked again.
         """
         whole = self.public().model_dump(mode="json", exclude={"title", "gate"})
-        del whole["engine"]["workers"]
-        return whole
+        return whole | {"engine": self.engine.results}

@@ -75,8 +75,8 @@ def run(
     Without options on small made-up data that is trained in seconds and kept in the cache: lists
     of a recommender, of the same behind a guard and of its copy for a history that you build; and
     attacks on product photos that you watch while they run. With --model, --compare and --data on
-    yours. The page is served on loopback only, asks nothing of the network, and writes nothing.
-    Ctrl-C ends it, with exit code 0.
+    yours. The page is served on loopback only, asks nothing of the network, and keeps nothing of
+    what you do. Ctrl-C ends it, with exit code 0; before the page is there, with 130.
     """
     lists, photos = _benches(model, compare or [], data, columns, guard, device, authorised)
     from recsec.trying import application, listen, serve

@@ -2,7 +2,6 @@
 
 from recsec.detection.base import CountingDetector, Detector, DetectorConfig, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale, combine
-from recsec.detection.check import strange_ways
 from recsec.detection.contract import CONTRACT
 from recsec.detection.detectors.accepted_rank import AcceptedRank, AcceptedRankConfig
 from recsec.detection.detectors.asking import Asking
@@ -12,7 +11,6 @@ from recsec.detection.detectors.off_list import OffList
 from recsec.detection.detectors.prada import Prada, PradaConfig, normality
 from recsec.detection.detectors.seat import Seat, SeatConfig
 from recsec.detection.detectors.transition import Transition, TransitionConfig
-from recsec.detection.explain import Explained, explain
 from recsec.detection.fit import (
     FitConfig,
     Groups,
@@ -22,9 +20,11 @@ from recsec.detection.fit import (
     split_users,
 )
 from recsec.detection.following import follow_log
-from recsec.detection.judge import judge
 from recsec.detection.own import fit_on_log
 from recsec.detection.sybil import Linker
+from recsec.detection.verdict.check import strange_ways
+from recsec.detection.verdict.explain import Explained, explain
+from recsec.detection.verdict.judge import judge
 from recsec.detection.watch import Fitted, Watch
 
 __all__ = [

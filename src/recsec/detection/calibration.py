@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,19 +35,21 @@ class Calibration:
         scores: C arrays, one score per account that made so many queries.
         habits: C arrays, which way of asking each account had: the laws are one, every other
             request pattern is its own. One for all if empty.
+        allow: make p-values larger by what the scatter of so many accounts asks for.
     """
 
     checkpoints: IntArray
     scores: tuple[FloatArray, ...]
     habits: tuple[IntArray, ...] = ()
+    allow: bool = False
 
     def p_values(self, scores: FloatArray, queries: IntArray) -> FloatArray:
         """One p-value per account ``(m,)``; 1 below the first checkpoint.
 
         Nobody knows which habit an account has, so its p-value is the largest that any habit
         gives: among the people of each habit, at most 1 % come below 0.01. How many do is known
-        only as well as the n accounts of the habit tell, so p-values are ``1 + 2 / sqrt(0.01 n)``
-        times as large: two standard deviations of a share of one percent.
+        only as well as the n accounts of the habit tell, so with ``allow`` p-values are
+        ``1 + 2 / sqrt(0.01 n)`` times as large: two standard deviations of a share of one percent.
 
         An account is compared at the largest checkpoint that it reached. Scores are means over
         queries, so an honest account that made more queries than that scatters less: its
@@ -59,14 +62,17 @@ class Calibration:
             if rows.any() and len(honest):
                 habits = self.habits[at] if self.habits else np.zeros(len(honest), dtype=np.int64)
                 parts = [honest[habits == one] for one in sorted(set(habits.tolist()))]
-                found = [_allowed(len(own)) * tail_p_values(scores[rows], own) for own in parts]
+                found = [
+                    (_allowed(len(own)) if self.allow else 1.0) * tail_p_values(scores[rows], own)
+                    for own in parts
+                ]
                 out[rows] = np.minimum(np.max(found, axis=0), 1.0)
         return out
 
 
 def _allowed(accounts: int) -> float:
     """How much larger p-values are because so many accounts calibrate."""
-    return 1 + 2 / (LEVEL * accounts) ** 0.5
+    return 1.0 + 2.0 / math.sqrt(LEVEL * accounts)
 
 
 @dataclass(frozen=True, eq=False)

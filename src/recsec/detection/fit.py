@@ -183,7 +183,7 @@ def _calibration(
         many = np.bincount(codes, minlength=1 + len(patterns))[codes] >= LEAST
         scores.append(there["score"].to_numpy().astype(np.float64)[many])
         habits.append(codes[many])
-    return Calibration(checkpoints, tuple(scores), tuple(habits))
+    return Calibration(checkpoints, tuple(scores), tuple(habits), allow=True)
 
 
 def fit_detectors(

@@ -147,6 +147,7 @@ class Fitted:
                     for at in range(len(checkpoints))
                     if f"habits/{label}/{at}" in arrays
                 ),
+                allow=True,
             )
             for label in (*detectors, COMBINED)
         }

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from recsec.errors import DataError
 from recsec.evaluation.estimates import paired_estimates
 from recsec.metrics.retrieval import average_precision_at_r, hubness, occurrences, precision
-from recsec.models.visual.contract import PhotoEncoder
+from recsec.models.base import PhotoEncoder
 from recsec.models.visual.embedding import embed
 from recsec.models.visual.encoder import Encoder, Heads
 from recsec.models.visual.index import ExactIndex

@@ -3,6 +3,7 @@
 from recsec.models.base import (
     Incremental,
     ModelConfig,
+    PhotoEncoder,
     Precision,
     Recommender,
     ScheduleConfig,
@@ -26,7 +27,6 @@ from recsec.models.visual.checkpoint import (
     load_items,
     save_encoder,
 )
-from recsec.models.visual.contract import PhotoEncoder
 from recsec.models.visual.embedding import catalog_features, embed
 from recsec.models.visual.encoder import Encoder, EncoderConfig, Heads, frozen_copy
 from recsec.models.visual.index import ExactIndex

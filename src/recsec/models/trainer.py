@@ -26,7 +26,7 @@ from recsec.models.base import Precision, ScheduleConfig, Training
 from recsec.models.dropout import Dropout
 from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.rng import Streams
-from recsec.runs import atomic_write_bytes, atomic_write_text, digest
+from recsec.runs import atomic_write_bytes, atomic_write_text, check_fence, digest
 
 __all__ = ["Objective", "check_device", "fit", "resolve_precision", "uses_cpu"]
 
@@ -154,6 +154,7 @@ def _save(
     (fresh / "optimizer.safetensors").write_bytes(tensor_bytes(moments))
     known = {"position": vars(position), "sum": digest(vars(position))}
     (fresh / "position.json").write_text(json.dumps(known))
+    check_fence()
     fresh.rename(folder / f"epoch-{position.epoch:04d}")
     for old in sorted(folder.glob("epoch-*"))[:-1]:
         shutil.rmtree(old, ignore_errors=True)

@@ -11,6 +11,7 @@ from recsec.runs.atomic import (
 from recsec.runs.canonical import canonical_json, digest
 from recsec.runs.directory import REDO, RunDirectory
 from recsec.runs.environment import environment
+from recsec.runs.fence import check_fence, fenced
 from recsec.runs.seal import PLACEHOLDER, intact, sealed
 from recsec.runs.tables import read_table, write_table
 
@@ -22,10 +23,12 @@ __all__ = [
     "atomic_write_json",
     "atomic_write_text",
     "canonical_json",
+    "check_fence",
     "check_room",
     "digest",
     "discard_unfinished",
     "environment",
+    "fenced",
     "intact",
     "read_table",
     "sealed",

@@ -11,6 +11,7 @@ from typing import Any
 
 from recsec.errors import RunError
 from recsec.runs.canonical import canonical_json
+from recsec.runs.fence import FENCE, check_fence
 
 __all__ = [
     "UNFINISHED",
@@ -37,6 +38,7 @@ def atomic_write_bytes(path: Path | str, content: bytes) -> None:
 
     Raises:
         OSError: the disk is full or the folder cannot be written; the old file is untouched.
+        RunError: this process works for somebody who no longer has the run directory.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,7 @@ def atomic_write_bytes(path: Path | str, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        check_fence()
         os.replace(unfinished, path)
     except BaseException:
         with suppress(OSError):
@@ -110,5 +113,5 @@ def strangers(folder: Path, *, known: Collection[str] = ()) -> list[str]:
     return sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.name not in known and entry.name != LOCK and not entry.name.endswith(UNFINISHED)
+        if entry.name not in (*known, LOCK, FENCE) and not entry.name.endswith(UNFINISHED)
     )

@@ -6,6 +6,7 @@
       cells/ID.json   results of finished units of work
       timings.json    times, dates and host: nothing else in the directory holds any
       .lock           held while a process works here; the system frees it when that process dies
+  .attempt        the word of that process, for its workers on other machines
 
 Rooms add folders of their own (``target/``, ``transcript/`` ...).
 """
@@ -30,6 +31,7 @@ from recsec.errors import RunError
 from recsec.runs.atomic import LOCK, UNFINISHED, atomic_write_json, strangers
 from recsec.runs.canonical import digest, plain
 from recsec.runs.environment import environment
+from recsec.runs.fence import raise_fence
 
 __all__ = ["REDO", "RunDirectory"]
 
@@ -96,6 +98,7 @@ class RunDirectory:
         plan_digest: SHA-256 of the plan.
         versions: package and version; "a, then b" where a later process had another one.
         threads: threads of the numerical library, as first planned.
+        word: what workers elsewhere must know to write here; empty in one that is only read.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -114,6 +117,7 @@ class RunDirectory:
         self.plan_digest = found.plan_digest
         self.versions = found.versions
         self.threads = found.threads
+        self.word = ""
         self._lock: FileLock | None = None
         self._opened = time.monotonic()
 
@@ -170,6 +174,7 @@ class RunDirectory:
             raise _unwritable(path, error) from error
         try:
             run = cls._begin(path, kind, wanted, threads, replan=replan)
+            run.word = raise_fence(path)
         except BaseException:
             lock.release()
             raise

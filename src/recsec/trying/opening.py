@@ -10,8 +10,7 @@ from recsec.errors import ConfigError, DataError
 from recsec.evaluation import as_answerer
 from recsec.evaluation.answers import check_catalog
 from recsec.library.opening import open_guarded, open_source
-from recsec.library.photos import checkpoint_folder, open_encoder, place_encoder
-from recsec.models import catalog_features
+from recsec.library.photos import open_encoder, place_encoder
 from recsec.trying.lists import ListBench
 from recsec.trying.photos import PhotoBench
 from recsec.types import Answerer, Progress
@@ -78,9 +77,7 @@ def open_pictures(
         found = open_encoder(spec, photos, progress=progress)
         photos = found.photos
         place_encoder(found.encoder, device)
-        features = catalog_features(
-            found.encoder, photos, checkpoint_folder(spec), progress=progress
-        )
+        features = found.source.features(photos, progress=progress)
         encoders.append((name, found.encoder, features))
     if len(photos) < 3:
         raise DataError(

@@ -30,7 +30,7 @@ from recsec.data import Photos
 from recsec.errors import RecsecError, UsageError
 from recsec.evaluation.session import plain_text
 from recsec.library.evade import NATIVE
-from recsec.models import Encoder, ExactIndex
+from recsec.models import ExactIndex, PhotoEncoder
 from recsec.reports.figures.evasion_panel import amplified
 from recsec.rng import Streams
 from recsec.trying.watched import Watched
@@ -87,7 +87,7 @@ class PhotoBench:
     """
 
     photos: Photos
-    encoders: Sequence[tuple[str, Encoder, Tensor]]
+    encoders: Sequence[tuple[str, PhotoEncoder, Tensor]]
     _drawing: threading.Lock = field(default_factory=threading.Lock)
     _rng: np.random.Generator = field(default_factory=lambda: Streams(0).numpy("try"))
 
@@ -164,7 +164,9 @@ class PhotoBench:
             raise UsageError("no such encoder or attack")
         if not 1 <= wanted.levels <= MOST_LEVELS:
             raise UsageError(f"the budget is 1 to {MOST_LEVELS} of 255 gray levels")
-        _, encoder, features = self.encoders[wanted.encoder]
+        name, encoder, features = self.encoders[wanted.encoder]
+        if wanted.attack == "mi" and not encoder.gradients:
+            raise UsageError(f"{name} gives no gradients: let the attacker see answers only")
         pair = Pairs(np.array([wanted.photo]), np.array([wanted.target]), "one pair")
         rows = np.arange(len(self.photos))
         with self._drawing:

@@ -230,9 +230,42 @@ def test_a_flagged_account_may_fail_a_job(
     from recsec.library.thieves import Detected
 
     rows = {"id": ["a"], "queries": [30], "p_value": [0.0], "flagged": [True], "view": ["hoda"]}
-    table = pl.DataFrame({**rows, "cluster": [None]})
+    table = pl.DataFrame({**rows, "cluster": [None], "withheld": [None]})
     found = Detected(accounts=table, queries=30, faults=(), protocol={"level": 0.05})
     monkeypatch.setattr("recsec.library.thieves.detect", lambda *_, **__: found)
     words = ["detect", str(tmp_path / "log.csv"), "--detectors", str(fitted / "D"), "--json"]
     assert main(words) == 0
     assert main([*words, "--fail-on", "flagged"]) == 1
+
+
+def test_own_traffic_in_any_table_then_explained(
+    fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same log as CSV, JSON Lines and Parquet gives the same detectors."""
+    model = str(fitted / "model")
+    found = []
+    for ending in ("csv", "jsonl", "parquet"):
+        log = str(tmp_path / f"honest.{ending}")
+        words = ["--queries", "10", "--users", "90", "--model", model, "--out", log, "--quiet"]
+        assert main(["data", "traffic", MANY, *words]) == 0
+        out = str(tmp_path / ending)
+        words = ["--model", model, "--log", log, "--out", out, "--queries", "10"]
+        found.append(run(capsys, "detect", "fit", *words)["protocol"])
+    assert all(20 <= count <= 30 for count in found[0]["users"].values())
+    assert len({one["request"] for one in found}) == 1
+    table = run(capsys, "detect", log, "--detectors", out)
+    assert (table["flagged"], table["withheld"]) == (0, 0)
+    account = table["accounts"][0]["id"]
+    why = run(capsys, "detect", "explain", account, log, "--detectors", out)
+    assert why["account"] == account
+    assert len(why["steps"]) == why["queries"]
+    assert main(["detect", "explain", account, log, "--detectors", out]) == 0
+    assert "p-value" in capsys.readouterr().out
+
+
+def test_detectors_are_fitted_to_one_thing(
+    fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["detect", "fit", "--model", str(fitted / "model"), "--out", str(tmp_path / "D")]
+    assert main(words) == 2
+    assert "one of --data and --log" in capsys.readouterr().err

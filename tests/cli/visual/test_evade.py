@@ -297,7 +297,7 @@ def test_photos_are_embedded_on_the_device(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Encoder, "to", placed)
-    monkeypatch.setattr("recsec.models.catalog_features", embedded)
+    monkeypatch.setattr("recsec.targets.visual.open.catalog_features", embedded)
     command = ["evade", "--model", model, "--data", PHOTOS, "--attack", "mi-3", "--eps", "0.1"]
     assert main([*command, *words, "--device", "cuda", "--out", str(tmp_path / "run")]) == 130
     assert seen == ["cuda", "embedded"]

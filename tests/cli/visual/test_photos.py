@@ -91,7 +91,7 @@ def test_a_contact_sheet_of_neighbors(
         (["--out", "sheet.gif"], 2, "ends in .png"),
         (["--k", "0"], 2, "--k"),
         (["--data", "synthetic:users=30,items=20"], 2, "names interactions"),
-        (["--model", "callable:shop:recommend"], 2, "checkpoint folder of an encoder"),
+        (["--model", "callable:shop:recommend"], 3, "there is no module 'shop'"),
         (["--model", "absent"], 3, "not a checkpoint"),
     ],
 )

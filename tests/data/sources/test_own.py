@@ -107,3 +107,12 @@ def test_wrong_words(tmp_path: Path) -> None:
         read_own(tmp_path / "log.csv", columns={"account": "a"})
     with pytest.raises(DataError, match="there is no file"):
         read_own(tmp_path / "log.csv")
+
+
+def test_atomic_files_of_recbole_are_read_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "shop.inter"
+    path.write_text("user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t5\t4\t60\n")
+    assert read_own(path).rows.rows() == [(1, 5, 4.0, 60)]
+    path.write_text("who:token\twhat:token\n1\t5\n")
+    raw = read_own(path, columns={"user": "who", "item": "what:token"})
+    assert raw.rows.rows() == [(1, 5, None, None)]

@@ -259,6 +259,6 @@ def test_the_example_opens_and_names_every_setting(tmp_path):
     shown = tomllib.loads(text)
     assert {"before", "after", "pages", "token", "cookies", "settle"} <= set(shown)
     broken = tmp_path / "target.toml"
-    broken.write_text(text.replace("{item}", "{itme}"))
-    with pytest.raises(ConfigError, match=r"before 1 names \{itme\}"):
+    broken.write_text(text.replace("{item}", "{thing}"))
+    with pytest.raises(ConfigError, match=r"before 1 names \{thing\}"):
         HttpConfig.load(broken)

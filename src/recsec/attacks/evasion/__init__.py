@@ -41,6 +41,7 @@ from recsec.attacks.evasion.harness.pairs import (
 from recsec.attacks.evasion.harness.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
 from recsec.attacks.evasion.harness.summary import smallest_budget, summarize
 from recsec.attacks.evasion.harness.sweep import min_levels, sweep
+from recsec.attacks.evasion.listed import run_listed
 from recsec.attacks.evasion.methods.auto import Auto
 from recsec.attacks.evasion.methods.carlini_wagner import CarliniWagner, ThesisCw
 from recsec.attacks.evasion.methods.gradient import (
@@ -60,6 +61,7 @@ from recsec.attacks.evasion.objective import (
     CosineToTarget,
     Demotion,
     FeatureDistance,
+    ListedPlace,
     ListOverlap,
     Objective,
     QueryMargin,
@@ -96,6 +98,7 @@ __all__ = [
     "HubScene",
     "Ingest",
     "ListOverlap",
+    "ListedPlace",
     "Lists",
     "MomentumPgd",
     "Noise",
@@ -137,6 +140,7 @@ __all__ = [
     "ranking_of",
     "read_pairs",
     "run_hubs",
+    "run_listed",
     "run_pairs",
     "sample_pairs",
     "smallest_budget",

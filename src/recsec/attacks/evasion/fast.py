@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from recsec.errors import ConfigError
 from recsec.models import Encoder, Precision
 from recsec.models.trainer import resolve_precision
-from recsec.models.visual.float32 import whole_float32
+from recsec.models.visual.float32 import strided_in_float32, whole_float32
 from recsec.models.visual.folding import folded_copy
 from recsec.models.visual.memory import keep_freed_memory
 
@@ -48,6 +48,10 @@ class Prepared:
     def approximate(self) -> bool:
         """Whether ``find`` is less precise than ``judge``."""
         return self.search is not None
+
+    def precise(self) -> Prepared:
+        """The same, searching in float32."""
+        return Prepared(self.exact)
 
     def judge(self, images: Float[Tensor, "B C H W"], *, raw: bool = False) -> Float[Tensor, "B D"]:
         """Embeddings, or ``raw`` features before normalization, in float32."""
@@ -82,20 +86,22 @@ def prepare(
     *,
     precision: Precision = "auto",
 ) -> Prepared:
-    """An embedder ready to be attacked; what is prepared already is returned as it is.
+    """An embedder ready to be attacked; what is prepared already keeps its networks.
 
     Args:
         embedder: a module or any callable; a callable is taken as it is.
         images: ``(B, C, H, W)``, of the size it will see.
-        precision: of the search; "auto" takes bfloat16 where the hardware has it.
+        precision: of the search; "auto" takes bfloat16 where the hardware has it. What was
+            prepared for bfloat16 searches in float32 if that is asked for, not the other way round.
     """
     if isinstance(embedder, Prepared):
-        return embedder
+        return embedder.precise() if precision == "float32" else embedder
     if not isinstance(embedder, nn.Module):
         return Prepared(embedder)
     keep_freed_memory()
     whole_float32()
     exact = folded_copy(embedder, images[:2])
+    strided_in_float32(exact)
     exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if resolve_precision(precision, images.device) == torch.float32:
         return Prepared(exact)

@@ -7,6 +7,7 @@ or unnormalized features come in.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Self
@@ -21,6 +22,7 @@ __all__ = [
     "Demotion",
     "FeatureDistance",
     "ListOverlap",
+    "ListedPlace",
     "Objective",
     "QueryMargin",
     "SoftRank",
@@ -255,6 +257,36 @@ class ListOverlap(Objective):
         if self.thresholds is None:
             return never(embeddings)
         return (embeddings * self.catalog[self.targets]).sum(1) > self.thresholds
+
+
+@dataclass(frozen=True)
+class ListedPlace(Objective):
+    """What a list of ids tells a client who has no vector at all: the place of one item in it, and
+    how much of it is in another list.
+
+    It reads answers ``(B, N)``: ``w(place)`` for every item that is listed, 0 for the others
+    (``place_weights``). The formula is that of ``ListOverlap``. Not differentiable.
+
+    Attributes:
+        subjects: ``(B,)`` int64, the item whose place counts.
+        worth: ``(B, N)`` float32, what each item of an answer is worth.
+        rank: the place wanted; None never stops.
+    """
+
+    subjects: Int[Tensor, " B"]
+    worth: Float[Tensor, "B N"]
+    rank: int | None = 1
+
+    def values(self, embeddings: Float[Tensor, "B N"]) -> Float[Tensor, " B"]:
+        """See ``Objective.values``."""
+        return (embeddings * self.worth).sum(1)
+
+    def solved(self, embeddings: Float[Tensor, "B N"]) -> Bool[Tensor, " B"]:
+        """See ``Objective.solved``."""
+        if self.rank is None:
+            return never(embeddings)
+        least = 1 / math.log2(1.5 + self.rank)  # between this place and the next
+        return embeddings.gather(1, self.subjects[:, None])[:, 0] > least
 
 
 def place_weights(lists: Tensor) -> Tensor:

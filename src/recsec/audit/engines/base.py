@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -98,6 +98,10 @@ class Result:
 
 class Engine(Protocol):
     """Runs tasks somewhere."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
     def run(self, tasks: Iterable[Task], *, progress: Progress | None = None) -> Iterator[Result]:
         """Run all tasks; results come as they finish, in any order.

@@ -62,7 +62,8 @@ class EvasionAudit(ThreatAudit):
         if mine.visual is None:
             raise ConfigError("the plan has no [visual]")
         trains = any(model.model is None for model in mine.visual.models)
-        check_device(mine.engine.device, one=trains)
+        if mine.engine.kind == "local":
+            check_device(mine.engine.device, one=trains)
         cells = expand_evasion(mine)
         for cell in cells:
             open_attack(cell.attack.key, cell.attack.settings)

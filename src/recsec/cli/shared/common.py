@@ -93,7 +93,10 @@ CheckpointOption = Annotated[
 EncoderOption = Annotated[
     str,
     typer.Option(
-        "--model", metavar="DIR", help="The checkpoint folder of an encoder, from recsec train."
+        "--model",
+        metavar="DIR|hf:|torch:|onnx:|callable:|FILE.toml",
+        help="An encoder: a checkpoint folder of recsec train, hf:FOLDER, torch:module:factory, "
+        "onnx:FILE, callable:module:function, or a TOML file that says what it wants to see.",
     ),
 ]
 DataOption = Annotated[str, typer.Option("--data", metavar="NAME", help=INTERACTIONS)]

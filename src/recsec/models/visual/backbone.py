@@ -172,7 +172,8 @@ def _channels(
         **options,
     )
     found = {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
-    return found.get("image_mean", IMAGENET[0]), found.get("image_std", IMAGENET[1])
+    mean, std = found.get("image_mean", IMAGENET[0]), found.get("image_std", IMAGENET[1])
+    return [float(one) for one in mean], [float(one) for one in std]
 
 
 def _transformers() -> Any:

@@ -19,10 +19,10 @@ import torch
 
 from recsec import __version__
 from recsec.errors import CheckpointError
+from recsec.models.base import PhotoEncoder
 from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors, refuse_not_finite
 from recsec.models.tensors import tensor_bytes
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
-from recsec.models.visual.contract import PhotoEncoder
 from recsec.models.visual.encoder import Encoder, EncoderConfig
 from recsec.runs import atomic_write_bytes, atomic_write_text
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from recsec.models.base import PhotoEncoder
 from recsec.models.visual.checkpoint import encoder_fingerprint
-from recsec.models.visual.contract import PhotoEncoder
 from recsec.models.visual.encoder import frozen_copy
 from recsec.runs import atomic_write_bytes, digest
 from recsec.types import IntArray, Progress

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.errors import CheckpointError, ConfigError
-from recsec.models.base import ScheduleConfig
+from recsec.models.base import AnyEncoder, ScheduleConfig
 from recsec.models.checkpoint import refuse_not_finite
 from recsec.models.visual.backbone import PretrainedBody, pretrained
 from recsec.models.visual.body import ResidualBody
-from recsec.models.visual.contract import AnyEncoder
-from recsec.models.visual.float32 import whole_float32
+from recsec.models.visual.float32 import strided_in_float32, whole_float32
 from recsec.models.visual.folding import fold_norms
 from recsec.models.visual.memory import keep_freed_memory
 
@@ -169,6 +168,7 @@ class Encoder(nn.Module):
         whole_float32()
         copied = copy.deepcopy(self).eval()
         fold_norms(copied.body, self.body.norm_pairs)
+        strided_in_float32(copied)
         copied.requires_grad_(False).to(dtype)
         cast("Any", copied).to(memory_format=torch.channels_last)
         return copied

@@ -25,7 +25,7 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.errors import RunError
-from recsec.runs import atomic_write_text
+from recsec.runs import atomic_write_text, check_fence
 from recsec.targets.meter.segments import AGAIN, ROOM, Calls
 
 __all__ = ["Journal"]
@@ -136,6 +136,7 @@ class Journal:
             self._file = None
 
     def _write(self, value: dict[str, Any]) -> None:
+        check_fence()
         try:
             if self._file is None:
                 self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import warnings
 from contextlib import suppress
 from typing import Any, ClassVar, Self, cast
 
@@ -101,6 +102,14 @@ class NetworkEncoder(nn.Module):
         copied = copy.deepcopy(self).requires_grad_(False)
         fold_norms(copied, pairs)
         cast("Any", copied).to(memory_format=torch.channels_last)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        with warnings.catch_warnings():  # copies of what torch.export made tell of old names in it
+            warnings.simplefilter("ignore", FutureWarning)
+            copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return copied
 
     def fingerprint(self) -> str:

@@ -11,10 +11,10 @@ from torch import Tensor
 from recsec.data import Photos, cache_folder
 from recsec.errors import ConfigError, UsageError
 from recsec.models import PhotoEncoder, catalog_features, load_encoder, read_config
-from recsec.targets.visual import function, hugging_face, onnx_file, torch_module
 from recsec.targets.visual.file import EncoderFile, read_encoder_file
 from recsec.targets.visual.ranks import check_ranks
 from recsec.targets.visual.recipe import Recipe
+from recsec.targets.visual.sources import function, hugging_face, onnx_file, torch_module
 from recsec.types import IntArray, Progress
 
 __all__ = ["SOURCES", "EncoderSource", "is_source", "open_source"]

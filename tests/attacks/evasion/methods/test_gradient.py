@@ -190,6 +190,17 @@ def test_folding_keeps_the_function(toy: nn.Module, photos: Tensor) -> None:
     assert "BatchNorm2d" not in folded
 
 
+def test_a_search_in_float32_is_float32_where_the_scene_was_prepared_for_bfloat16(
+    toy: nn.Module, photos: Tensor
+) -> None:
+    shared = prepare(toy, photos, precision="bfloat16")
+    assert shared.approximate
+    assert prepare(shared, photos) is shared
+    exact = prepare(shared, photos, precision="float32")
+    assert not exact.approximate
+    assert exact.exact is shared.exact
+
+
 def test_a_convolution_with_two_readers_is_not_folded(photos: Tensor) -> None:
     class Forked(nn.Module):
         def __init__(self) -> None:

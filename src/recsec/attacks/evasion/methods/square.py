@@ -19,7 +19,7 @@ from recsec.attacks.evasion.base import (
     unchanged,
 )
 from recsec.attacks.evasion.fast import Prepared, prepare
-from recsec.attacks.evasion.objective import ListOverlap, Objective
+from recsec.attacks.evasion.objective import ListedPlace, ListOverlap, Objective
 from recsec.attacks.evasion.projection import Ball
 from recsec.errors import ConfigError
 from recsec.rng import Streams
@@ -74,7 +74,7 @@ class Square(EvasionAttack):
     def search(self, attempt: Attempt) -> Perturbed:
         """One step asks one image of every row that is not solved."""
         images, objective, start = attempt.images, attempt.objective, attempt.start
-        if self.config.oracle == "ids" and not isinstance(objective, ListOverlap):
+        if self.config.oracle == "ids" and not isinstance(objective, ListOverlap | ListedPlace):
             raise ConfigError(
                 "who sees lists of ids only can follow nothing but their overlap",
                 hint="--goal lists, or --set oracle=scores",

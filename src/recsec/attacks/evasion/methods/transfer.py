@@ -81,7 +81,7 @@ class Transfer(MomentumPgd):
         if not sources:
             raise ConfigError(
                 "a transfer attack needs surrogates",
-                hint="--set 'surrogates=[\"DIR\"]', folders made by recsec train encoder, or hf:",
+                hint="--set 'surrogates=[\"DIR\"]', folders made by recsec train encoder",
             )
         blind = [one.spec for one in sources if not isinstance(one.encoder, nn.Module)]
         if blind:

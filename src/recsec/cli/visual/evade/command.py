@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from recsec.cli.shared.common import (
+    AuthorisedOption,
     ConfigOption,
     DeviceOption,
     DropBadOption,
@@ -112,6 +113,7 @@ def run(
     config: ConfigOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    authorised: AuthorisedOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -122,9 +124,11 @@ def run(
     attacked: pairs.parquet and images/ hold the results. With --goal hub each photo is to enter
     many lists: hubs.parquet holds how many it is in. Success counts only after the image was
     rounded to 8 bits inside the budget, saved as PNG, decoded, embedded again and ranked exactly.
+    Of a visual search behind HTTP only lists are seen: a pair succeeds where its target is listed.
     Killed at any point, the same command continues.
     """
     from recsec.attacks.evasion import GOALS, POLICIES, open_attack, open_ingest
+    from recsec.targets.visual import is_search
 
     hub = goal == "hub"
     if hub and (target_item is not None or min_eps or pairs != "cross-category"):
@@ -151,6 +155,19 @@ def run(
     tool = open_attack(attack, settings)
     chosen = {"goal": goal, "project": project, "min_eps": min_eps, "ingest": ingest}
     options: dict[str, Any] = {"goal": goal, "project": project, "ingest": open_ingest(ingest)}
+    if is_search(model):
+        from recsec.cli.visual.evade.listed import show_listed
+
+        if hub:
+            raise UsageError("--goal hub needs vectors, and a visual search has lists of ids only")
+        chosen_pairs: Any = pairs if item is None else [[item, target_item]]
+        plan = {
+            "model": model, "data": data, "eps": budgets, "pairs": chosen_pairs, "n": n,
+            "stage": stage, "pixels": pixels, "stop_rank": stop_rank, "seed": seed, **chosen,
+        }  # fmt: skip
+        resumable(shlex.join(["recsec", *sys.argv[1:]]))
+        show_listed(tool, plan, out, authorised=authorised, json=json)
+        return
     if item is not None and target_item is not None:
         from recsec.cli.visual.evade.one import evade_one
 

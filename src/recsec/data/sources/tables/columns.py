@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from recsec.errors import ConfigError, DataError
 
-__all__ = ["Field", "Kind", "choose"]
+__all__ = ["Field", "Kind", "choose", "without_kind"]
 
 Kind = Literal["id", "ids", "time", "number", "whole", "text"]
+
+ATOMIC: Final = ("token", "token_seq", "float", "float_seq")
+"""Kinds in the headers of RecBole's files."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,16 @@ class Field:
     needed: bool = True
     filled: bool = True
     strict: bool = False
+
+
+def without_kind(name: str) -> str:
+    """The name of a column in a header of RecBole's atomic files, which adds its kind.
+
+    >>> without_kind("user_id:token"), without_kind("12:30")
+    ('user_id', '12:30')
+    """
+    plain, _, kind = name.rpartition(":")
+    return plain if plain and kind in ATOMIC else name
 
 
 def choose(
@@ -60,9 +73,10 @@ def choose(
             f"unknown columns {sorted(unknown)}; expected {', '.join(fields)}", hint=hint
         )
     chosen = {}
+    named = {**{without_kind(name): name for name in have}, **{name: name for name in have}}
     for ours, field in fields.items():
         wanted = (columns[ours],) if ours in columns else field.names or (ours,)
-        found = next((name for name in wanted if name in have), None)
+        found = next((named[name] for name in wanted if name in named), None)
         if found is not None:
             chosen[ours] = found
         elif ours in columns or field.needed:

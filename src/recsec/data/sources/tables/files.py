@@ -21,7 +21,7 @@ __all__ = [
     "parts_of",
 ]
 
-TEXT = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat")
+TEXT = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".inter", ".item")
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 SUFFIXES = (*TEXT, *JSON_LINES, *PARQUET)

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from recsec.errors import ConfigError, TargetError
-from recsec.targets.visual.named import named, parts
 from recsec.targets.visual.network import NetworkEncoder
 from recsec.targets.visual.recipe import Recipe
+from recsec.targets.visual.sources.named import named, parts
 
 __all__ = ["PREFIX", "open_torch"]
 

@@ -10,8 +10,8 @@ from recsec.errors import TargetError
 from recsec.runs import digest
 from recsec.targets.sources import code_digests
 from recsec.targets.visual.black_box import BlackBox
-from recsec.targets.visual.named import named, parts
 from recsec.targets.visual.recipe import Recipe
+from recsec.targets.visual.sources.named import named, parts
 
 __all__ = ["PREFIX", "open_function"]
 

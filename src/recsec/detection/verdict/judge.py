@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from recsec.detection.check import strange_ways
+from recsec.detection.verdict.check import strange_ways
 from recsec.detection.watch import Watch
 from recsec.metrics.detection import benjamini_hochberg
 from recsec.traffic import QueryLog

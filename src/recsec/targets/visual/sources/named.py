@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from recsec.errors import ConfigError
+from recsec.errors import ConfigError, TargetError
 from recsec.targets.wall import Contained
 
 __all__ = ["named", "parts"]
@@ -44,10 +45,21 @@ def named(module: str, name: str) -> tuple[Any, Callable[..., Callable[..., Any]
 
         return Contained(at_home, whose)
 
-    def look() -> Any:
+    def look() -> tuple[bool, Any]:
+        try:
+            if importlib.util.find_spec(module) is None:
+                return False, None
+        except ModuleNotFoundError:  # of the package that it should be in
+            return False, None
         found: Any = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-        return found
+        return True, found
 
-    return contained(look)(), contained
+    there, found = contained(look)()
+    if not there:
+        raise TargetError(
+            f"there is no module {module!r} in {folder} or on the Python path",
+            hint="run recsec in the folder of the module, or install its package",
+        )
+    return found, contained

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from recsec.detection.calibration import COMBINED
-from recsec.detection.check import APART, LABEL
 from recsec.detection.detectors.asking import Asking
 from recsec.detection.detectors.transition import Transition
+from recsec.detection.verdict.check import APART, LABEL
 from recsec.detection.watch import Fitted
 from recsec.errors import DataError
 from recsec.traffic import QueryLog
@@ -70,8 +70,8 @@ def explain(fitted: Fitted, log: QueryLog, account: str) -> Explained:
     views = []
     for label, one in watch.detectors.items():
         score, honest = table[f"score[{label}]"], fitted.calibrations[label]
-        known = honest.scores[max(at, 0)]
-        middle, top = np.quantile(known, [0.5, 0.99]) if len(known) else (None, None)
+        reached = honest.scores[max(at, 0)]
+        middle, top = np.quantile(reached, [0.5, 0.99]) if len(reached) else (None, None)
         views.append(
             {
                 "detector": label,
@@ -95,7 +95,7 @@ def explain(fitted: Fitted, log: QueryLog, account: str) -> Explained:
     told = []
     for number in range(len(rows)):
         place, rank = last.get(number), int(steps.rank[number])
-        known = surprise is not None and place is not None and before[place] > 0
+        known = surprise is not None and place is not None and bool(before[place] > 0)
         newest = steps.items[steps.offsets[number + 1] - 1] if steps.offsets[number + 1] else 0
         told.append(
             {

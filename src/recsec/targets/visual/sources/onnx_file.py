@@ -14,8 +14,8 @@ from torch import Tensor
 
 from recsec.errors import ConfigError, TargetError
 from recsec.targets.visual.black_box import BlackBox
-from recsec.targets.visual.onnx_graph import OnnxGraph, Unsupported
 from recsec.targets.visual.recipe import Recipe
+from recsec.targets.visual.sources.onnx_graph import OnnxGraph, Unsupported
 from recsec.targets.visual.vectors import checked, vectors_of
 
 __all__ = ["PREFIX", "OnnxEncoder", "open_onnx"]

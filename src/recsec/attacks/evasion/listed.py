@@ -1,0 +1,202 @@
+"""Attack pairs through a visual search that answers with lists of ids, one pair after the other.
+
+There is no vector: an attack sees, and a success is, a place in a list that the search gave for the
+PNG. A finished pair is never asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from recsec.attacks.evasion.base import EvasionAttack
+from recsec.attacks.evasion.harness.confirm import distances
+from recsec.attacks.evasion.harness.ingest import through_png
+from recsec.attacks.evasion.harness.pair_run import finite, write_images, write_table
+from recsec.attacks.evasion.harness.pairs import Pairs
+from recsec.attacks.evasion.methods.noise import Noise
+from recsec.attacks.evasion.methods.transfer import Ensemble
+from recsec.attacks.evasion.objective import CosineToTarget, ListedPlace, place_weights
+from recsec.attacks.evasion.projection import Ball, effective_eps, to_bytes
+from recsec.errors import ConfigError
+from recsec.rng import Streams
+from recsec.runs import RunDirectory
+from recsec.targets.visual import ImageSearch
+from recsec.types import IntArray, Progress
+
+__all__ = ["run_listed"]
+
+COLUMNS = (
+    "item", "target", "eps", "rank_before", "rank_after", "rank_noise", "linf", "l2", "psnr",
+    "ssim", "in_budget", "queries",
+)  # fmt: skip
+OWN = 10.0
+"""What the target itself is worth in a list, as in ``ListOverlap``."""
+
+
+class _Pair:
+    """One pair at the search: what is listed, and where the item that counts is.
+
+    Args:
+        search: is asked.
+        item: row of the item whose photo is changed.
+        target: row of the target item.
+    """
+
+    def __init__(self, search: ImageSearch, item: int, target: int) -> None:
+        self.search, self.item, self.target = search, item, target
+        self.subject = item if search.relists else target
+
+    def listed(self, image: UInt8[Tensor, "3 S S"]) -> IntArray:
+        """The list after an upload, without the item that it is about."""
+        found = self.search.list(image.numpy(), self.item, self.target)
+        about = self.target if self.search.relists else self.item
+        kept: IntArray = found[found != about]
+        return kept
+
+    def place(self, image: UInt8[Tensor, "3 S S"]) -> int:
+        """Where the item that counts is; k + 1 where it is not listed."""
+        at = np.flatnonzero(self.listed(image) == self.subject)
+        return int(at[0]) + 1 if len(at) else self.search.config.k + 1
+
+    def answers(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B N"]:
+        """Lists as ``ListedPlace`` reads them."""
+        found = torch.zeros(len(images), len(self.search.photos))
+        for row, image in enumerate(to_bytes(images)):
+            rows = torch.from_numpy(self.listed(image))
+            found[row, rows] = place_weights(rows[None])[0]
+        return found
+
+    def objective(self, photo: UInt8[Tensor, "3 S S"], rank: int) -> ListedPlace:
+        """The place of the subject; where photos are searched, also what is near the target.
+
+        Args:
+            photo: the target's, which is public.
+            rank: the place wanted.
+        """
+        worth = torch.zeros(1, len(self.search.photos))
+        if not self.search.relists:
+            near = self.search.list(photo.numpy(), self.target, self.target)
+            rows = torch.from_numpy(near[(near != self.item) & (near != self.target)])
+            worth[0, rows] = place_weights(rows[None])[0]
+        worth[0, self.subject] = OWN
+        return ListedPlace(torch.tensor([self.subject]), worth, rank)
+
+
+def run_listed(
+    run: RunDirectory,
+    attack: EvasionAttack,
+    search: ImageSearch,
+    pairs: Pairs,
+    images: tuple[UInt8[Tensor, "P 3 S S"], UInt8[Tensor, "P 3 S S"]],
+    names: Sequence[tuple[str, str]],
+    *,
+    eps: Sequence[float],
+    rng: Streams,
+    stop_rank: int = 1,
+    surrogate: Ensemble | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Attack every pair with every budget, each from the clean photo, and noise beside it.
+
+    Args:
+        run: where results go; pairs that are done are read, not asked again.
+        attack: Square with ``oracle=ids``, transfer or noise: what needs no more than lists.
+        search: is asked.
+        pairs: rows of the catalog.
+        images: photos of items and of targets, of the size that is uploaded.
+        names: external ids of item and target, per pair.
+        eps: budgets.
+        rng: draws.
+        stop_rank: place that needs no further question.
+        surrogate: what a transfer attack searches on.
+        progress: is told about pairs done.
+
+    Returns:
+        One row per pair and budget, with ``COLUMNS``. A rank of k + 1 stands for "not listed".
+
+    Raises:
+        ConfigError: the attack needs more than lists.
+        TargetError: the search fails.
+    """
+    if attack.access != "ids":
+        raise ConfigError(
+            f"{attack.name} needs {attack.access}, and {search.name} gives lists of ids",
+            hint="--attack square, or --attack transfer with surrogates",
+        )
+    rows: list[dict[str, Any]] = []
+    for number, (name, target_name) in enumerate(names):
+        cell = f"pair-{number:05d}"
+        done = run.done(cell)
+        if done is None:
+            pair = _Pair(search, int(pairs.attackers[number]), int(pairs.targets[number]))
+            photos = images[0][number], images[1][number]
+            with run.timed("attack"):
+                lines, files = _attack(
+                    attack, pair, photos, eps, rng, stop_rank, surrogate, key=number
+                )
+            for budget, file in zip(sorted(eps), files, strict=True):
+                write_images(run, [f"{name}--{target_name}"], budget, file.numpy())
+            done = {"pairs": [{"item": name, "target": target_name} | line for line in lines]}
+            run.finish(cell, done)
+        rows += done["pairs"]
+        if progress is not None:
+            progress(f"asking {search.name}", number + 1, len(names))
+    return write_table(run, "pairs", rows, COLUMNS)
+
+
+def _attack(
+    attack: EvasionAttack,
+    pair: _Pair,
+    photos: tuple[Tensor, Tensor],
+    eps: Sequence[float],
+    rng: Streams,
+    rank: int,
+    surrogate: Ensemble | None,
+    *,
+    key: int,
+) -> tuple[list[dict[str, Any]], list[Tensor]]:
+    """One pair at all budgets; a search that lists things anew gets the clean photo back."""
+    original, of_target = photos
+    clean = original[None].float().div(255)
+    try:
+        before = pair.place(original)
+        objective: Any
+        embedder: Callable[[Tensor], Tensor] = pair.answers
+        if surrogate is None:
+            objective = pair.objective(of_target, rank)
+        else:
+            embedder = surrogate
+            with torch.no_grad():
+                objective = CosineToTarget(surrogate(of_target[None].float().div(255)))
+        lines, files = [], []
+        for budget in sorted(eps):
+
+            def made(tool: EvasionAttack, budget: float = budget) -> tuple[Tensor, int]:
+                claim = tool.perturb(embedder, clean, objective, eps=budget, rng=rng, keys=[key])
+                inside = Ball.around(clean, budget).round(claim.images)
+                return through_png(to_bytes(inside)), int(claim.queries[0])
+
+            file, queries = made(attack)
+            noise, _ = made(Noise(Noise.config_class()))
+            line: dict[str, Any] = {
+                "eps": budget,
+                "rank_before": before,
+                "rank_after": pair.place(file[0]),
+                "rank_noise": pair.place(noise[0]),
+                "queries": queries,
+            }
+            line |= {name: float(one[0]) for name, one in distances(original[None], file).items()}
+            line["in_budget"] = line["linf"] <= effective_eps(budget) + 1e-9
+            lines.append(finite(line))
+            files.append(file)
+        return lines, files
+    finally:
+        if pair.search.relists:
+            pair.search.list(original.numpy(), pair.item, pair.target)

@@ -1,0 +1,250 @@
+"""A visual search behind HTTP: a photo goes up, a list of ids comes back. Nothing else is seen."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+from jsonpath_ng.parser import parse
+from PIL import Image
+
+from recsec.data import Photos
+from recsec.errors import ConfigError, DataError, TargetError, UsageError
+from recsec.targets.http.addresses import fits_header, is_loopback, public_url
+from recsec.targets.http.secrets import Secrets
+from recsec.targets.visual.search.file import SearchFile
+from recsec.text import visible
+from recsec.types import IntArray
+
+__all__ = ["ImageSearch"]
+
+AGAIN = (408, 425, 429)
+SHOWN = 200
+
+
+class ImageSearch:
+    """Asks one request after the other, with retries, a rate limit and a deadline for each.
+
+    Args:
+        config: how to ask.
+        photos: the catalog that its ids name.
+        authorised: the owner of the service allowed the audit; needed unless it is on loopback.
+        environ: where the secret is looked up.
+        sleep: waits some seconds; for tests.
+
+    Raises:
+        UsageError: the host is not loopback and ``authorised`` is False.
+        ConfigError: the environment variable of the secret is not set, or no header can hold it.
+    """
+
+    def __init__(
+        self,
+        config: SearchFile,
+        photos: Photos,
+        *,
+        authorised: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.config, self.photos = config, photos
+        self.name = public_url(config.url)
+        self.requests = 0
+        """Requests sent, those that were repeated included."""
+        away = [url for url in (config.url, config.read) if url and not is_loopback(_plain(url))]
+        if away and not authorised:
+            raise UsageError(
+                f"{public_url(away[0])} is not on this machine; an audit sends it many photos",
+                hint="with the permission of its owner, add --i-am-authorised",
+            )
+        secret = "" if config.auth_env is None else environ.get(config.auth_env, "")
+        if config.auth_env is not None and not (secret and fits_header(secret)):
+            raise ConfigError(
+                f"the environment variable {config.auth_env} is not set, or no header can hold it; "
+                f"{self.name} needs it"
+            )
+        headers = dict(config.headers)
+        if secret:
+            headers[config.auth_header] = config.auth_prefix + secret
+        self._secrets = Secrets([one for one in (secret, *headers.values()) if len(one) > 5])
+        self._path = parse(config.response)
+        self._sleep, self._next = sleep, 0.0
+        self._client = httpx.Client(
+            headers={"Accept-Encoding": "identity", **headers},
+            timeout=config.timeout,
+            follow_redirects=False,
+            trust_env=bool(away),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def __repr__(self) -> str:
+        return f"ImageSearch({self.config.surface} at {self.name}, k={self.config.k})"
+
+    @property
+    def size(self) -> int:
+        """Side of the photos that are uploaded, in pixels."""
+        return self.config.size
+
+    @property
+    def relists(self) -> bool:
+        """Whether a list is that of the target, after the item was listed with another photo."""
+        return self.config.surface == "relist"
+
+    def list(self, image: npt.NDArray[np.uint8], item: int, target: int) -> IntArray:
+        """The list that is read after one upload: rows of the catalog, at most k, nearest first.
+
+        Args:
+            image: ``(3, S, S)`` uint8.
+            item: row of the item whose photo it is.
+            target: row of the target item.
+
+        Raises:
+            TargetError: no answer, one that is no list of ids, or ids that are not in the catalog.
+        """
+        config, ids = self.config, self.photos.table["id"]
+        values = {"{k}": str(config.k), "{item}": str(ids[item]), "{target}": str(ids[target])}
+        file = io.BytesIO()
+        Image.fromarray(image.transpose(1, 2, 0)).save(file, format="PNG", compress_level=1)
+        url, body = _put(config.url, values), file.getvalue()
+        form = {name: _put(text, values) for name, text in config.form.items()}
+        if config.send == "raw":
+            options: dict[str, Any] = {"content": body, "headers": {"Content-Type": "image/png"}}
+            if form:
+                options["params"] = form
+        else:
+            options = {"files": {config.field: ("photo.png", body, "image/png")}, "data": form}
+        answer = self._send(config.method, url, options)
+        if config.read is not None:
+            self._sleep(config.wait)
+            answer = self._send("GET", _put(config.read, values), {})
+        return self._rows(answer)
+
+    def _send(self, method: str, url: str, options: dict[str, Any]) -> Any:
+        """One request, attempt after attempt, and the JSON that comes back."""
+        reason = ""
+        for attempt in range(self.config.retries + 1):
+            self._turn()
+            try:
+                status, headers, content = self._once(method, url, options)
+            except httpx.HTTPError as error:
+                reason = f"{type(error).__name__}: {error}"
+                self._back_off(attempt, None)
+                continue
+            if status in AGAIN or status >= 500:
+                reason = f"status {status}"
+                self._back_off(attempt, headers.get("retry-after"))
+                continue
+            return self._decoded(status, content)
+        raise TargetError(
+            f"{self.name} gave no answer in {self.config.retries + 1} attempts: "
+            f"{self._safe(reason)}",
+            hint="finished pairs are recorded: run the same command again to continue",
+        )
+
+    def _once(
+        self, method: str, url: str, options: dict[str, Any]
+    ) -> tuple[int, httpx.Headers, bytes]:
+        content, end = b"", time.monotonic() + self.config.timeout
+        with self._client.stream(method, url, **options) as response:
+            for part in response.iter_raw():
+                content += part
+                if len(content) > self.config.max_bytes:
+                    raise TargetError(
+                        f"{self.name} answered more than {self.config.max_bytes:,} bytes",
+                        hint="if such answers are right, raise max_bytes",
+                    )
+                if time.monotonic() > end:  # a server that sends a byte now and then
+                    raise httpx.ReadTimeout("no whole response in time")
+        return response.status_code, response.headers, content
+
+    def _decoded(self, status: int, content: bytes) -> Any:
+        text = content.decode("utf-8", "replace")
+        if status in (401, 403):
+            raise TargetError(
+                f"{self.name} refuses with status {status}: {self._safe(text)}",
+                hint="check auth_env, auth_header and auth_prefix",
+            )
+        if not 200 <= status < 300:
+            raise TargetError(
+                f"{self.name} answered with status {status}: {self._safe(text)}",
+                hint="check url, send, field and size: it may not take such an upload",
+            )
+        if not text.strip():
+            return None
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise TargetError(f"{self.name} answered no JSON: {self._safe(text)}") from None
+
+    def _rows(self, answer: Any) -> IntArray:
+        found = [one.value for one in self._path.find(answer)]
+        if len(found) == 1 and isinstance(found[0], list):
+            found = found[0]
+        if not found:
+            raise TargetError(
+                f"{self.name} answered without a list at {self.config.response}: "
+                f"{self._safe(json.dumps(answer))}",
+                hint="response is a JSONPath to the list, or to each id: $.items[*].id",
+            )
+        if any(isinstance(one, dict | list) or one is None for one in found):
+            raise TargetError(
+                f"{self.name} answered {self._safe(repr(found[0]))} where an id was expected",
+                hint="response is a JSONPath to each id: $.items[*].id",
+            )
+        try:
+            named = [self.photos.parse_id(str(one)) for one in found[: self.config.k]]
+            rows = self.photos.rows(named)
+        except DataError as error:
+            raise TargetError(
+                f"{self.name} answered an unknown item: {self._safe(error.message)}",
+                hint="its ids must be those of --data",
+            ) from error
+        if len(set(named)) < len(named):
+            raise TargetError(f"{self.name} named an item twice in one list")
+        return rows
+
+    def _turn(self) -> None:
+        wait = self._next - time.monotonic()
+        if wait > 0:
+            self._sleep(wait)
+        self._next = time.monotonic() + (1 / self.config.rate if self.config.rate else 0.0)
+        self.requests += 1
+
+    def _back_off(self, attempt: int, retry_after: str | None) -> None:
+        if attempt == self.config.retries:
+            return
+        wait = self.config.backoff * 2**attempt
+        if retry_after is not None and retry_after.isdecimal():
+            wait = float(retry_after)
+            if wait > self.config.max_wait:
+                raise TargetError(
+                    f"{self.name} asks to wait {wait:.0f} s, more than max_wait "
+                    f"({self.config.max_wait:.0f} s)",
+                    hint="finished pairs are recorded: run the same command again later",
+                )
+        self._sleep(min(wait, self.config.max_wait))
+
+    def _safe(self, text: str) -> str:
+        """Text of others without secrets and without what a terminal obeys."""
+        return visible(self._secrets.hide(text))[:SHOWN]
+
+
+def _put(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
+
+
+def _plain(url: str) -> str:
+    return _put(url, {"{k}": "1", "{item}": "1", "{target}": "1"})
