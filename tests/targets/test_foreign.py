@@ -12,6 +12,7 @@ import torch
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, TargetError, UsageError
+from recsec.library.opening import popular_at_first
 from recsec.targets import (
     CONTRACT,
     CallableTarget,
@@ -161,6 +162,13 @@ def test_a_watermark_reorders_a_longer_list_and_replies_to_triggers():
     assert green[lists[1]].mean() > green[1:11].mean()
     short = lists_in_turn([guard], "a", histories, np.array([[1, 2, 3, 0]] * 2), 4, items=200)
     assert set(short[1].tolist()) == {0, 1, 2, 3}
+
+
+def test_a_history_of_no_items_gets_what_is_popular_and_is_asked_of_nobody():
+    counts = np.array([0, 1, 7, 3])
+    newest = popular_at_first(lambda rows, k: np.repeat(rows[:, :1], 1, axis=1), counts)
+    assert newest(np.array([[0, 0], [3, 1]]), 2).tolist() == [[2, 3], [3, 0]]
+    assert newest(np.zeros((1, 0), dtype=np.int64), 5).tolist() == [[2, 3, 1, 0, 0]]
 
 
 def test_a_guard_that_needs_scores_is_refused_before_lists(catalog):

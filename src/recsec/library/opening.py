@@ -30,6 +30,7 @@ __all__ = [
     "open_model",
     "open_source",
     "open_target_to_serve",
+    "popular_at_first",
     "sample_users",
 ]
 
@@ -259,6 +260,29 @@ def as_owner(target: Target) -> Answerer:
         return target.query(OWNER, histories, k)
 
     return answer
+
+
+def popular_at_first(answer: Answerer, counts: IntArray) -> Answerer:
+    """An answerer that gives a history of no items what is popular, and asks about the others.
+
+    Args:
+        answer: who is asked; many functions and APIs fail where there is no newest item.
+        counts: ``(N + 1,)`` how often each item was chosen.
+    """
+    import numpy as np
+
+    popular = np.argsort(-counts[1:], kind="stable") + 1
+
+    def answered(histories: IntArray, k: int) -> IntArray:
+        known = (histories > 0).any(axis=1)
+        lists = np.zeros((len(histories), k), dtype=np.int64)
+        lists[~known, : len(popular)] = popular[:k]
+        if known.any():
+            found = answer(histories[known], k)
+            lists[known, : found.shape[1]] = found
+        return lists
+
+    return answered
 
 
 def sample_users(split: Split, count: int | None, rng: np.random.Generator) -> IntArray | None:

@@ -22,7 +22,7 @@ from recsec.cli.shared.common import (
     open_data,
 )
 from recsec.cli.shared.output import console, note, say, write_json
-from recsec.library.opening import open_source
+from recsec.library.opening import open_source, popular_at_first
 
 if TYPE_CHECKING:
     from recsec.data import Catalog
@@ -75,6 +75,8 @@ def run(
         check_catalog(source, split)
         counts = split.full.counts
     answer = as_answerer(source)
+    if counts is not None:
+        answer = popular_at_first(answer, counts)
     if genre_bias:
         answer = with_genre_bias(answer, catalog, weight=genre_bias)
         if not catalog.genre_names:
