@@ -121,6 +121,13 @@ def schema_page() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
+def openapi_page() -> str:
+    """The OpenAPI file of ``recsec serve``."""
+    from recsec.serving.api import describe
+
+    return json.dumps(describe(), indent=1) + "\n"
+
+
 HAPPENS = {
     "callable": "the right answer, or an error with the line and the deed (exit 3)",
     "checkpoints": "loaded, or what is broken is named (exit 3)",
@@ -129,6 +136,7 @@ HAPPENS = {
     "paths": "left out of the page",
     "plugins": "named and skipped",
     "server": "the list, or one sentence in time, without a secret (exit 3)",
+    "service": "refused with 4xx, nobody else is charged, and it goes on",
     "settings": "refused when read (exit 2)",
     "streams": "the exit code of the table",
     "text": "shown as it is written, and nothing else happens",
@@ -177,6 +185,7 @@ def pages() -> dict[str, str]:
         "cli.md": command_page(),
         "components.md": component_page(),
         "errors.md": error_page(),
+        "openapi.json": openapi_page(),
         "report-schema.json": schema_page(),
         "../../SECURITY.md": security_page(),
         "../../src/recsec/components.json": shipped_components(),
