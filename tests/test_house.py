@@ -21,7 +21,6 @@ PACKAGES = sorted(
 FILES = sorted(SOURCE.rglob("*.py"))
 ODD_SIZES = {
     "attacks": "two threats, and nothing that both share",
-    "detection": "all that follows an account, from log to verdict; detectors have a folder",
     "models/visual": "bodies, their speed and their index; what both share stands in models",
     "reports/site": "which runs there are, and the pages about them",
     "targets/guards": "seven guards, and what builds, keys and checks them",

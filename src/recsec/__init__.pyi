@@ -8,6 +8,7 @@ from recsec.library.recommender import OpenRecommender, guard, open_recommender
 from recsec.library.results import Estimates
 from recsec.library.thieves import Detected, Query, Watcher, detect, fit_detectors, watch
 from recsec.library.verify import Verification, verify
+from recsec.serving.middleware import Guard
 from recsec.stats import Estimate
 
 __version__: str
@@ -17,6 +18,7 @@ __all__ = [
     "Estimate",
     "Estimates",
     "Evaded",
+    "Guard",
     "Hardened",
     "OpenEncoder",
     "OpenRecommender",

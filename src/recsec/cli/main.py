@@ -37,6 +37,9 @@ COMMANDS = {
     "certify": "Prove that small changes cannot move a photo into other lists.",
     "traffic": "Measure how people choose from lists and how they ask.",
     "detect": "Fit detectors, and find the thieves in a query log.",
+    "serve": "Serve a recommender behind a policy.",
+    "keys": "Create, list and revoke the API keys of a service.",
+    "monitor": "Replay a log under a policy, explain and take back decisions.",
     "audit": "Run a plan of attacks and write the report.",
     "report": "Write the report of a finished run.",
     "diff": "Compare two audits cell by cell.",
@@ -51,9 +54,10 @@ HOMES = {
     **dict.fromkeys(
         ("compare", "detect", "extract", "recommend", "traffic", "verify"), "sequential."
     ),
+    **dict.fromkeys(("keys", "monitor", "serve"), "live."),
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),
 }
-"""The folder of the commands that are about one kind of recommender."""
+"""The folder of the commands that are about one kind of recommender, or about the service."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says where no byte more can be written."""

@@ -29,6 +29,7 @@ __all__ = [
     "open_guarded",
     "open_model",
     "open_source",
+    "open_target_to_serve",
     "sample_users",
 ]
 
@@ -135,6 +136,27 @@ def open_source(
     if isinstance(found, Recommender):
         return found, found.catalog
     return as_owner(found), found.catalog
+
+
+def open_target_to_serve(spec: str, data: Dataset | None, *, authorised: bool) -> Target:
+    """What the words name, as it answers accounts.
+
+    Args:
+        spec: see ``open_model``; a checkpoint, also one behind guards, brings its own items.
+        data: whose items a callable or an HTTP target ranks.
+        authorised: see ``open_model``.
+    """
+    from recsec import models
+    from recsec.models import Recommender
+    from recsec.targets import LocalTarget, open_target, read_guarded
+
+    path = Path(os.path.expanduser(spec))
+    guarded = read_guarded(path) if spec.endswith(".toml") else None
+    if guarded is not None and guarded.checkpoint is not None:
+        catalog = models.load(guarded.checkpoint.expanduser()).catalog
+        return open_target(spec, catalog, authorised=authorised)
+    found = open_model(spec, data, authorised=authorised)
+    return LocalTarget(found) if isinstance(found, Recommender) else found
 
 
 def open_guarded(

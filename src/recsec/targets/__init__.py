@@ -4,7 +4,13 @@ from recsec.targets.base import Budget, PartialAnswer, Stateful, Target, check_a
 from recsec.targets.callable import CallableTarget
 from recsec.targets.contract import CONTRACT
 from recsec.targets.foreign import ForeignRecommender, capabilities_of, scored_by
-from recsec.targets.guarded import ServedTarget, guarded_target, open_checkpoint, refuse_guards
+from recsec.targets.guarded import (
+    ServedTarget,
+    guarded_target,
+    open_checkpoint,
+    read_guarded,
+    refuse_guards,
+)
 from recsec.targets.http.client import HttpTarget
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.listed import GuardedLists
@@ -51,6 +57,7 @@ __all__ = [
     "open_checkpoint",
     "open_target",
     "preflight",
+    "read_guarded",
     "recorded",
     "refuse_guards",
     "requests",

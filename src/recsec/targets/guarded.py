@@ -77,6 +77,7 @@ class ServedTarget:
         self.catalog = target.catalog
         self.chunk = target.chunk
         self.pool = target.pool
+        self.same_for_all = target.same_for_all
         self._target = target
 
     def __repr__(self) -> str:

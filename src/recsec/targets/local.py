@@ -61,6 +61,8 @@ class LocalTarget:
         self.chunk = chunk
         self.pool = pool
         self.exclude_history = exclude_history
+        self.same_for_all = not any(guard.by_account for guard in self.guards)
+        """Whether the answer is the same whoever asks."""
         self._growing: OrderedDict[tuple[str, int, bytes], _Growing] = OrderedDict()
 
     def __repr__(self) -> str:

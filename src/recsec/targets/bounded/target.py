@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +15,7 @@ from recsec.data.sequences import pad
 from recsec.errors import RunError, TargetError
 from recsec.runs import read_table, write_table
 from recsec.targets.base import Target, check_answer
+from recsec.targets.bounded.history import History
 from recsec.targets.bounded.pace import Pace
 from recsec.targets.bounded.serving import Serving
 from recsec.types import FloatArray, IntArray
@@ -23,14 +23,6 @@ from recsec.types import FloatArray, IntArray
 __all__ = ["BoundedTarget"]
 
 REDO = "delete that file: accounts then begin anew, with empty histories"
-
-
-@dataclass
-class _Account:
-    """Newest events of an account, and when each of them counts (seconds, ascending)."""
-
-    items: list[int] = field(default_factory=list)
-    due: list[float] = field(default_factory=list)
 
 
 class BoundedTarget:
@@ -63,7 +55,7 @@ class BoundedTarget:
         self.pace = pace or Pace(())
         self.longest = longest
         self.clock = clock
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, History] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -87,17 +79,8 @@ class BoundedTarget:
             raise TargetError(f"no item {item} in a catalog of {len(self.catalog)} items")
         now = self.clock() if at is None else at
         with self._lock:
-            kept = self._accounts.setdefault(account, _Account())
-            due = self.pace.due(np.array(kept.due[-self.pace.memory or None :]), now)
-            waiting = sum(when > now for when in reversed(kept.due))
-            if due > now and waiting >= self.pace.memory:
-                return due
-            kept.items.append(int(item))
-            kept.due.append(due)
-            over = len(kept.items) - max(self.longest, self.pace.memory) - waiting
-            if over > 0:
-                del kept.items[:over], kept.due[:over]
-        return due
+            kept = self._accounts.setdefault(account, History())
+            return kept.act(item, at=now, pace=self.pace, longest=self.longest)
 
     def look(self, accounts: Sequence[str], k: int, *, at: float | None = None) -> IntArray:
         """Lists ``(B, k)`` for the histories of some accounts as they stand; see ``Target.query``.
@@ -126,10 +109,8 @@ class BoundedTarget:
         """The newest ``longest`` items that count by now, oldest first; empty for a stranger."""
         now = self.clock() if at is None else at
         with self._lock:
-            kept = self._accounts.get(account, _Account())
-            counted = int(np.searchsorted(np.array(kept.due), now, side="right"))
-            newest = kept.items[max(0, counted - self.longest) : counted]
-        return np.array(newest, dtype=np.int64)
+            kept = self._accounts.get(account, History())
+            return kept.counted(at=now, longest=self.longest)
 
     def query(self, account: str, histories: IntArray, k: int) -> IntArray:
         """``Target.query`` for clients that still send histories: only their newest item is taken.
@@ -153,7 +134,7 @@ class BoundedTarget:
     def events(self, account: str) -> FloatArray:
         """When the kept events of an account count, in seconds."""
         with self._lock:
-            return np.array(self._accounts.get(account, _Account()).due)
+            return np.array(self._accounts.get(account, History()).due)
 
     def save(self, path: Path) -> None:
         """Write all histories as one file, whole or not at all.
@@ -181,5 +162,5 @@ class BoundedTarget:
         if (table["items"].explode() > len(self.catalog)).any():
             raise RunError(f"{path} holds items that the catalog lacks", hint=REDO)
         with self._lock:
-            self._accounts = {name: _Account(items, due) for name, items, due in table.iter_rows()}
+            self._accounts = {name: History(items, due) for name, items, due in table.iter_rows()}
         return self

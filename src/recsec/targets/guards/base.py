@@ -64,6 +64,8 @@ class Guard(ABC):
     on_lists: ClassVar[bool] = False
     """Whether it can work where nothing but lists is known: it needs no scores and no recommender.
     """
+    by_account: ClassVar[bool] = True
+    """Whether the answer may depend on who asks; if not, a server asks for many at a time."""
 
     @classmethod
     @abstractmethod

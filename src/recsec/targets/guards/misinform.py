@@ -85,6 +85,7 @@ class Misinform(Rescoring):
 
     name = "misinform"
     config_class = MisinformConfig
+    by_account = False
 
     def __init__(
         self, recommender: Recommender, law: RankLaw, *, threshold: float, seed: int

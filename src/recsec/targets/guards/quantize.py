@@ -88,6 +88,7 @@ class Quantize(Guard):
 
     name = "quantize"
     config_class = QuantizeConfig
+    by_account = False
 
     def __init__(self, lists: IntArray, *, items: int, near: float = 0.3) -> None:
         self.lists = lists

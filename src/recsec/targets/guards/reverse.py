@@ -36,6 +36,7 @@ class Reverse(Guard):
 
     name = "reverse"
     on_lists = True
+    by_account = False
 
     @classmethod
     def build(cls, config: GuardConfig, surroundings: Surroundings) -> Self:

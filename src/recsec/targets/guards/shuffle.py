@@ -45,6 +45,7 @@ class Shuffle(Guard):
     name = "shuffle"
     on_lists = True
     config_class = ShuffleConfig
+    by_account = False
 
     def __init__(self, seed: int = 0) -> None:
         self.start = np.uint64(Streams(seed).key("shuffle"))

@@ -29,6 +29,7 @@ class Truncate(Guard):
     name = "truncate"
     on_lists = True
     config_class = TruncateConfig
+    by_account = False
 
     def __init__(self, length: int) -> None:
         self.length = length

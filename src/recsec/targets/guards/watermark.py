@@ -67,6 +67,7 @@ class Watermark(Guard):
     name = "watermark"
     on_lists = True
     config_class = WatermarkConfig
+    by_account = False
 
     def __init__(
         self, key: bytes, counts: IntArray, *, bias: float = 0.3, triggers: bool = True

@@ -1,0 +1,61 @@
+"""Options of the commands of the live service, and what they need to run."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recsec.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from recsec.serving.state import Store
+    from recsec.serving.state.names import Names
+
+__all__ = ["PolicyOption", "StateOption", "need_extra", "open_service_state"]
+
+NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "limits", "prometheus_client", "structlog")
+
+StateOption = Annotated[
+    Path,
+    typer.Option(
+        "--state", metavar="DIR", help="Where the service keeps keys, decisions and histories."
+    ),
+]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="FILE", help="policy.toml: evidence, rules, actions."),
+]
+
+
+def need_extra() -> None:
+    """Refuse to go on without the packages of the service.
+
+    Raises:
+        UsageError: one of them is not installed.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the live service needs packages that are not installed: {', '.join(missing)}",
+            hint="pip install 'recsec[serve]'",
+        )
+
+
+def open_service_state(state: Path) -> tuple[Names, Store]:
+    """The state of a service that has run, or that got a key.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    need_extra()
+    from recsec.serving.engine import open_state
+
+    if not (state / "secret.key").exists():
+        raise ConfigError(
+            f"{state} is not the state of a service",
+            hint="name the folder that recsec serve --state has",
+        )
+    return open_state(state)

@@ -1,0 +1,188 @@
+"""The native answers: a target of ours behind the engine, with histories sent or bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from recsec.errors import DataError
+from recsec.serving.batching import Batcher
+from recsec.serving.engine import Engine
+from recsec.serving.evidence import Event
+from recsec.serving.ledger import Treatment
+from recsec.serving.state import Decision
+from recsec.targets import Target
+from recsec.types import IntArray, ItemId
+
+__all__ = ["Answering", "Blocked", "Found", "Limits", "Reply"]
+
+
+class Blocked(Exception):  # noqa: N818 - a verdict
+    """A decision refuses the request."""
+
+    def __init__(self, decision: Decision, wait: float) -> None:
+        super().__init__(decision.id)
+        self.decision = decision
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for.
+
+    Attributes:
+        k: longest list.
+        history: most items of a history that is sent.
+        found: most items of a search.
+    """
+
+    k: int = 100
+    history: int = 1000
+    found: int = 50
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A list, and what was decided about it."""
+
+    items: list[ItemId]
+    treatment: Treatment
+
+
+@dataclass(frozen=True)
+class Found:
+    """One item of a search."""
+
+    id: ItemId
+    title: str
+
+
+@dataclass
+class Answering:
+    """Answers requests of accounts with a target.
+
+    Attributes:
+        engine: decisions and evidence.
+        target: who ranks.
+        limits: what a request may ask for.
+        bound: the service keeps the histories; none can be sent.
+        batcher: asks the target.
+        ready: a first query was answered.
+    """
+
+    engine: Engine
+    target: Target
+    limits: Limits = field(default_factory=Limits)
+    bound: bool = False
+    ready: bool = False
+
+    def __post_init__(self) -> None:
+        catalog = self.target.catalog
+        self.batcher = Batcher(self.target, together=getattr(self.target, "same_for_all", False))
+        self._index = {item: row for row, item in enumerate(catalog.table["id"].to_list(), 1)}
+        self._elsewhere = self.engine.names.elsewhere(len(catalog))
+        self._titles = [title.lower() for title in catalog.titles]
+
+    async def probe(self) -> None:
+        """Answer one query; afterwards the service is ready.
+
+        Raises:
+            TargetError: the target fails.
+        """
+        await self.batcher.ask("probe", np.ones(1, dtype=np.int64), min(10, len(self._index)))
+        self.ready = True
+
+    def index(self, items: Sequence[ItemId]) -> IntArray:
+        """Catalog indices of external ids.
+
+        Raises:
+            DataError: an id is not in the catalog; it is named.
+        """
+        found = [self._index.get(item, 0) for item in items]
+        if 0 in found:
+            raise DataError(f"there is no item {items[found.index(0)]!r}")
+        return np.array(found, dtype=np.int64)
+
+    async def recommend(
+        self, account: str, history: Sequence[ItemId], k: int, *, key: str = ""
+    ) -> Reply:
+        """The list for a history that the client sends.
+
+        Raises:
+            Blocked: a decision refuses the request.
+            DataError: an item that there is not.
+            Busy: too many requests wait.
+            TargetError: the target failed.
+        """
+        return await self._answer(self.engine.names.account(account), self.index(history), k, key)
+
+    async def look(self, account: str, k: int, *, key: str = "") -> Reply:
+        """The list for the history that is kept of an account; raises as ``recommend``."""
+        name = self.engine.names.account(account)
+        return await self._answer(name, await self._kept(name), k, key)
+
+    async def act(self, account: str, item: ItemId) -> float:
+        """Add an event to an account; returns how many seconds later than now it counts.
+
+        Raises:
+            DataError: there is no such item.
+        """
+        name = self.engine.names.account(account)
+        index = int(self.index([item])[0])
+        if self.engine.histories.here(name):
+            return self.engine.histories.act(name, index)
+        return await asyncio.to_thread(self.engine.histories.act, name, index)
+
+    async def _kept(self, name: str) -> IntArray:
+        if self.engine.histories.here(name):
+            return self.engine.histories.history(name)
+        return await asyncio.to_thread(self.engine.histories.history, name)
+
+    async def _answer(self, name: str, history: IntArray, k: int, key: str) -> Reply:
+        treatment = self.engine.treatment(name, key)
+        decision, action = treatment.enforced, treatment.action
+        if decision is not None and action == "block":
+            self.engine.note(Event(name, key, self.engine.clock()))
+            raise Blocked(decision, max(0.0, decision.until - self.engine.clock()))
+        if decision is not None and action == "slow":
+            await asyncio.sleep(float(decision.parameters["delay"]))
+        k = min(k, len(self._index))
+        if action == "decoy":
+            served = await self._decoys(name, history, k)
+        else:
+            served = await self.batcher.ask(name, history, k)
+        served = served[served > 0]
+        if decision is not None and action == "shorten":
+            served = served[: int(decision.parameters["length"])]
+        self.engine.note(Event(name, key, self.engine.clock(), history, served))
+        return Reply(self.target.catalog.external(served), treatment)
+
+    async def _decoys(self, name: str, history: IntArray, k: int) -> IntArray:
+        """The list of another history, the same one each time that this one is asked.
+
+        Each item is replaced by another that follows from the secret. So decoys look like lists,
+        agree with each other, and teach a copy the wrong thing.
+        """
+        known = np.unique(history)
+        wanted = min(k + len(known), len(self._index))
+        found = await self.batcher.ask(name, self._elsewhere[history], wanted)
+        return found[(found > 0) & ~np.isin(found, known)][:k]
+
+    def search(self, words: str) -> list[Found]:
+        """Items whose title holds all words, in the order of the catalog."""
+        wanted = words.lower().split()
+        catalog = self.target.catalog
+        rows = [
+            row
+            for row, title in enumerate(self._titles, 1)
+            if all(word in title for word in wanted)
+        ][: self.limits.found]
+        ids = catalog.external(np.array(rows, dtype=np.int64))
+        return [Found(id, catalog.title(row)) for id, row in zip(ids, rows, strict=True)]
+
+    def close(self) -> None:
+        """Let the target go."""
+        self.batcher.close()

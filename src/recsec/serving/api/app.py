@@ -1,0 +1,154 @@
+"""The application: routes of the native server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from recsec import __version__
+from recsec.serving.answering import Answering, Reply
+from recsec.serving.api.bodies import Account, Act, Acted, Ask, Items, Lists, Named
+from recsec.serving.api.callers import caller
+from recsec.serving.api.edge import Edge
+from recsec.serving.api.gateway import add_gateway
+from recsec.serving.api.problems import Refused, add_handlers, problem
+from recsec.serving.engine import Engine
+from recsec.serving.state import Key
+
+__all__ = ["add_probes", "create_app"]
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": text, "content": {"application/problem+json": {}}}
+    for code, text in {
+        401: "no good key",
+        403: "not with this key",
+        413: "too large",
+        422: "does not fit",
+        429: "blocked, or too fast; Retry-After says when",
+        503: "busy; Retry-After says when",
+    }.items()
+}
+
+
+def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
+    """The native server.
+
+    Args:
+        answering: the engine and the target behind it.
+        open_to_all: without any key in the store, everybody may ask. For loopback only.
+    """
+    engine = answering.engine
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await answering.probe()
+        engine.start()
+        yield
+        answering.close()
+        engine.drain()
+
+    app = FastAPI(
+        title="recsec serve",
+        version=__version__,
+        summary="A recommender behind a policy.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    add_handlers(app)
+
+    def client(request: Request) -> Key:
+        return caller(engine, request, "client", open_to_all=open_to_all)
+
+    asking = Depends(client)
+
+    def shorter(k: int, key: Key) -> int:
+        most = min(answering.limits.k, key.k)
+        if k > most:
+            raise Refused(422, "The list is too long", f"k is at most {most}")
+        return k
+
+    def sent(reply: Reply, response: Response, request: Request, account: str) -> Lists:
+        request.state.account = engine.names.account(account)
+        decision = reply.treatment.enforced
+        if decision is not None and decision.action == "tag":
+            response.headers["X-Recsec-Decision"] = decision.id
+        return Lists.model_construct(items=reply.items)
+
+    @app.post("/v1/recommend", responses=PROBLEMS, tags=["lists"])
+    async def recommend(ask: Ask, response: Response, request: Request, key: Key = asking) -> Lists:
+        """The list for a history that the client sends; not where histories are bound."""
+        if answering.bound:
+            raise Refused(
+                403,
+                "Histories are bound",
+                "send events to /v1/events and ask /v1/recommend/ACCOUNT",
+            )
+        if len(ask.history) > answering.limits.history:
+            raise Refused(
+                422, "The history is too long", f"at most {answering.limits.history} items"
+            )
+        account = ask.account or f"key {key.id}"
+        request.state.account = engine.names.account(account)
+        reply = await answering.recommend(account, ask.history, shorter(ask.k, key), key=key.id)
+        return sent(reply, response, request, account)
+
+    @app.post("/v1/events", responses=PROBLEMS, tags=["lists"])
+    async def act(event: Act, request: Request, key: Key = asking) -> Acted:
+        """Add an event to the history that is kept of an account."""
+        request.state.account = engine.names.account(event.account)
+        return Acted(counts_in=round(await answering.act(event.account, event.item), 3))
+
+    @app.get("/v1/recommend/{account}", responses=PROBLEMS, tags=["lists"])
+    async def look(
+        account: Annotated[Account, Path()],
+        response: Response,
+        request: Request,
+        k: Annotated[int, Query(ge=1, le=10_000)] = 10,
+        key: Key = asking,
+    ) -> Lists:
+        """The list for the history that is kept of an account."""
+        request.state.account = engine.names.account(account)
+        reply = await answering.look(account, shorter(k, key), key=key.id)
+        return sent(reply, response, request, account)
+
+    @app.get("/v1/items", responses=PROBLEMS, tags=["lists"])
+    async def items(search: Annotated[str, Query(max_length=100)] = "", key: Key = asking) -> Items:
+        """Items whose title holds all words, at most 50."""
+        found = answering.search(search)
+        return Items(items=[Named(id=one.id, title=one.title) for one in found])
+
+    add_gateway(app, engine, open_to_all=open_to_all, index=answering.index)
+    add_probes(app, engine, ready=lambda: answering.ready)
+    app.add_middleware(Edge, engine=engine)
+    return app
+
+
+def add_probes(app: FastAPI, engine: Engine, *, ready: Callable[[], bool]) -> None:
+    """``/livez``, ``/readyz`` and ``/metrics``."""
+    no_cache = {"Cache-Control": "no-store"}
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("alive\n", headers=no_cache)
+
+    async def readyz(_: Request) -> Response:
+        if engine.draining or not ready():
+            return problem(503, "Draining" if engine.draining else "Not ready", headers=no_cache)
+        return JSONResponse({"ready": True}, headers=no_cache)
+
+    async def metrics(_: Request) -> Response:
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(engine.metrics.text(), media_type=kind, headers=no_cache)
+
+    routes: dict[str, Callable[[Request], Awaitable[Response]]] = {
+        "/livez": livez,
+        "/readyz": readyz,
+        "/metrics": metrics,
+    }
+    for path, route in routes.items():
+        app.add_route(path, route, include_in_schema=False)

@@ -1,0 +1,126 @@
+"""The edge of the server: bounded bodies in bounded time, request ids, counts and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from recsec.serving.api.problems import problem
+from recsec.serving.engine import Engine
+
+__all__ = ["MAX_BODY", "Edge", "Receive", "Scope", "Send"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MAX_BODY = 256 * 1024
+"""Bytes of a request."""
+
+PATIENCE = 10.0
+"""Seconds for the body of a request to arrive."""
+
+
+class _TooMuch(Exception):  # noqa: N818 - a state
+    """A body is too large, or too slow."""
+
+    def __init__(self, status: int, title: str) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+
+
+class Edge:
+    """ASGI middleware around the whole application.
+
+    Args:
+        app: the application.
+        engine: for its metrics and its log.
+        max_body: bytes of a request that are read.
+        patience: seconds for a body to arrive.
+    """
+
+    def __init__(
+        self, app: Any, engine: Engine, *, max_body: int = MAX_BODY, patience: float = PATIENCE
+    ) -> None:
+        self._app = app
+        self._engine = engine
+        self._max_body = max_body
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, state = time.perf_counter(), {"status": 0, "begun": False}
+        scope.setdefault("state", {})["request"] = request = secrets.token_hex(8)
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                state["status"], state["begun"] = message["status"], True
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, self._bounded(scope, receive), sending)
+        except _TooMuch as error:
+            if not state["begun"]:
+                refusal = problem(error.status, error.title, headers={"Connection": "close"})
+                await refusal(scope, receive, sending)
+        except Exception as error:
+            self._engine.log("failed", request=request, error=f"{type(error).__name__}: {error}")
+            if not state["begun"]:
+                refusal = problem(500, "The server failed", request=request)
+                await refusal(scope, receive, sending)
+        finally:
+            self._note(scope, str(request), int(state["status"]), time.perf_counter() - began)
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
+        left, until = self._max_body, time.monotonic() + self._patience
+        over = declared.isdigit() and (len(declared) > 12 or int(declared) > left)
+        whole = False
+
+        async def receiving() -> MutableMapping[str, Any]:
+            nonlocal left, whole
+            if over:
+                raise _TooMuch(413, "The body is too large")
+            if whole:
+                return await receive()  # waits for the client to go away
+            try:
+                async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                raise _TooMuch(408, "The body took too long") from None
+            left -= len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            if left < 0:
+                raise _TooMuch(413, "The body is too large")
+            return message
+
+        return receiving
+
+    def _note(self, scope: Scope, request: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None) or "none"
+        if scope["path"] in ("/livez", "/readyz", "/metrics"):
+            return
+        self._engine.metrics.requests.labels(route, str(status)).inc()
+        self._engine.metrics.duration.labels(route).observe(seconds)
+        told = {name: scope["state"][name] for name in ("account", "key") if name in scope["state"]}
+        self._engine.log(
+            "request",
+            request=request,
+            method=scope["method"],
+            route=route,
+            code=status,
+            ms=round(seconds * 1000, 2),
+            **told,
+        )

@@ -1,0 +1,147 @@
+"""For gateways and for those who only ship logs: decisions out, requests in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import numpy as np
+from fastapi import Depends, FastAPI, Query, Request, Response
+from pydantic import BaseModel
+
+from recsec.errors import DataError
+from recsec.serving.api.bodies import Logged, Told
+from recsec.serving.api.callers import caller
+from recsec.serving.api.problems import PROBLEM, Refused, blocked_fields, problem
+from recsec.serving.engine import Engine
+from recsec.serving.evidence import NONE, Event
+from recsec.serving.state import Key
+from recsec.types import IntArray, ItemId
+
+__all__ = ["add_gateway"]
+
+
+class Decided(BaseModel):
+    """Decisions that hold, or what changed since a revision."""
+
+    revision: int
+    new: list[Told]
+    deleted: list[Told]
+
+
+class Taken(BaseModel):
+    """How much of a log was taken."""
+
+    taken: int
+    unknown_items: int
+
+
+def add_gateway(
+    app: FastAPI,
+    engine: Engine,
+    *,
+    open_to_all: bool,
+    index: Callable[[Sequence[ItemId]], IntArray] | None,
+) -> None:
+    """``/v1/check``, ``/v1/decisions`` and ``/v1/log``.
+
+    Args:
+        app: gets the routes.
+        engine: has the decisions.
+        open_to_all: see ``caller``.
+        index: catalog indices of external ids; None without a catalog.
+    """
+
+    def gateway(request: Request) -> Key:
+        return caller(engine, request, "gateway", open_to_all=open_to_all)
+
+    asking = Depends(gateway)
+
+    @app.get(
+        "/v1/check",
+        tags=["gateways"],
+        status_code=204,
+        responses={403: {"description": "blocked", "content": {PROBLEM: {}}}},
+    )
+    async def check(
+        request: Request,
+        account: Annotated[str, Query(max_length=200)] = "",
+        key: Key = asking,
+    ) -> Response:
+        """May this account be served? For nginx's auth_request, ForwardAuth and ext_authz.
+
+        The account is the query's, or that of the header X-Recsec-Account.
+        """
+        asked = account or request.headers.get("x-recsec-account", "")
+        if not asked:
+            raise Refused(422, "No account", "send ?account= or the header X-Recsec-Account")
+        name = engine.names.account(asked)
+        request.state.account = name
+        treatment = engine.treatment(name, key.id)
+        engine.note(Event(name, key.id, engine.clock()))
+        decision = treatment.enforced
+        if decision is None:
+            return Response(status_code=204, headers={"X-Recsec-Action": "observe"})
+        wait = max(0.0, decision.until - engine.clock())
+        if decision.action == "block":
+            fields, headers = blocked_fields(decision, wait)
+            return problem(403, "Blocked", headers=headers, **fields)
+        headers = {"X-Recsec-Action": decision.action, "X-Recsec-Decision": decision.id}
+        return Response(status_code=204, headers=headers)
+
+    @app.get("/v1/decisions", tags=["gateways"])
+    async def decisions(
+        account: Annotated[str | None, Query(max_length=200)] = None,
+        since: Annotated[int | None, Query(ge=0)] = None,
+        shadow: bool = False,
+        key: Key = asking,
+    ) -> Decided:
+        """Decisions that hold, of one account or of all; with `since`, what changed after it.
+
+        `since` is the revision of the last answer. Decisions that end by themselves are not told:
+        `until` says when. Accounts are named as they are kept.
+        """
+        now = engine.clock()
+        if since is None:
+            found = engine.ledger.active()
+            revision = engine.ledger.revision
+        else:
+            revision = engine.ledger.revision
+            found = await asyncio.to_thread(engine.store.decisions, since=since)
+            revision = max([revision, *(one.revision for one in found)])
+        if account is not None:
+            name = engine.names.known_as(account)
+            found = [one for one in found if one.subject == name]
+        shown = [one for one in found if one.enforced or shadow]
+        return Decided(
+            revision=revision,
+            new=[Told.of(one) for one in shown if one.active(now)],
+            deleted=[Told.of(one) for one in shown if one.lifted is not None],
+        )
+
+    @app.post("/v1/log", tags=["gateways"])
+    async def log(logged: Logged, key: Key = asking) -> Taken:
+        """Requests that another server answered, for the evidence; unknown items are left out."""
+        unknown = 0
+
+        def known(items: Sequence[ItemId]) -> IntArray:
+            nonlocal unknown
+            if index is None:
+                return NONE
+            try:
+                return index(items)
+            except DataError:
+                kept = []
+                for item in items:
+                    try:
+                        kept.append(int(index([item])[0]))
+                    except DataError:
+                        unknown += 1
+                return np.array(kept, dtype=np.int64)
+
+        for query in logged.queries:
+            history = None if query.history is None else known(query.history)
+            name = engine.names.account(query.account)
+            engine.note(Event(name, key.id, engine.clock(), history, known(query.answer)))
+        return Taken(taken=len(logged.queries), unknown_items=unknown)

@@ -1,0 +1,89 @@
+"""Refusals as RFC 9457 has them: ``application/problem+json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from recsec.errors import DataError, RecsecError
+from recsec.serving.answering import Blocked
+from recsec.serving.batching import Busy
+from recsec.serving.state import Decision
+
+__all__ = ["PROBLEM", "Refused", "add_handlers", "blocked_fields", "problem"]
+
+PROBLEM = "application/problem+json"
+
+
+class Refused(Exception):  # noqa: N818 - an answer
+    """A request that is refused, with status, title and detail."""
+
+    def __init__(
+        self, status: int, title: str, detail: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+def problem(
+    status: int, title: str, *, headers: Mapping[str, str] | None = None, **fields: Any
+) -> JSONResponse:
+    """A refusal; ``fields`` without a value are left out."""
+    body = {"type": "about:blank", "title": title, "status": status}
+    body |= {name: value for name, value in fields.items() if value not in (None, "")}
+    return JSONResponse(body, status, dict(headers or {}), media_type=PROBLEM)
+
+
+def blocked_fields(decision: Decision, wait: float) -> tuple[dict[str, Any], dict[str, str]]:
+    """Body and headers of the refusal of a blocked account."""
+    fields = {
+        "detail": "requests of this account are refused for now; quote the decision to appeal",
+        "decision": decision.id,
+    }
+    return fields, {"Retry-After": str(math.ceil(wait)), "X-Recsec-Decision": decision.id}
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Every failure of a route becomes a problem, and none shows what is inside."""
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> JSONResponse:
+        return problem(error.status, error.title, detail=error.detail, headers=error.headers)
+
+    @app.exception_handler(Blocked)
+    async def blocked(_: Request, error: Blocked) -> JSONResponse:
+        fields, headers = blocked_fields(error.decision, error.wait)
+        return problem(429, "Blocked", headers=headers, **fields)
+
+    @app.exception_handler(Busy)
+    async def busy(_: Request, __: Busy) -> JSONResponse:
+        return problem(503, "Busy", detail="too many requests wait", headers={"Retry-After": "1"})
+
+    @app.exception_handler(RequestValidationError)
+    async def misshapen(_: Request, error: RequestValidationError) -> JSONResponse:
+        faults = [
+            {"where": ".".join(map(str, fault["loc"])), "what": str(fault["msg"])[:200]}
+            for fault in error.errors()[:10]
+        ]
+        return problem(422, "The request does not fit", faults=faults)
+
+    @app.exception_handler(DataError)
+    async def unknown(_: Request, error: DataError) -> JSONResponse:
+        return problem(422, "Unknown item", detail=error.message[:200])
+
+    @app.exception_handler(RecsecError)
+    async def failed(_: Request, __: RecsecError) -> JSONResponse:
+        return problem(502, "The recommender failed")
+
+    @app.exception_handler(HTTPException)
+    async def plain(_: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, str(error.detail), headers=error.headers)

@@ -1,0 +1,231 @@
+"""The engine that all ways in share: request, account, decision, answer, evidence.
+
+A request is treated by the decisions that hold when it comes. What it adds to the evidence is
+looked at afterwards, by a thread of its own: nobody waits for a detector, and a detector that
+fails or falls behind costs evidence, never an answer.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsec.detection import Fitted
+from recsec.errors import ConfigError, RecsecError
+from recsec.serving.evidence import Event, Evidence
+from recsec.serving.histories import Histories
+from recsec.serving.ledger import Ledger, Treatment
+from recsec.serving.metrics import Metrics
+from recsec.serving.policy import Policy
+from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store
+from recsec.serving.state.names import Names
+from recsec.targets.bounded import Pace
+from recsec.types import IntArray
+
+__all__ = ["Engine", "open_state"]
+
+BEHIND = 20_000
+"""Requests whose evidence may wait; of more, the newest are counted and dropped."""
+
+TOGETHER = 256
+"""Requests that the detectors look at together."""
+
+TICK = 0.5
+"""Seconds between two looks at what other processes changed, and two writes of histories."""
+
+SNAPSHOT = 300.0
+"""Seconds between two snapshots of the detectors."""
+
+WATCH = "evidence.safetensors"
+
+
+def open_state(folder: Path) -> tuple[Names, Store]:
+    """The secret and the store in a data directory, made where there are none.
+
+    Raises:
+        ConfigError: the folder cannot be used, or its secret is open to others.
+        RunError: the database is broken.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot use {folder} for the state: {(error.strerror or str(error)).lower()}",
+            hint="give --state a folder that can be written",
+        ) from error
+    names = Names.of(folder)
+    return names, SqlStore(folder, names.trail)
+
+
+class Engine:
+    """Everything of a service but the way in.
+
+    Args:
+        policy: the rules.
+        names: the secret.
+        store: what is remembered.
+        folder: where snapshots of the detectors go; None: nowhere.
+        fitted: the detectors of the policy, if they are open already.
+        external: external ids of catalog indices, for the evidence that a decision shows.
+        pace: of bound histories.
+        log: is called with the name of an event and what there is to say about it.
+        clock: seconds since 1970.
+
+    Raises:
+        ConfigError: a rule does not fit the detectors.
+        CheckpointError: the detectors are missing or broken.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        names: Names,
+        store: Store,
+        *,
+        folder: Path | None = None,
+        fitted: Fitted | None = None,
+        external: Callable[[IntArray], list[Any]] | None = None,
+        pace: Pace | None = None,
+        log: Callable[..., None] = lambda event, **told: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if fitted is None and policy.detectors is not None:
+            fitted = Fitted.load(policy.detectors)
+        self.policy = policy
+        self.names = names
+        self.store = store
+        self.fitted = fitted
+        self.metrics = Metrics()
+        self.log = log
+        self.clock = clock
+        self.keys = KeyRing(store, clock=clock)
+        self.ledger = Ledger(store, policy, clock=clock)
+        self.histories = Histories(store, pace, clock=clock)
+        if external is None:
+            external = fitted.catalog.external if fitted is not None else np.ndarray.tolist
+        self.evidence = Evidence(
+            policy, self.ledger, fitted, names=external, clock=clock, told=self._told
+        )
+        self.draining = False
+        self._snapshot = None if folder is None else folder / WATCH
+        self._events: queue.Queue[Event] = queue.Queue(BEHIND)
+        self._stop = threading.Event()
+        self._worker: threading.Thread | None = None
+        self._ticked = self._saved = 0.0
+        self.metrics.backend.labels("state").set(1)
+
+    def start(self) -> None:
+        """Go on from the snapshot, and begin to look at evidence.
+
+        Raises:
+            CheckpointError: the snapshot is broken.
+            RunError: it belongs to other detectors.
+        """
+        if self._snapshot is not None:
+            self.evidence.restore(self._snapshot)
+        self._saved = time.monotonic()
+        self._worker = threading.Thread(target=self._work, name="recsec-evidence", daemon=True)
+        self._worker.start()
+
+    def drain(self) -> None:
+        """Look at what is left, write everything, and stop."""
+        self.draining = True
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.join()
+        self.store.close()
+
+    def treatment(self, account: str, key: str) -> Treatment:
+        """What holds for a request now; counts what shadow would have done."""
+        found = self.ledger.treatment(account, key)
+        if found.shadow is not None:
+            self.metrics.overrides.labels(found.shadow.action).inc()
+        if found.enforced is not None:
+            self.metrics.treated.labels(found.enforced.action).inc()
+        return found
+
+    def note(self, event: Event) -> None:
+        """Hand over a request that was answered; returns at once."""
+        try:
+            self._events.put_nowait(event)
+        except queue.Full:
+            self.metrics.dropped.inc()
+
+    def settle(self) -> None:
+        """Wait until all that was noted has been looked at; for tests and replays."""
+        self._events.join()
+
+    def _work(self) -> None:
+        while not (self._stop.is_set() and self._events.empty()):
+            events = self._next()
+            try:
+                if events:
+                    with self.metrics.detectors.time():
+                        self.evidence.observe(events)
+                self._tick()
+            except Exception as error:  # a detector that fails costs evidence, never an answer
+                self.metrics.dropped.inc(len(events))
+                self.log("evidence failed", error=f"{type(error).__name__}: {error}")
+            finally:
+                for _ in events:
+                    self._events.task_done()
+        self._tick(last=True)
+
+    def _next(self) -> list[Event]:
+        try:
+            events = [self._events.get(timeout=TICK / 2)]
+        except queue.Empty:
+            return []
+        while len(events) < TOGETHER:
+            try:
+                events.append(self._events.get_nowait())
+            except queue.Empty:
+                break
+        return events
+
+    def _tick(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if not last and now - self._ticked < TICK:
+            return
+        self._ticked = now
+        try:
+            if self.ledger.reload():
+                self.keys.reload()
+            self.histories.flush()
+            self.keys.note(at_once=last)
+            whole = self.ledger.write()
+        except StateLost as error:
+            whole = False
+            self.log("state lost", error=error.message)
+        if not whole:
+            self.metrics.fallbacks.labels("state").inc()
+        self.metrics.backend.labels("state").set(whole)
+        self.metrics.active.set(len(self.ledger))
+        self.metrics.tracked.set(len(self.evidence))
+        if self._snapshot is not None and (last or now - self._saved >= SNAPSHOT):
+            self._saved = now
+            try:
+                self.evidence.save(self._snapshot)
+            except (OSError, RecsecError) as error:
+                self.log("no snapshot", error=str(error))
+
+    def _told(self, decision: Decision) -> None:
+        detector = str(decision.evidence.get("detector", "rate"))
+        mode = "enforced" if decision.enforced else "shadow"
+        self.metrics.decisions.labels(detector, decision.action, mode).inc()
+        self.log(
+            "decision",
+            id=decision.id,
+            scope=decision.scope,
+            subject=decision.subject,
+            rule=decision.rule,
+            action=decision.action,
+            mode=mode,
+            until=decision.until,
+        )

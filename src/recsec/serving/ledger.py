@@ -1,0 +1,218 @@
+"""The ledger: which decisions hold, what they do to a request, and how new ones are made."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recsec.serving.policy import ACTIONS, Policy, Rule
+from recsec.serving.state import Allowed, Decision, StateLost, Store
+
+__all__ = ["FREE", "Ledger", "Treatment"]
+
+FORGET = 3600.0
+"""Seconds between two sweeps of what has ended."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What holds for a request.
+
+    Attributes:
+        enforced: the hardest decision that acts; None: the request is free.
+        shadow: the hardest decision that would act if it were enforced.
+    """
+
+    enforced: Decision | None = None
+    shadow: Decision | None = None
+
+    @property
+    def action(self) -> str:
+        """What is done to the request."""
+        return "observe" if self.enforced is None else self.enforced.action
+
+
+FREE = Treatment()
+
+
+class Ledger:
+    """Decisions in force, in memory; every change goes to the store first.
+
+    Args:
+        store: where decisions are kept.
+        policy: the rules.
+        clock: seconds since 1970; a replay brings its own.
+    """
+
+    def __init__(
+        self, store: Store, policy: Policy, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.policy = policy
+        self._store = store
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._active: dict[tuple[str, str], dict[str, Decision]] = {}
+        self._allowed: dict[str, Allowed] = {}
+        self._unwritten: list[Decision] = []
+        self.revision = 0
+        """Of the store, as far as this process has read it."""
+        self._swept = clock()
+        self.reload()
+
+    def reload(self) -> bool:
+        """Take over what another process changed; True if something did."""
+        with self._lock:
+            revision = self._store.revision()
+            if revision == self.revision:
+                return False
+            now = self._clock()
+            first = self.revision == 0
+            changed = self._store.decisions(since=self.revision, active_at=now if first else None)
+            for decision in changed:
+                self._place(decision, now)
+            self._allowed = {one.account: one for one in self._store.allowed()}
+            self.revision = revision
+            return True
+
+    def _place(self, decision: Decision, now: float) -> None:
+        rules = self._active.setdefault((decision.scope, decision.subject), {})
+        if decision.active(now):
+            rules[decision.rule] = decision
+        elif decision.rule in rules and rules[decision.rule].id == decision.id:
+            del rules[decision.rule]
+        if not rules:
+            del self._active[decision.scope, decision.subject]
+
+    def __len__(self) -> int:
+        """How many decisions hold, those that ended since the last sweep included."""
+        return sum(map(len, list(self._active.values())))
+
+    def active(self) -> list[Decision]:
+        """The decisions that hold."""
+        with self._lock:
+            now = self._clock()
+            kept = [one for rules in self._active.values() for one in rules.values()]
+        return sorted((one for one in kept if one.active(now)), key=lambda one: one.at)
+
+    def allows(self, account: str) -> bool:
+        """Whether an account is on the allow list."""
+        found = self._allowed.get(account)
+        return found is not None and (found.until is None or self._clock() < found.until)
+
+    def treatment(self, account: str, key: str = "") -> Treatment:
+        """What holds for a request of an account, made with a key."""
+        if not self._active or self.allows(account):
+            return FREE
+        now = self._clock()
+        enforced = shadow = None
+        for place in (("account", account), ("key", key), ("all", "")):
+            for decision in list(self._active.get(place, {}).values()):
+                if not decision.active(now):
+                    continue
+                if decision.enforced:
+                    enforced = _harder(enforced, decision)
+                else:
+                    shadow = _harder(shadow, decision)
+        return Treatment(enforced, shadow) if enforced or shadow else FREE
+
+    def decide(
+        self, rule: Rule, scope: str, subject: str, evidence: Mapping[str, Any]
+    ) -> Decision | None:
+        """Make a decision, unless that rule's last one about the same subject still holds.
+
+        Returns:
+            The decision; None if nothing new was decided.
+        """
+        with self._lock:
+            now = self._clock()
+            holding = self._active.get((scope, subject), {}).get(rule.name)
+            if holding is not None and holding.active(now):
+                return None
+            if scope == "account" and self.allows(subject):
+                return None
+            enforced = self.policy.enforced(rule)
+            former = self._former(rule, scope, subject, enforced=enforced)
+            lasts = min(rule.duration * rule.growth**former, rule.longest)
+            parameters: dict[str, dict[str, Any]] = {
+                "slow": {"delay": rule.delay},
+                "shorten": {"length": rule.length},
+            }
+            decision = Decision(
+                id=f"d-{secrets.token_hex(8)}",
+                scope=scope,
+                subject=subject,
+                rule=rule.name,
+                action=rule.action,
+                enforced=enforced,
+                at=now,
+                until=now + lasts,
+                number=former + 1,
+                parameters=parameters.get(rule.action, {}),
+                evidence=evidence,
+            )
+            self._unwritten.append(decision)
+            self._place(decision, now)
+            self.write()
+            if now - self._swept > FORGET:
+                self._sweep(now)
+            return decision
+
+    def _former(self, rule: Rule, scope: str, subject: str, *, enforced: bool) -> int:
+        """How many decisions of a rule there were about somebody; those taken back don't count."""
+        try:
+            found = self._store.about(subject, rule=rule.name)
+        except StateLost:
+            return 0
+        return sum(
+            one.enforced == enforced and one.scope == scope and one.lifted is None for one in found
+        )
+
+    def write(self) -> bool:
+        """Write decisions that are not on disk yet; False if the store does not answer.
+
+        They hold meanwhile, in this process.
+        """
+        with self._lock:
+            try:
+                while self._unwritten:
+                    self._store.decide(self._unwritten[0])
+                    del self._unwritten[0]
+            except StateLost:
+                return False
+            return True
+
+    def clear(self, rule: Rule, subject: str, p_value: float) -> Decision | None:
+        """End a decision early because later evidence says otherwise; returns it."""
+        with self._lock:
+            holding = self._active.get(("account", subject), {}).get(rule.name)
+            if holding is None or not holding.active(self._clock()):
+                return None
+            reason = f"a later p-value is {p_value:.3g}, above clear_above"
+            self.lift(holding.id, actor="policy", reason=reason)
+            return holding
+
+    def lift(self, id: str, *, actor: str, reason: str) -> bool:
+        """End a decision early; False if it does not hold."""
+        with self._lock:
+            found = self._store.lift(id, at=self._clock(), actor=actor, reason=reason)
+            self.reload()
+            return found
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        for place, rules in list(self._active.items()):
+            kept = {name: one for name, one in rules.items() if one.active(now)}
+            if kept:
+                self._active[place] = kept
+            else:
+                del self._active[place]
+
+
+def _harder(one: Decision | None, other: Decision) -> Decision:
+    if one is None or ACTIONS.index(other.action) > ACTIONS.index(one.action):
+        return other
+    return one

@@ -1,0 +1,59 @@
+"""The secret of a service: names of accounts at rest, wrong items, and the chain of the trail."""
+
+from __future__ import annotations
+
+import hmac
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from recsec.targets.guards.key import derive, read_key, write_key
+from recsec.types import IntArray
+
+__all__ = ["Names"]
+
+FILE = "secret.key"
+DIGITS = 32
+
+
+class Names:
+    """What follows from the secret in a data directory.
+
+    Args:
+        secret: 32 bytes.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._accounts = derive([secret], "account names", 32).tobytes()
+        self.trail = derive([secret], "trail", 32).tobytes()
+        """The key of the trail's chain."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Names:
+        """The secret of a data directory; drawn when there is none yet.
+
+        Raises:
+            ConfigError: others may read it, or it is no key.
+        """
+        path = folder / FILE
+        return cls(read_key(path) if path.exists() else write_key(path))
+
+    def account(self, name: str) -> str:
+        """The name under which an account is kept, 32 hexadecimal digits."""
+        return hmac.digest(self._accounts, name.encode(), "sha256").hex()[:DIGITS]
+
+    def known_as(self, text: str) -> str:
+        """What somebody types for an account: its name, or the name under which it is kept."""
+        kept = len(text) == DIGITS and set(text) <= set("0123456789abcdef")
+        return text if kept else self.account(text)
+
+    @cached_property
+    def _seed(self) -> int:
+        return int.from_bytes(derive([self._secret], "decoys", 8).tobytes(), "big")
+
+    def elsewhere(self, items: int) -> IntArray:
+        """``(N + 1,)`` another item in place of each one; 0 stays 0."""
+        rng = np.random.default_rng(self._seed)
+        return np.concatenate([[0], 1 + rng.permutation(items)]).astype(np.int64)

@@ -1,0 +1,70 @@
+"""A small service: a model, detectors, a store, and an application without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from service_world import Serve, Service, World
+from starlette.testclient import TestClient
+
+from recsec.data import load
+from recsec.detection import FitConfig, fit_detectors
+from recsec.models import Training, train
+from recsec.rng import Streams
+from recsec.serving.answering import Answering, Limits
+from recsec.serving.api import create_app
+from recsec.serving.engine import Engine, open_state
+from recsec.serving.policy import Policy
+from recsec.targets import LocalTarget
+
+DATA = "synthetic:users=300,items=130,length=30,seed=2"
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    data = load(DATA)
+    model = train("markov", data.split(), seed=0, training=Training(out=folder / "markov"))
+    config = FitConfig(queries=25, users=60, patterns={})
+    fitted, _, _ = fit_detectors(model, data.sequences(), config, streams=Streams(0))
+    fitted.save(folder / "detectors")
+    return World(model, data.sequences(), fitted, folder)
+
+
+@pytest.fixture
+def serve(world: World, tmp_path: Path) -> Iterator[Serve]:
+    """``serve({policy}, ...)`` starts a service; all are drained at the end."""
+    opened: list[TestClient] = []
+
+    def start(
+        policy: dict[str, Any] | None = None, *, state: str = "state", **options: Any
+    ) -> Service:
+        told = dict(policy or {})
+        if any("p_value" in rule for rule in told.get("rules", ())):
+            told["detectors"] = world.folder / "detectors"
+        logged: list[dict[str, Any]] = []
+        names, store = open_state(tmp_path / state)
+        engine = Engine(
+            Policy.model_validate(told),
+            names,
+            store,
+            folder=tmp_path / state,
+            fitted=world.fitted if "detectors" in told else None,
+            external=world.model.catalog.external,
+            log=lambda event, **more: logged.append({"event": event, **more}),
+        )
+        bound = options.pop("bound", False)
+        target = options.pop("target", None) or LocalTarget(world.model)
+        answering = Answering(engine, target, Limits(k=50, history=100), bound=bound)
+        app = create_app(answering, open_to_all=options.pop("open_to_all", True))
+        client = TestClient(app)
+        client.__enter__()
+        opened.append(client)
+        return Service(app, engine, client, logged)
+
+    yield start
+    for client in opened:
+        client.__exit__(None, None, None)
