@@ -127,8 +127,8 @@ def source_page() -> str:
         "# Sources and commands",
         "",
         "What `--model` takes, what each kind can do at most, and which commands work with it. A",
-        "command that needs more says so before anything is asked. `recsec target check` shows what",
-        "yours gives.",
+        "command that needs more says so before anything is asked. `recsec target check` shows",
+        "what yours gives.",
         "",
         "| capability | |",
         "|---|---|",
@@ -154,8 +154,8 @@ def source_page() -> str:
             parts.append(f"| {row.words.removesuffix(' photos')} | {shown} |")
         parts.append("")
     parts += [
-        "`--guard truncate` stands for the guards that work on lists, `--guard misinform` for those",
-        "that need scores: see [components](components.md).",
+        "`--guard truncate` stands for the guards that work on lists, `--guard misinform` for",
+        "those that need scores: see [components](components.md).",
         "",
     ]
     return "\n".join(parts)
