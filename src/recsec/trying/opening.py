@@ -60,7 +60,7 @@ def open_pictures(
     """Encoders of photos.
 
     Args:
-        models: what to call each, and the words that open it.
+        models: what to call each, and its checkpoint folder.
         data: the photos.
         device: where to compute.
         progress: is told about photos that are embedded.

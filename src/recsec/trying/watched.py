@@ -25,6 +25,10 @@ class Watched(Prepared):
         self._inner = inner
         self._seen = seen
 
+    def precise(self) -> Prepared:
+        """See ``Prepared.precise``; it is watched too."""
+        return Watched(self._inner.precise(), self._seen)
+
     def judge(self, images: Float[Tensor, "B C H W"], *, raw: bool = False) -> Float[Tensor, "B D"]:
         """See ``Prepared.judge``."""
         self._seen(images.detach())

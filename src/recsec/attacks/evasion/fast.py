@@ -49,6 +49,10 @@ class Prepared:
         """Whether ``find`` is less precise than ``judge``."""
         return self.search is not None
 
+    def precise(self) -> Prepared:
+        """The same, searching in float32."""
+        return Prepared(self.exact)
+
     def judge(self, images: Float[Tensor, "B C H W"], *, raw: bool = False) -> Float[Tensor, "B D"]:
         """Embeddings, or ``raw`` features before normalization, in float32."""
         return _vectors(self.exact, images, raw=raw)
@@ -91,7 +95,7 @@ def prepare(
             prepared for bfloat16 searches in float32 if that is asked for, not the other way round.
     """
     if isinstance(embedder, Prepared):
-        return Prepared(embedder.exact) if precision == "float32" else embedder
+        return embedder.precise() if precision == "float32" else embedder
     if not isinstance(embedder, nn.Module):
         return Prepared(embedder)
     keep_freed_memory()
