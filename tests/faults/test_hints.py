@@ -66,7 +66,11 @@ WORDS: dict[str, list[str]] = {
         "repair or uninstall the package that registers it",
         "run recsec in the folder of the module, or install its package",
         "run the same command with --debug: it shows which code did",
-        "set response to the JSONPath of the list of ids",
+        "set {} to the JSONPath of the {}",
+        "set response of token to the JSONPath of the token",
+        "let it travel in request or url",
+        "keep questions apart: name the user by {session}, or remove the events of a question in a "
+        "step after it; switch off A/B tests and caches that expire",
         "switch off randomness, A/B tests and caches that expire, then try again",
         "check that the request carries the history, oldest item first",
         "what was answered is recorded: run the same command again later",

@@ -137,7 +137,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.hostile("service", "requests of hostile clients", cases=len(HOSTILE))
+@pytest.mark.hostile(kind="service", what="requests of hostile clients")
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_request_is_refused_and_nobody_is_charged(service: Process, what: str) -> None:
     answer = send(service, HOSTILE[what])
@@ -153,7 +153,7 @@ def test_it_says_what_it_enforces(service: Process) -> None:
     assert service.ask("honest").status_code == 200
 
 
-@pytest.mark.hostile("service", "kill -9, and then SIGTERM")
+@pytest.mark.hostile(kind="service", what="kill -9, and then SIGTERM")
 def test_decisions_outlive_kill_9_and_sigterm_ends_well(
     service: Process, world: World, folder: Path
 ) -> None:
@@ -182,7 +182,7 @@ def test_decisions_outlive_kill_9_and_sigterm_ends_well(
     assert "draining" in (folder / "stderr.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.hostile("service", "a configuration that does not fit")
+@pytest.mark.hostile(kind="service", what="a configuration that does not fit")
 def test_a_wrong_configuration_ends_before_the_port_opens(world: World, tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text('[[rules]]\nname = "x"\np_value = 0.01\n')
     words = [str(world.folder / "markov"), "--policy", str(tmp_path / "policy.toml")]

@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "LazyGroup", "app", "main"]
 COMMANDS = {
     "data": "Get, describe and make data sets.",
     "train": "Train a recommender.",
+    "target": "Check a recommender of yours before calls are spent on it.",
     "evaluate": "Measure how good a recommender is, on items held out from training.",
     "recommend": "Try a recommender in an interactive session.",
     "similar": "Show the items whose photos are nearest to an item's.",
@@ -52,7 +53,7 @@ as ``app`` or ``run``, and is imported only when it is used, so ``--help`` stays
 
 HOMES = {
     **dict.fromkeys(
-        ("compare", "detect", "extract", "recommend", "traffic", "verify"), "sequential."
+        ("compare", "detect", "extract", "recommend", "target", "traffic", "verify"), "sequential."
     ),
     **dict.fromkeys(("keys", "monitor", "serve"), "live."),
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),

@@ -77,6 +77,8 @@ class CallableTarget:
         self.name = name or getattr(function, "__qualname__", "the callable")
         self.function = function if isinstance(function, Walled) else Contained(function, self.name)
         self.chunk = chunk
+        self.same_for_all = True
+        """Whether the answer is the same whoever asks."""
 
     def __repr__(self) -> str:
         return f"CallableTarget({self.name})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
+from sklearn.cluster import DBSCAN
 
 from recsec.detection.detectors.asking import Asking
 from recsec.detection.watch import Watch
@@ -15,19 +16,26 @@ LABEL = "asking"
 APART = 0.15
 """Largest difference of a share between accounts that count as asking alike."""
 
+EDGE = 2 * APART
+"""The same to the nearest account inside a crowd, for one at its edge."""
+
 CROWD = 20
 """Accounts that ask alike, below which they may be a thief's."""
 
 SHARE = 0.02
-"""The same as a share of the accounts that are judged."""
+"""The same as a share of the accounts with enough queries."""
+
+MOST = 5000
+"""Odd accounts among which crowds are looked for; of more, an even sample."""
 
 
 def strange_ways(watch: Watch) -> dict[str, str]:
     """Accounts of which nothing can be said, and why.
 
     Such an account asks in a way that is further from every fitted account's than any calibration
-    account's is, and so do at least 20 others, and 2 % of the accounts, who ask like it. Fewer than
-    that may be thieves, who ask as no person does; so many have a client that the fit doesn't know.
+    account's is, and it stands in a crowd of at least 20 such accounts, and 2 % of all, that ask
+    alike (DBSCAN). Fewer than that may be thieves, who ask as no person does; so many have a client
+    that the fit doesn't know.
     """
     asking, calibration = watch.detectors.get(LABEL), watch.fitted.calibrations.get(LABEL)
     if not isinstance(asking, Asking) or calibration is None or not len(asking.fitted["known"]):
@@ -37,14 +45,27 @@ def strange_ways(watch: Watch) -> dict[str, str]:
     judged = np.array([watch.judged(name) for name in names], dtype=np.int64)
     place = np.searchsorted(calibration.checkpoints, judged, side="right") - 1
     reach = np.array([max([APART, *honest.tolist()]) for honest in calibration.scores])
-    able = place >= 0
+    # a client that repeats a lot leaves accounts without a verdict, which show it all the same
+    able = asking.counts[:, 0] >= calibration.checkpoints[0]
     odd = np.flatnonzero(able & (distance > reach[np.maximum(place, 0)]))
-    if len(odd) < CROWD:
+    enough = max(CROWD, SHARE * able.sum())
+    if len(odd) < enough:
         return {}
-    tree = cKDTree(shares[odd])
-    alike = tree.query_ball_point(shares[odd], APART, p=np.inf, return_length=True)
-    many = alike >= max(CROWD, SHARE * able.sum())
+    some = odd[:: 1 + len(odd) // MOST]
+    crowds = DBSCAN(
+        eps=APART,
+        min_samples=max(2, int(enough * len(some) / len(odd))),
+        metric="chebyshev",
+        algorithm="kd_tree",
+    ).fit(shares[some])
+    core = some[crowds.core_sample_indices_]
+    if len(core) == 0:
+        return {}
+    away, nearest = cKDTree(shares[core]).query(shares[odd], p=np.inf)
+    crowd = np.where(away <= EDGE, crowds.labels_[crowds.core_sample_indices_][nearest], -1)
     found = {}
-    for at, others in zip(odd[many].tolist(), alike[many].tolist(), strict=True):
-        found[names[at]] = f"{asking.oddest(shares[at])}; {others:,} accounts ask so"
+    for at, number in zip(odd.tolist(), crowd.tolist(), strict=True):
+        if number >= 0 and judged[at] >= calibration.checkpoints[0]:
+            size = int((crowd == number).sum())
+            found[names[at]] = f"{asking.oddest(shares[at])}; {size:,} accounts ask so"
     return found

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from recsec import __version__
+from recsec.data.catalog import Catalog
 from recsec.serving.answering import Answering, Reply
 from recsec.serving.api.bodies import Account, Act, Acted, Ask, Items, Lists, Named
 from recsec.serving.api.callers import caller
 from recsec.serving.api.edge import Edge
 from recsec.serving.api.gateway import add_gateway
 from recsec.serving.api.problems import Refused, add_handlers, problem
-from recsec.serving.engine import Engine
+from recsec.serving.engine import Engine, open_state
+from recsec.serving.policy import Policy
 from recsec.serving.state import Key
+from recsec.targets import CallableTarget
 
-__all__ = ["add_probes", "create_app"]
+__all__ = ["add_probes", "create_app", "describe"]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": text, "content": {"application/problem+json": {}}}
@@ -152,3 +157,14 @@ def add_probes(app: FastAPI, engine: Engine, *, ready: Callable[[], bool]) -> No
     }
     for path, route in routes.items():
         app.add_route(path, route, include_in_schema=False)
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI 3.1 description of the native server, without starting one."""
+    with TemporaryDirectory() as folder:
+        names, store = open_state(FilePath(folder))
+        engine = Engine(Policy.model_validate({}), names, store)
+        nobody = CallableTarget(lambda histories, k: [], Catalog.from_ids([1]), name="nobody")
+        found = create_app(Answering(engine, nobody)).openapi()
+        store.close()
+    return found

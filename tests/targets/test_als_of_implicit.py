@@ -16,9 +16,13 @@ import pytest
 
 from recsec.cli.main import main
 
-pytest.importorskip("recsec.targets.foreign", reason="needs python: sources")
-
 EXAMPLES = Path(__file__).parents[2] / "examples" / "libraries"
+
+
+FAST = [
+    *("--surrogate", "meanpool", "--set", "length=10", "--set", "sessions=20"),
+    *("--set", "surrogate_settings.epochs=1", "--device", "cpu"),
+]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +41,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("als")
     assert run(sys.executable, "-m", "venv", str(folder)).returncode == 0
     python = str(folder / "bin" / "python")
-    installed = run(python, "-m", "pip", "install", "-q", "--retries", "0", "implicit==0.7.3")
+    installed = run(
+        python, "-m", "pip", "install", "-q", "--retries", "0", "--timeout", "15", "implicit==0.7.3"
+    )
     if installed.returncode:
         reason = (installed.stderr.strip().splitlines() or ["no reason"])[-1]
         if "implicit" in os.environ.get("RECSEC_REQUIRE", "").split(","):
@@ -84,7 +90,7 @@ def test_lists_and_scores_are_the_same_recommender(model, capsys):
 
 
 def test_it_is_audited(model, capsys, tmp_path):
-    words = ["--calls", "120", "--k", "5", "--out", str(tmp_path / "run"), "--surrogate", "markov"]
+    words = ["--calls", "120", "--k", "5", "--out", str(tmp_path / "run"), *FAST]
     source = model.format("callable", "recommend")
     assert main(["extract", "--model", source, "--data", "log.csv", *words]) == 0
 
