@@ -22,7 +22,6 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ODD_SIZES = {
     "attacks": "two threats, and nothing that both share",
     "cli/sequential": "one file for each command, and what they share",
-    "models/visual": "bodies, their speed and their index; what both share stands in models",
     "reports/site": "which runs there are, and the pages about them",
     "targets/guards": "seven guards, and what builds, keys and checks them",
 }

@@ -168,7 +168,6 @@ WORDS: dict[str, list[str]] = {
         "train one: recsec train sasrec --data synthetic --out DIR",
         "was it written by another version? repeat the command that made it",
         "write elsewhere: recsec report RUN --out DIR",
-        "a callable and an API bring their own guards",
     ],
     "for who calls the library; the commands check before": [
         "one history is [[ID, ID, ...]]",
