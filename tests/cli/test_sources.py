@@ -205,7 +205,7 @@ def test_a_cell_of_the_table_holds(
 
 
 @pytest.mark.parametrize("kind", sorted(set(OFFERED) - {"encoder"}))
-@pytest.mark.parametrize("option", sorted(one for one in WORDS if PHOTOS in WORDS[one]))
+@pytest.mark.parametrize("option", ["harden --model"])
 def test_what_is_offered_is_opened_and_nothing_else(
     option: str,
     kind: str,
