@@ -8,7 +8,7 @@
     python benchmarks/people_detection.py --model runs/ml1m --data ml-1m --out runs/people-ml-1m \\
         --users 400 --tested 400 --accounts 200
 
-Five minutes of one core for the second command, three and a half for the last.
+Five minutes of one core for the second command, three for the last.
 Each row is kept under ``--out``; the same command goes on where it was killed.
 
 With ``--data ml-1m`` users are split into three groups: one fits, one calibrates, one is tested
