@@ -1,8 +1,14 @@
 """False alarms by request pattern, and for people recorded elsewhere; plain thieves beside them.
 
-    recsec train sasrec --data yoochoose --set epochs=10 --set max_length=50 --out runs/yoochoose
-    python benchmarks/people_detection.py --model runs/yoochoose --data yoochoose --out runs/people
+    recsec train sasrec --data yoochoose --set epochs=12 --set max_length=20 \\
+        --set embedding_dim=32 --out runs/yoochoose
+    python benchmarks/people_detection.py --model runs/yoochoose --data yoochoose \\
+        --out runs/people --tested 2000
+    recsec train sasrec --data ml-1m --out runs/ml1m
+    python benchmarks/people_detection.py --model runs/ml1m --data ml-1m --out runs/people-ml-1m \\
+        --users 400 --tested 400 --accounts 200
 
+Five minutes of one core for the second command, three for the last.
 Each row is kept under ``--out``; the same command goes on where it was killed.
 
 With ``--data ml-1m`` users are split into three groups: one fits, one calibrates, one is tested
