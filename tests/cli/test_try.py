@@ -33,7 +33,9 @@ def test_the_page_comes_up_and_ctrl_c_ends_it(checkpoints: Path, small_data: str
         assert running.stdout is not None
         try:
             url = json.loads(running.stdout.readline())["url"]
-            about = httpx.get(f"{url}api/start", timeout=60).json()
+            patient = httpx.HTTPTransport(retries=8)  # the address is told a moment too early
+            with httpx.Client(transport=patient, timeout=60) as client:
+                about = client.get(f"{url}api/start").json()
             running.send_signal(signal.SIGINT)
             _, err = running.communicate(timeout=60)
         finally:

@@ -98,7 +98,7 @@ def send(service: Process, content: bytes) -> bytes:
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as opened:
         found = b""
-        with suppress(ConnectionError):  # it hangs up on a body or head that is too large
+        with suppress(OSError):  # it hangs up on a body or head that is too large
             opened.sendall(content)
             opened.shutdown(socket.SHUT_WR)
             while part := opened.recv(65536):
