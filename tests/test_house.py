@@ -21,10 +21,9 @@ PACKAGES = sorted(
 FILES = sorted(SOURCE.rglob("*.py"))
 ODD_SIZES = {
     "attacks": "two threats, and nothing that both share",
-    "models/visual": "bodies, their speed and their index; what both share stands in models",
+    "cli/sequential": "one file for each command, and what they share",
     "reports/site": "which runs there are, and the pages about them",
     "targets/guards": "seven guards, and what builds, keys and checks them",
-    "targets/visual": "one file for each kind of encoder of others, and what opens them",
 }
 """Folders of fewer than three or more than twelve files, and why."""
 TESTS_OF_THEIR_OWN = ("browser", "contract", "faults", "support", "targets/shop")

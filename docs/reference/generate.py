@@ -114,6 +114,53 @@ def error_page() -> str:
     )
 
 
+def source_page() -> str:
+    """Which command works with which source, and what is missing where it does not."""
+    from recsec.sources import CAPABILITIES, COMMANDS, KINDS, SAID, lacking
+
+    titles = {
+        "extraction": "Recommenders of sequences",
+        "evasion": "Encoders of photos",
+    }
+    parts = [
+        NOTE,
+        "# Sources and commands",
+        "",
+        "What `--model` takes, what each kind can do at most, and which commands work with it. A",
+        "command that needs more says so before anything is asked. `recsec target check` shows",
+        "what yours gives.",
+        "",
+        "| capability | |",
+        "|---|---|",
+        *(f"| {one} | {SAID[one]} |" for one in CAPABILITIES),
+        "",
+    ]
+    for threat, title in titles.items():
+        kinds = [kind for kind in KINDS if kind.threat == threat]
+        rows = [row for row in COMMANDS.values() if row.threat == threat]
+        parts += [f"## {title}", "", "| kind | written | gives | |", "|---|---|---|---|"]
+        for kind in kinds:
+            gives = ", ".join(one for one in CAPABILITIES if one in kind.gives)
+            form = kind.form if " " in kind.form else f"`{kind.form}`"
+            parts.append(f"| {kind.name} | {form} | {gives} | {kind.about} |")
+        parts += [
+            "",
+            f"| recsec ... | {' | '.join(kind.name for kind in kinds)} |",
+            f"|---|{'---|' * len(kinds)}",
+        ]
+        for row in rows:
+            cells = [", ".join(lacking(row.words, kind.gives)) for kind in kinds]
+            shown = " | ".join(f"needs {one}" if one else "yes" for one in cells)
+            parts.append(f"| {row.words.removesuffix(' photos')} | {shown} |")
+        parts.append("")
+    parts += [
+        "`--guard truncate` stands for the guards that work on lists, `--guard misinform` for",
+        "those that need scores: see [components](components.md).",
+        "",
+    ]
+    return "\n".join(parts)
+
+
 def schema_page() -> str:
     """The JSON schema of ``report.json``."""
     from recsec.reports import json_schema
@@ -186,6 +233,7 @@ def pages() -> dict[str, str]:
         "components.md": component_page(),
         "errors.md": error_page(),
         "openapi.json": openapi_page(),
+        "sources.md": source_page(),
         "report-schema.json": schema_page(),
         "../../SECURITY.md": security_page(),
         "../../src/recsec/components.json": shipped_components(),

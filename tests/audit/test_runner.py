@@ -66,6 +66,7 @@ def test_what_will_happen_is_told_first(shop: Path, values: dict[str, Any]) -> N
         audit(values, announce=stop)
     assert (said[0].cells, said[0].calls, said[0].local) == (2, 1000, False)
     assert {path.name for path in (shop / "run").iterdir()} <= {
+        ".attempt",
         ".lock",
         "cells",
         "events.jsonl",

@@ -1,9 +1,10 @@
-"""``--help`` tells the truth: each kind of recommender that it offers is opened, no other is."""
+"""The table of sources and commands, cell by cell; and ``--help`` offers what is opened."""
 
 from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from PIL import Image
 
 from recsec.cli.main import COMMANDS, load_command, main
 from recsec.data import load_photos
+from recsec.sources import COMMANDS as ROWS
+from recsec.sources import KINDS, SAID, Command, SourceKind, lacking
 
 PHOTOS = "photos:items=60,categories=3,seed=1"
 OPTIONS = ("--model", "--suspect", "--control")
@@ -47,6 +50,49 @@ WORDS = {
 """For each option that names a recommender, the rest of a small command."""
 
 
+EXTRACT = WORDS["extract --model"]
+EXAMPLES = {
+    "evaluate": WORDS["evaluate --model"],
+    "evaluate --guard truncate": "evaluate --data shop.csv --guard truncate:length=3",
+    "evaluate --guard misinform": "evaluate --data shop.csv --guard misinform:key=key",
+    "evaluate --unseen": "evaluate --data shop.csv --guard truncate --unseen 20",
+    "recommend": WORDS["recommend --model"],
+    "compare": WORDS["compare --model"],
+    "extract": EXTRACT,
+    "extract --guard truncate": f"{EXTRACT} --guard truncate:length=3",
+    "extract --guard misinform": f"{EXTRACT} --guard misinform:key=key",
+    "audit": "audit plan.toml --out NEW",
+    "verify": WORDS["verify --suspect"],
+    "data traffic": WORDS["data traffic --model"],
+    "detect fit": WORDS["detect fit --model"],
+    "harden": "harden --method gro --data shop.csv --out NEW --set epochs=1 --device cpu",
+    "target check": "target check --data shop.csv",
+}
+"""A small command for each row of the table that is about sequences."""
+
+CELLS = [
+    pytest.param(row, kind, id=f"{row.words} on {kind.name}")
+    for row in ROWS.values()
+    for kind in KINDS
+    if row.threat == kind.threat == "extraction"
+]
+
+PLAN = """[target]
+model = "SPEC"
+data = "shop.csv"
+twins = 0
+[[extraction]]
+policies = "random"
+calls = 60
+seeds = 0
+length = 5
+sessions = 4
+surrogate = "meanpool"
+surrogate_settings = { embedding_dim = 8, epochs = 1 }
+[gate]
+"""
+
+
 def options() -> Iterator[tuple[str, str]]:
     """Command and option, and the help of every option that names a recommender."""
     for name in COMMANDS:
@@ -79,6 +125,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch, Liar() as server:
         patch.chdir(folder)
         assert main(["train", "markov", "--data", "shop.csv", "--out", "model", "-q"]) == 0
+        neural = ["train", "meanpool", "--data", "shop.csv", "--out", "neural", "--device", "cpu"]
+        assert main([*neural, "--set", "epochs=1", "--set", "embedding_dim=8", "-q"]) == 0
         train = ["train", "encoder", "--data", PHOTOS, "--out", "encoder", "--set", "epochs=1"]
         assert main([*train, *small, "--device", "cpu", "-q"]) == 0
         assert main(["verify", "keygen", "--out", "key", "-q"]) == 0
@@ -96,6 +144,8 @@ def named(kind: str, folder: Path) -> str:
         "encoder": "encoder",
         "callable": "callable:offered_shop:recommend",
         "scores": "scores:offered_shop:score",
+        "python-callable": f"python:{sys.executable}:callable:offered_shop:recommend",
+        "python-scores": f"python:{sys.executable}:scores:offered_shop:score",
         "address": (folder / "address").read_text(),
         "toml": "target.toml",
     }
@@ -113,8 +163,49 @@ def test_every_option_that_names_a_recommender_is_tried() -> None:
     assert all(offered(text) for text in HELP.values())
 
 
+def test_every_row_of_the_table_is_tried_and_its_help_offers_the_rest() -> None:
+    rows = {row.words for row in ROWS.values() if row.threat == "extraction"}
+    assert set(EXAMPLES) == rows
+    kinds = {kind.name for kind in KINDS if kind.threat == "extraction"} & set(OFFERED)
+    for option in ("evaluate --model", "verify --suspect", "data traffic --model"):
+        assert offered(HELP[option]) == kinds
+
+
+@pytest.mark.parametrize(("row", "kind"), CELLS)
+def test_a_cell_of_the_table_holds(
+    row: Command,
+    kind: SourceKind,
+    shop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where nothing is lacking the command ends well; else it says what, and leaves nothing."""
+    monkeypatch.chdir(shop)
+    monkeypatch.setattr("sys.stdin", io.StringIO("add 1\nrecommend\n"))
+    gradients = row.words == "harden" and kind.name == "checkpoint"
+    spec = "neural" if gradients else named(kind.name, shop)
+    words = EXAMPLES[row.words].replace("NEW", str(tmp_path / "new")).split()
+    if row.words == "audit":
+        plan = tmp_path / "plan.toml"
+        plan.write_text(PLAN.replace("SPEC", spec))
+        words[1] = str(plan)
+    else:
+        words += [row.option, spec] if row.option else [spec]
+    code = main([*words, "--quiet"])
+    said = capsys.readouterr().err
+    missing = lacking(row.words, kind.gives)
+    if missing:
+        assert code == 2, said
+        assert all(SAID[one] in said for one in missing)
+        assert "a checkpoint folder" in said
+        assert not (tmp_path / "new").exists()
+    else:
+        assert code in ((0, 1, 4) if row.words == "audit" else (0,)), said
+
+
 @pytest.mark.parametrize("kind", sorted(set(OFFERED) - {"encoder"}))
-@pytest.mark.parametrize("option", sorted(WORDS))
+@pytest.mark.parametrize("option", ["harden --model"])
 def test_what_is_offered_is_opened_and_nothing_else(
     option: str,
     kind: str,

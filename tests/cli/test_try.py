@@ -31,10 +31,13 @@ def test_the_page_comes_up_and_ctrl_c_ends_it(checkpoints: Path, small_data: str
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as running:
         assert running.stdout is not None
-        url = json.loads(running.stdout.readline())["url"]
-        about = httpx.get(f"{url}api/start").json()
-        running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
+        try:
+            url = json.loads(running.stdout.readline())["url"]
+            about = httpx.get(f"{url}api/start", timeout=60).json()
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert about["lists"]["names"] == ["markov", "markov + reverse", "popularity"]
     assert about["photos"] is None
     assert running.returncode == 0, err

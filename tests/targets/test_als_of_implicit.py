@@ -16,8 +16,6 @@ import pytest
 
 from recsec.cli.main import main
 
-pytest.importorskip("recsec.targets.foreign", reason="needs python: sources")
-
 EXAMPLES = Path(__file__).parents[2] / "examples" / "libraries"
 
 
@@ -43,7 +41,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("als")
     assert run(sys.executable, "-m", "venv", str(folder)).returncode == 0
     python = str(folder / "bin" / "python")
-    installed = run(python, "-m", "pip", "install", "-q", "--retries", "0", "implicit==0.7.3")
+    installed = run(
+        python, "-m", "pip", "install", "-q", "--retries", "0", "--timeout", "15", "implicit==0.7.3"
+    )
     if installed.returncode:
         reason = (installed.stderr.strip().splitlines() or ["no reason"])[-1]
         if "implicit" in os.environ.get("RECSEC_REQUIRE", "").split(","):

@@ -88,7 +88,8 @@ def test_fit_through_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
     planted(150).write_parquet(tmp_path / "log.parquet")
     law = tmp_path / "law.json"
     words = ["traffic", "fit", str(tmp_path / "log.parquet"), "--out", str(law), "--resamples", "5"]
-    assert main([*words, "--json"]) == 0
+    assert main([*words, "--figure", str(tmp_path / "law.svg"), "--json"]) == 0
+    assert "lists of 10, counted" in (tmp_path / "law.svg").read_text()
     assert '"laws"' in capsys.readouterr().out
     assert click_law(law, 10).first is not None
     assert main(["traffic", "fit", "nowhere", "--out", str(law)]) == 2

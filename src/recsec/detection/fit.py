@@ -225,7 +225,7 @@ def fit_detectors(
         raise DataError(
             f"the recommender knows {len(answering.catalog)} items, the data has "
             f"{len(sequences.catalog)}, and they are not the same",
-            hint="use the data set with which it was trained",
+            hint="name the data set and filters that the checkpoint was trained with",
         )
     checkpoints = np.array([count for count in CHECKPOINTS if count <= config.queries] or [1])
     if config.queries < CHECKPOINTS[0]:

@@ -21,7 +21,7 @@ class Command:
         words: the command as it is typed, with the option that decides if one does.
         threat: of which sources.
         needs: what the source must be able to do.
-        option: which option names the source.
+        option: which option names the source; empty where it is an argument.
     """
 
     words: str
@@ -37,6 +37,7 @@ def _command(words: str, threat: Threat, *need: Capability, option: str = "--mod
 COMMANDS: Final[dict[str, Command]] = {
     command.words: command
     for command in (
+        _command("target check", "extraction", "ids", option=""),
         _command("evaluate", "extraction", "ids"),
         _command("evaluate --guard truncate", "extraction", "ids"),
         _command("evaluate --guard misinform", "extraction", "all-scores"),
@@ -82,7 +83,7 @@ def needs(command: str, spec: str, gives: Collection[Capability]) -> None:
     """
     row = COMMANDS[command]
     who = f"recsec {command.removesuffix(' photos')}"
-    require(row.needs, f"{row.option} {spec}", gives, who=who, threat=row.threat)
+    require(row.needs, f"{row.option} {spec}".strip(), gives, who=who, threat=row.threat)
 
 
 def require(

@@ -80,7 +80,7 @@ def lost(task: Task, why: str) -> Result:
     failure = Failure(
         "WorkerDied",
         f"the worker is gone: {why}",
-        "run the same command again: finished work stays; give memory_gb if it was for memory",
+        hint="run the same command again: finished work stays; give memory_gb if it was for memory",
     )
     return Result(task.id, None, failure, 0.0)
 

@@ -20,7 +20,7 @@ from recsec.cli.shared.common import (
     SepOption,
     TimeFormatOption,
 )
-from recsec.cli.shared.output import emit, progress
+from recsec.cli.shared.output import emit, note, progress
 
 __all__ = ["app", "make_traffic"]
 
@@ -51,6 +51,10 @@ def fit(
             help="Columns of the log, where they have other names.",
         ),
     ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", metavar="FILE", help="Draw counted choices and the law (SVG)."),
+    ] = None,
     resamples: Annotated[
         int, typer.Option(min=2, help="Bootstrap resamples of users, for the intervals.")
     ] = 200,
@@ -67,8 +71,9 @@ def fit(
     only habits: lengths of sessions, reloads, pauses.
     """
     from recsec.cli.shared.common import dialect_of_tables, parse_columns
+    from recsec.reports.figures.clicks import clicks
     from recsec.rng import Streams
-    from recsec.runs import atomic_write_bytes
+    from recsec.runs import atomic_write_bytes, atomic_write_text
     from recsec.traffic import LOGS, measure_people, read_events
 
     events = read_events(log, columns=parse_columns(columns), dialect=dialect_of_tables())
@@ -82,6 +87,13 @@ def fit(
             progress=report,
         )
     atomic_write_bytes(out, (found.model_dump_json(indent=1) + "\n").encode())
+
+    if figure is not None and found.laws:
+        laws = {k: law.probabilities(k).tolist() for k, law in found.laws.items()}
+        atomic_write_text(figure, clicks(found.shares, laws))
+        note(f"figure: {figure}")
+    elif figure is not None:
+        note("no figure: no lists in this log")
 
     def render(console: Console) -> None:
         console.print(f"{found.users:,} users, {found.events:,} events")
