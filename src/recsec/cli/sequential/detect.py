@@ -71,6 +71,19 @@ def detect() -> None:
     """
 
 
+DetectorsOption = Annotated[
+    Path, typer.Option("--detectors", metavar="DIR", help="What recsec detect fit wrote.")
+]
+LogColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="account=A,items=I,..",
+        help="Columns of the log, where they have other names.",
+    ),
+]
+
+
 @app.command("fit")
 def fit(
     model: ModelOption,
@@ -195,17 +208,8 @@ def _show_fit(console: Console, result: dict[str, Any]) -> None:
 def why(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="As the log calls it.")],
     log: Annotated[Path, typer.Argument(metavar="LOG", help="As for recsec detect log.")],
-    detectors: Annotated[
-        Path, typer.Option("--detectors", metavar="DIR", help="What recsec detect fit wrote.")
-    ],
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--columns",
-            metavar="account=A,items=I,..",
-            help="Columns of the log, where they have other names.",
-        ),
-    ] = None,
+    detectors: DetectorsOption,
+    columns: LogColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
@@ -277,9 +281,7 @@ def find(
             help="A table (Parquet, JSON Lines, CSV), or a folder such as run/transcript/X.",
         ),
     ],
-    detectors: Annotated[
-        Path, typer.Option("--detectors", metavar="DIR", help="What recsec detect fit wrote.")
-    ],
+    detectors: DetectorsOption,
     level: Annotated[
         float, typer.Option(min=0, max=1, help="Share of false flags allowed among the flagged.")
     ] = 0.05,
@@ -301,14 +303,7 @@ def find(
             "exit 4.",
         ),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--columns",
-            metavar="account=A,items=I,..",
-            help="Columns of the log, where they have other names.",
-        ),
-    ] = None,
+    columns: LogColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,

@@ -18,6 +18,7 @@ from PIL import Image
 from recsec.data import Photos
 from recsec.errors import ConfigError, DataError, TargetError, UsageError
 from recsec.targets.http.addresses import fits_header, is_loopback, public_url
+from recsec.targets.http.exchange import Exchange, NoResponse, Response, decoded
 from recsec.targets.http.secrets import Secrets
 from recsec.targets.visual.search.file import SearchFile
 from recsec.text import visible
@@ -75,10 +76,12 @@ class ImageSearch:
         self._secrets = Secrets([one for one in (secret, *headers.values()) if len(one) > 5])
         self._path = parse(config.response)
         self._sleep, self._next = sleep, 0.0
-        self._client = httpx.Client(
-            headers={"Accept-Encoding": "identity", **headers},
+        self._exchange = Exchange(
+            self.name,
+            headers=headers,
             timeout=config.timeout,
-            follow_redirects=False,
+            max_bytes=config.max_bytes,
+            connections=1,
             trust_env=bool(away),
         )
 
@@ -86,7 +89,7 @@ class ImageSearch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._exchange.close()
 
     def __repr__(self) -> str:
         return f"ImageSearch({self.config.surface} at {self.name}, k={self.config.k})"
@@ -136,39 +139,25 @@ class ImageSearch:
         for attempt in range(self.config.retries + 1):
             self._turn()
             try:
-                status, headers, content = self._once(method, url, options)
-            except httpx.HTTPError as error:
-                reason = f"{type(error).__name__}: {error}"
+                answer = self._exchange.send(method, httpx.URL(url), **options)
+            except NoResponse as error:
+                reason = str(error)
                 self._back_off(attempt, None)
                 continue
-            if status in AGAIN or status >= 500:
-                reason = f"status {status}"
-                self._back_off(attempt, headers.get("retry-after"))
+            if answer.status in AGAIN or answer.status >= 500:
+                reason = f"status {answer.status}"
+                self._back_off(attempt, answer.headers.get("retry-after"))
                 continue
-            return self._decoded(status, content)
+            return self._decoded(answer)
         raise TargetError(
             f"{self.name} gave no answer in {self.config.retries + 1} attempts: "
             f"{self._safe(reason)}",
             hint="finished pairs are recorded: run the same command again to continue",
         )
 
-    def _once(
-        self, method: str, url: str, options: dict[str, Any]
-    ) -> tuple[int, httpx.Headers, bytes]:
-        content, end = b"", time.monotonic() + self.config.timeout
-        with self._client.stream(method, url, **options) as response:
-            for part in response.iter_raw():
-                content += part
-                if len(content) > self.config.max_bytes:
-                    raise TargetError(
-                        f"{self.name} answered more than {self.config.max_bytes:,} bytes",
-                        hint="if such answers are right, raise max_bytes",
-                    )
-                if time.monotonic() > end:  # a server that sends a byte now and then
-                    raise httpx.ReadTimeout("no whole response in time")
-        return response.status_code, response.headers, content
-
-    def _decoded(self, status: int, content: bytes) -> Any:
+    def _decoded(self, answer: Response) -> Any:
+        status = answer.status
+        content = decoded(answer, max_bytes=self.config.max_bytes, whose=self.name)
         text = content.decode("utf-8", "replace")
         if status in (401, 403):
             raise TargetError(
