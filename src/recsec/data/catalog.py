@@ -12,7 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from recsec.data.item_table import ItemTable
-from recsec.errors import DataError
+from recsec.errors import DataError, RunError
+from recsec.runs import read_table, write_table
 from recsec.types import IntArray, ItemId
 
 __all__ = ["Catalog"]
@@ -52,9 +53,9 @@ class Catalog(ItemTable):
             DataError: the file is missing, broken, or lacks a column that is one of a catalog.
         """
         try:
-            table = pl.read_parquet(path, glob=False)
-        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise DataError(f"cannot read the item table {path}: {error}") from error
+            table = read_table(path, ours=False)
+        except RunError as error:
+            raise DataError(f"cannot read the item table: {error.message}") from error
         missing = {"id", "title", "genres", "year"} - set(table.columns)
         if missing:
             raise DataError(f"the item table {path} lacks the columns {sorted(missing)}")
@@ -107,8 +108,8 @@ class Catalog(ItemTable):
         return self.titles[index - 1]
 
     def save(self, path: Path) -> None:
-        """Write ``items.parquet``."""
-        self.table.write_parquet(path)
+        """Write ``items.parquet``, with a check sum inside."""
+        write_table(path, self.table)
 
 
 def _misfits(table: pl.DataFrame) -> str:

@@ -28,7 +28,9 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     atomic_write_bytes(path, sealed(buffer.getvalue(), footer=True))
 
 
-def read_table(path: Path, *, columns: Sequence[str] = (), hint: str | None = None) -> pl.DataFrame:
+def read_table(
+    path: Path, *, columns: Sequence[str] = (), hint: str | None = None, ours: bool = True
+) -> pl.DataFrame:
     """What ``write_table`` wrote.
 
     Polars is not asked about anything else: damaged Parquet may end the process.
@@ -37,6 +39,7 @@ def read_table(path: Path, *, columns: Sequence[str] = (), hint: str | None = No
         path: the file.
         columns: which columns, in this order; all of them by default.
         hint: what to do about a damaged file.
+        ours: nobody else writes such files; see ``intact``.
 
     Raises:
         RunError: it is missing, damaged, or lacks a column.
@@ -45,7 +48,7 @@ def read_table(path: Path, *, columns: Sequence[str] = (), hint: str | None = No
 
     try:
         content = path.read_bytes()
-        if not intact(content, footer=True, ours=True):
+        if not intact(content, footer=True, ours=ours):
             raise RunError(f"{path} is damaged: its check sum is another", hint=hint)
         table = pl.read_parquet(content)
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:

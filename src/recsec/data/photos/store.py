@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -29,8 +28,8 @@ from recsec.data.photos.files import (
 )
 from recsec.data.sources.archive import open_archive
 from recsec.data.sources.cache import cache_folder
-from recsec.errors import DataError
-from recsec.runs import atomic_write_bytes, digest
+from recsec.errors import DataError, RunError
+from recsec.runs import digest, read_table, write_table
 from recsec.types import IntArray, Progress
 
 __all__ = ["PhotoFiles", "PhotoStore", "look_at", "threads"]
@@ -169,8 +168,8 @@ def look_at(
     key = digest({"stamp": store.stamp, "names": list(names)})[:24]
     path = cache_folder() / "photos" / f"seen-{key}.parquet"
     try:
-        return pl.read_parquet(path, glob=False)
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return read_table(path)
+    except RunError:
         pass  # not looked at yet, or the file is damaged
     done = 0
     with store.open() as read:
@@ -185,10 +184,8 @@ def look_at(
 
         table = pl.DataFrame(threads(one, range(len(names))), schema=_SCHEMA)
     table = table.with_columns(label_repeats(table)).drop("thumb")
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
     try:
-        atomic_write_bytes(path, buffer.getvalue())
+        write_table(path, table)
     except OSError as error:
         raise DataError(
             f"cannot write to the cache {path.parent}: {error.strerror}",

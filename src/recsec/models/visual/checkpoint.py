@@ -8,7 +8,6 @@ FOLDER/card.md             the same for people
 
 from __future__ import annotations
 
-import io
 import json
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,13 +17,13 @@ import polars as pl
 import torch
 
 from recsec import __version__
-from recsec.errors import CheckpointError
+from recsec.errors import CheckpointError, RunError
 from recsec.models.base import PhotoEncoder
 from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors, refuse_not_finite
 from recsec.models.tensors import tensor_bytes
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
 from recsec.models.visual.encoder import Encoder, EncoderConfig
-from recsec.runs import atomic_write_bytes, atomic_write_text
+from recsec.runs import atomic_write_bytes, atomic_write_text, read_table, write_table
 
 __all__ = ["encoder_fingerprint", "load_encoder", "load_items", "save_encoder"]
 
@@ -55,9 +54,7 @@ def save_encoder(
     }
     if isinstance(encoder.body, PretrainedBody):
         config["architecture"] = encoder.body.architecture
-    table = io.BytesIO()
-    items.write_parquet(table)
-    atomic_write_bytes(folder / "items.parquet", table.getvalue())
+    write_table(folder / "items.parquet", items)
     atomic_write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     atomic_write_text(folder / "card.md", card(config, len(items)))
     atomic_write_bytes(folder / "model.safetensors", tensor_bytes(tensors))
@@ -101,9 +98,9 @@ def load_items(folder: Path | str) -> pl.DataFrame:
     """
     path = Path(folder) / "items.parquet"
     try:
-        return pl.read_parquet(path, glob=False)
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise CheckpointError(f"cannot read the item table {path}: {error}") from error
+        return read_table(path, ours=False)
+    except RunError as error:
+        raise CheckpointError(f"cannot read the item table: {error.message}") from error
 
 
 def encoder_fingerprint(encoder: PhotoEncoder) -> str:
