@@ -31,6 +31,13 @@ TRAIN = f"train markov --data {DATA} --out {{new}}"
 DETECT = f"detect fit --model {{markov}} --data {DATA} --detector transition"
 
 CASES = [
+    Case("--log honest.parquet, or --data ml-1m", "detect fit --model {markov} --out {new}",
+         f"{DETECT} --queries 5 --out {{new}}"),
+    Case("recsec detect LOG --detectors DIR --json lists the accounts",
+         "detect explain nobody {log} --detectors {detectors}",
+         "detect {log} --detectors {detectors} --json"),
+    Case("set leak, as in leak=0.01, or proxy, as in proxy=ml-100k", RUN + " --policy few-shot",
+         RUN + " --policy few-shot --set leak=0.2"),
     Case("recsec list {}", f"train nonsense --data {DATA} --out {{new}}", "list models"),
     Case("recsec list guards prints names", f"evaluate --model {{plan}}.toml --data {DATA}",
          "list guards", before="write {plan}.toml {nameless}"),
