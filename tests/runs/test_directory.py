@@ -181,3 +181,14 @@ def test_the_environment_names_what_numbers_depend_on():
     assert found["threads"] == 3
     assert {"python", "recsec", "torch", "numpy"} <= found["versions"].keys()
     assert environment()["threads"] >= 1
+
+
+def test_a_word_that_cannot_be_written_frees_the_folder(tmp_path):
+    with take(tmp_path / "run"):
+        pass
+    (tmp_path / "run" / ".attempt").unlink()
+    (tmp_path / "run" / ".attempt").mkdir()
+    with pytest.raises(RunError, match="cannot write in"):
+        take(tmp_path / "run")
+    (tmp_path / "run" / ".attempt").rmdir()
+    take(tmp_path / "run").close()

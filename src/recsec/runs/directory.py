@@ -175,6 +175,9 @@ class RunDirectory:
         try:
             run = cls._begin(path, kind, wanted, threads, replan=replan)
             run.word = raise_fence(path)
+        except OSError as error:
+            lock.release()
+            raise _unwritable(path, error) from error
         except BaseException:
             lock.release()
             raise
