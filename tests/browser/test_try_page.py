@@ -70,16 +70,27 @@ def attack(browser: webdriver.Chrome) -> str:
     return browser.find_element(By.ID, "rank").text
 
 
+def answered(browser: webdriver.Chrome, *, items: int) -> None:
+    """Until the lists are those of a history of so many items: before, they are replaced."""
+    wait(
+        browser,
+        lambda: (
+            len(browser.find_elements(By.CSS_SELECTOR, "#history li")) == items
+            and not browser.find_element(By.ID, "lists-note").text
+        ),
+    )
+
+
 def test_a_history_is_built_by_keyboard(browser: webdriver.Chrome, address: str) -> None:
     show(browser, address, "lists")
     browser.find_element(By.ID, "clear").send_keys(Keys.ENTER)
-    wait(browser, lambda: not browser.find_elements(By.CSS_SELECTOR, "#history li"))
+    answered(browser, items=0)
     browser.find_element(By.ID, "words").send_keys(Keys.ENTER)  # adds the first that is found
-    wait(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "#history li")) == 1)
+    answered(browser, items=1)
     browser.find_elements(By.CSS_SELECTOR, "#columns .item")[3].send_keys(Keys.ENTER)
-    wait(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "#history li")) == 2)
+    answered(browser, items=2)
     browser.find_element(By.CSS_SELECTOR, "#history button").send_keys(Keys.ENTER)
-    wait(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "#history li")) == 1)
+    answered(browser, items=1)
     names = [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#columns h3")]
     assert names == ["original", "copy", "closed"]
     assert "8 of 10 are in the first list" in browser.find_element(By.ID, "columns").text
