@@ -365,6 +365,7 @@ def resnet(bench: Bench) -> None:
         if seed == 0:
             singles(bench, "resnet 0", EPS, 200)
             singles(bench, "resnet 0, target", (0.05,), 200)
+    resnet_hardened(bench, bases[0], "target", 0, apgd=False, epochs=12)
     for method in ("adversarial", "curriculum"):
         for seed, base in bases.items():
             resnet_hardened(bench, base, method, seed, apgd=False)
@@ -375,12 +376,14 @@ def resnet_config(**settings: Any) -> EncoderConfig:
     return ResnetConfig.model_validate(settings)
 
 
-def resnet_hardened(bench: Bench, base: Encoder, method: str, seed: int, *, apgd: bool) -> None:
+def resnet_hardened(
+    bench: Bench, base: Encoder, method: str, seed: int, *, apgd: bool, **settings: Any
+) -> None:
     """One hardening of one seed."""
     if bench.left < 70:
         return
-    encoder, facts = bench.hardened(base, method, {}, seed=seed, seconds=bench.left - 30)
-    name = f"resnet {seed}, {method}"
+    encoder, facts = bench.hardened(base, method, settings, seed=seed, seconds=bench.left - 30)
+    name = ", ".join([f"resnet {seed}", method, *(f"{key} {settings[key]}" for key in settings)])
     bench.open(name, encoder, {**facts, "seed": seed}, pairs=1000)
     pair_of(bench, name, apgd=apgd)
 
