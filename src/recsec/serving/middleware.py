@@ -11,7 +11,7 @@ import numpy as np
 
 from recsec.errors import ConfigError
 from recsec.serving.api.problems import blocked_fields, problem
-from recsec.serving.engine import Engine, open_state
+from recsec.serving.engine import Engine, folder_of, open_state
 from recsec.serving.evidence import Event
 from recsec.serving.places import Places, Seen
 from recsec.serving.policy import read_policy
@@ -36,7 +36,7 @@ class Guard:
     Args:
         app: the application.
         policy: the file; it needs ``[traffic]``.
-        state: the data directory.
+        state: the data directory, or ``postgresql://USER@HOST/NAME``.
 
     Raises:
         ConfigError: the policy does not fit.
@@ -56,8 +56,8 @@ class Guard:
             )
         self._app = app
         self._places: Places = rules.traffic
-        names, store = open_state(Path(state))
-        self.engine = Engine(rules, names, store, folder=Path(state), log=json_log())
+        names, store = open_state(state)
+        self.engine = Engine(rules, names, store, folder=folder_of(state), log=json_log())
         fitted = self.engine.fitted
         ids = [] if fitted is None else fitted.catalog.table["id"].to_list()
         self._index = {str(item): row for row, item in enumerate(ids, 1)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +17,7 @@ from recsec.cli.shared.common import (
     open_data,
 )
 from recsec.cli.shared.output import note, say
-from recsec.cli.shared.service import PolicyOption, StateOption, need_extra
+from recsec.cli.shared.service import STATE, PolicyOption, StateOption, need_extra
 from recsec.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def run(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"Who answers: {SOURCES}.")],
     policy: PolicyOption = None,
-    state: StateOption = Path("recsec-state"),
+    state: StateOption = STATE,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any that is free.")
@@ -76,7 +75,7 @@ def run(
 
     from recsec.serving.answering import Answering, Limits
     from recsec.serving.api import create_app
-    from recsec.serving.engine import Engine, open_state
+    from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.policy import Policy, read_policy
     from recsec.serving.running import json_log, listen
     from recsec.serving.running import run as run_server
@@ -92,7 +91,7 @@ def run(
         rules,
         names,
         store,
-        folder=state,
+        folder=folder_of(state),
         external=target.catalog.external,
         pace=HOTELS if pace else None,
         log=json_log(),
@@ -110,7 +109,7 @@ def run(
     say(f"serving {target!r} at http://{place}")
     say(f"policy: {rules.told()}")
     keys = f"{len(engine.keys)} keys" if len(engine.keys) else "no keys, so this machine only"
-    note(f"state: {state}, {keys}; histories are {'bound' if bound else 'sent by clients'}")
+    note(f"state: {store.name}, {keys}; histories are {'bound' if bound else 'sent by clients'}")
     raise typer.Exit(run_server(app, engine, opened, linger=linger))
 
 
