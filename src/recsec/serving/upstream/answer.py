@@ -43,7 +43,7 @@ class Answer:
     @property
     def good(self) -> bool:
         """Whether it holds a list."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - RFC 9110
+        return 200 <= self.status < 300
 
     @property
     def body(self) -> bytes:

@@ -42,7 +42,7 @@ class Forward:
     gives 502, one that is silent 504. An answer that breaks off breaks off here too.
 
     Args:
-        url: ``http://host:port`` or ``https://host``, maybe with a path that goes before all others.
+        url: ``http://host:port`` or ``https://host``, maybe with a path before all others.
     """
 
     def __init__(self, url: str) -> None:

@@ -62,7 +62,7 @@ class Watched:
         scope.setdefault("state", {})["account"] = name
         await self._guarded(scope, body, replayed, send, name, seen)
 
-    async def _guarded(  # noqa: PLR0913, PLR0917 - what an ASGI call has, and what is seen in it
+    async def _guarded(
         self, scope: Scope, body: bytes, receive: Receive, send: Send, name: str, seen: Seen
     ) -> None:
         engine, treatment = self.engine, self.engine.treatment(name, "")
