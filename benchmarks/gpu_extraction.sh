@@ -26,8 +26,20 @@ audit() {  # name of the plan, processes
   say "end $1, exit code $?"
   cp "runs/$1/report.json" "$out/$1.json" 2>/dev/null
 }
-many=$((cores > 8 ? cores - 7 : 2))
-for job in ${PLANS:-extract-ml1m-narm:1 extract-ml1m-bert4rec:1 extract-beauty:2 frontier-rank-law:$many rank-law-guesses:4 proxy-ml1m:2}; do
+own() {  # rows, then what is stolen how: the result's name is the first word
+  name=$1 rows=$2
+  shift 2
+  timeout $(($(left) > 12 ? $(left) - 10 : 2)) "$python" "$root/benchmarks/ml1m_watermark.py" --target runs/ml1m/sasrec --out "runs/$name" \
+    --results "$out/$name" --calls 12500 25000 --only "$rows" "$@" > "$out/$name.log" 2>&1
+}
+marked="^marked copy, 12500|removal: (copy|30|50)"
+[ -z "${PLANS:-}" ] && {
+  timeout $(($(left) > 12 ? $(left) - 10 : 2)) "$python" "$root/benchmarks/theft_cost.py" --model runs/ml1m/sasrec --audit runs/frontier-rank-law --out runs/cost --results "$out/theft_cost" > "$out/cost.log" 2>&1 &
+  { own ownership-misinform "$marked" --policy rank-law --before misinform; own ownership-proxy "$marked" --policy proxy --proxy ml-100k; } &
+  own ownership-leaked "^marked copy, 12500|who leaked|removal: (copy|30|50)" --bias 0.1 &
+}
+many=$((cores > 8 ? cores - 8 : 2))
+for job in ${PLANS:-extract-ml1m-narm:1 extract-ml1m-bert4rec:1 extract-beauty:2 frontier-rank-law:$many rank-law-guesses:3 proxy-ml1m:2}; do
   audit "${job%:*}" "${job#*:}" &
 done
 wait
