@@ -10,6 +10,7 @@ from recsec.targets.guarded import (
     open_checkpoint,
     read_guarded,
     refuse_guards,
+    remembered,
 )
 from recsec.targets.http.client import HttpTarget
 from recsec.targets.http.config import HttpConfig
@@ -60,6 +61,7 @@ __all__ = [
     "read_guarded",
     "recorded",
     "refuse_guards",
+    "remembered",
     "requests",
     "scored_by",
     "spot_check",

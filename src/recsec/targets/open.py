@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recsec.data import load as load_data
+from recsec.data import load_as
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
 from recsec.sources import kind_of_source
@@ -67,7 +67,7 @@ def _open_guarded(file: GuardedFile, catalog: Catalog, *, authorised: bool = Fal
     found = open_target(file.source, catalog, authorised=authorised)
     train = None
     if file.data is not None:
-        split = load_data(file.data, columns=file.columns or None, dialect=file.dialect).split()
+        split = load_as(file.data, file.reading).split()
         if not np.array_equal(split.catalog.ids, catalog.ids):
             raise ConfigError(f"the data {file.data!r} of the guards holds other items")
         train = split.train

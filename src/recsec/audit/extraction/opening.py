@@ -8,8 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from recsec.data import Dataset, Dialect, Split
-from recsec.data import load as load_data
+from recsec.data import Dataset, Reading, Split, load_as
 from recsec.models import Recommender
 from recsec.sources import is_folder
 from recsec.targets import (
@@ -46,18 +45,13 @@ class OpenTarget:
 
 @lru_cache(maxsize=1)
 def _open_data(
-    name: str,
-    columns: tuple[tuple[str, str], ...],
-    dialect: Dialect | None,
-    state: tuple[str, int, int] | None,
+    name: str, reading: str, state: tuple[str, int, int] | None
 ) -> tuple[Dataset, Split]:
-    dataset = load_data(name, columns=dict(columns) or None, dialect=dialect)
+    dataset = load_as(name, Reading.model_validate_json(reading))
     return dataset, dataset.split()
 
 
-def open_data(
-    name: str, columns: Mapping[str, str], dialect: Dialect | None
-) -> tuple[Dataset, Split]:
+def open_data(name: str, reading: Reading) -> tuple[Dataset, Split]:
     """The data of a plan and its leave-one-out split; the last one stays open.
 
     Raises:
@@ -68,7 +62,7 @@ def open_data(
     if path.is_file():
         found = path.stat()
         state = (str(path.resolve()), found.st_mtime_ns, found.st_size)
-    return _open_data(name, tuple(sorted(columns.items())), dialect, state)
+    return _open_data(name, reading.model_dump_json(), state)
 
 
 def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:

@@ -140,8 +140,7 @@ class ExtractionRun(ThreatRun):
         scene: dict[str, Any] = {
             "run": str(self.conductor.run.path),
             "data": self.target.data,
-            "columns": self.target.columns,
-            "dialect": self.target.dialect,
+            "reading": self.target.reading,
             "model": self.model,
             "authorised": self.authorised,
             "evaluation": self.plan.evaluation,

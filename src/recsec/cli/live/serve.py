@@ -15,9 +15,9 @@ from recsec.cli.shared.common import (
     QuietOption,
     SepOption,
     TimeFormatOption,
-    open_data,
 )
 from recsec.cli.shared.output import note, say
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data
 from recsec.cli.shared.service import PolicyOption, StateOption, need_extra
 from recsec.errors import ConfigError, UsageError
 
@@ -63,6 +63,8 @@ def run(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     authorised: AuthorisedOption = False,
     quiet: QuietOption = False,
 ) -> None:

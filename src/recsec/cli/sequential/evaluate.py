@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.reading import open_data, told_name
 from recsec.cli.shared.tables import group_table, interval, plain_table
 from recsec.errors import UsageError
 from recsec.library.opening import open_guarded, open_source
@@ -53,7 +53,7 @@ GROUP_COLUMNS = {
 
 def evaluate_sequences(
     model: str,
-    data: str,
+    data: str | None,
     *,
     columns: str | None,
     stage: Literal["test", "valid"],
@@ -73,7 +73,7 @@ def evaluate_sequences(
         UsageError: the words name nothing that can be opened.
         DataError: missing, broken or empty data.
     """
-    dataset = open_data(data, columns)
+    dataset = open_data(data, columns, model=model)
     if k > max(SHOWN, len(dataset.catalog)):
         raise UsageError(f"--k {k}: the catalog has {len(dataset.catalog):,} items")
     k = min(k, len(dataset.catalog))
@@ -101,7 +101,7 @@ def evaluate_sequences(
         "protocol": found.protocol,
         "model": model,
         "guards": guard or [],
-        "data": data,
+        "data": told_name(data, dataset),
         "synthetic": dataset.synthetic,
         **estimates,
         "unseen": strangers,

@@ -17,9 +17,9 @@ from recsec.cli.shared.common import (
     QuietOption,
     SepOption,
     TimeFormatOption,
-    open_data,
 )
 from recsec.cli.shared.output import emit, note
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data, told_name
 from recsec.sources import CAPABILITIES, SAID
 
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ def target() -> None:
 @app.command("check")
 def check(
     spec: Annotated[str, typer.Argument(metavar="MODEL", help=f"The recommender: {SOURCES}.")],
-    data: DataOption,
+    data: DataOption = None,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 10,
     authorised: AuthorisedOption = False,
     json: JsonOption = False,
@@ -58,10 +60,11 @@ def check(
     """
     from recsec.library.checking import check_source
 
-    found = check_source(spec, open_data(data, columns), k=k, authorised=authorised)
+    dataset = open_data(data, columns, model=spec)
+    found = check_source(spec, dataset, k=k, authorised=authorised)
     result: dict[str, Any] = {
         "model": spec,
-        "data": data,
+        "data": told_name(data, dataset),
         "kind": found.kind,
         "gives": [one for one in CAPABILITIES if one in found.gives],
         "calls": found.calls,
