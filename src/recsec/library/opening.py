@@ -285,13 +285,19 @@ def _toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def as_owner(target: Target) -> Answerer:
+class _Owner:
     """A target as it answers the account ``owner``."""
 
-    def answer(histories: IntArray, k: int) -> IntArray:
-        return target.query(OWNER, histories, k)
+    def __init__(self, target: Target) -> None:
+        self.target = target
 
-    return answer
+    def __call__(self, histories: IntArray, k: int) -> IntArray:
+        return self.target.query(OWNER, histories, k)
+
+
+def as_owner(target: Target) -> Answerer:
+    """A target as it answers the account ``owner``."""
+    return _Owner(target)
 
 
 def popular_at_first(answer: Answerer, counts: IntArray) -> Answerer:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recsec.evaluation import Evaluation
     from recsec.models import Recommender
     from recsec.stats import Estimate
+    from recsec.targets import Unknown
     from recsec.types import Answerer, IntArray, Progress
 
 __all__ = ["OpenRecommender", "Quality", "guard", "measure", "open_recommender", "validation"]
@@ -133,11 +134,13 @@ class Quality:
         evaluation: per user.
         estimates: over users, by name.
         groups: the same by group of users.
+        unknown: listed ids that the catalog lacks.
     """
 
     evaluation: Evaluation
     estimates: dict[str, Estimate]
     groups: list[Any]
+    unknown: Unknown
 
 
 def measure(
@@ -153,13 +156,17 @@ def measure(
     """Leave-one-out quality of what answers; see ``OpenRecommender.evaluate``."""
     from recsec.evaluation import evaluate
     from recsec.rng import Streams
+    from recsec.targets import unknown_items
 
     streams = Streams(seed).child("evaluate")
     split = data.split()
     chosen = sample_users(split, users, streams.numpy("users"))
     found = evaluate(source, split, stage=stage, users=chosen, depth=k, progress=progress)
     return Quality(
-        found, found.estimates(streams.numpy("metrics")), found.groups(streams.numpy("groups"))
+        found,
+        found.estimates(streams.numpy("metrics")),
+        found.groups(streams.numpy("groups")),
+        unknown_items(source),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, TargetError
 from recsec.targets.wall import Contained, Walled, kind_of, walled
-from recsec.targets.wire import external_histories, read_list
+from recsec.targets.wire import Tally, external_histories, read_list
 from recsec.types import IntArray, ItemId
 
 __all__ = ["CallableTarget", "RecommendFunction", "named_function"]
@@ -77,6 +77,8 @@ class CallableTarget:
         self.name = name or getattr(function, "__qualname__", "the callable")
         self.function = function if isinstance(function, Walled) else Contained(function, self.name)
         self.chunk = chunk
+        self.tally = Tally()
+        """Ids that it listed and the catalog lacks."""
         self.same_for_all = True
         """Whether the answer is the same whoever asks."""
 
@@ -114,5 +116,8 @@ class CallableTarget:
                 f"{self.name} answered {len(answer)} lists to {len(asked)} histories",
                 hint="it is called with many histories at once and answers one list for each",
             )
-        lists = [read_list(row, catalog=self.catalog, k=k, whose=self.name) for row in answer]
+        lists = [
+            read_list(row, catalog=self.catalog, k=k, whose=self.name, tally=self.tally)
+            for row in answer
+        ]
         return np.stack(lists)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.text import Text
 
+from recsec.cli.sequential.answering import note_unknown, unknown_json
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.reading import open_data, told_name
 from recsec.cli.shared.tables import group_table, interval, plain_table
@@ -107,6 +108,7 @@ def evaluate_sequences(
         "unseen": strangers,
         "left_out": found.left_out,
         "defects": list(found.defects),
+        "unknown_ids": unknown_json(quality.unknown),
         "groups": groups,
         "genre_confusion": {"genres": genres, "shares": confusion},
         "figures": [str(path) for path in written],
@@ -119,6 +121,7 @@ def evaluate_sequences(
             )
     for defect in found.defects:
         note(f"warning: {defect}")
+    note_unknown(quality.unknown)
     note_synthetic(dataset.synthetic)
     for path in written:
         note(f"figure: {path}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from recsec.cli.sequential.answering import note_unknown, unknown_json
 from recsec.cli.shared.common import (
     SOURCES,
     AuthorisedOption,
@@ -74,11 +75,13 @@ def check(
         "own_history": found.own_history,
         "questions": [vars(one) for one in found.questions],
         "defects": list(found.defects),
+        "unknown_ids": unknown_json(found.unknown),
         "commands": found.lacks,
     }
     emit(result, lambda out: _render(out, found), json=json)
     for defect in found.defects:
         note(f"warning: {defect}")
+    note_unknown(found.unknown)
 
 
 def _render(out: Console, found: CheckedSource) -> None:

@@ -25,7 +25,7 @@ from recsec.targets.http.exchange import Exchange
 from recsec.targets.http.question import Question
 from recsec.targets.http.secrets import Secrets
 from recsec.targets.http.sender import Sender, TransientError
-from recsec.targets.wire import external_histories, read_list
+from recsec.targets.wire import Tally, external_histories, read_list
 from recsec.text import visible
 from recsec.types import IntArray, ItemId
 
@@ -90,6 +90,7 @@ class HttpTarget:
         secret = "" if config.auth_env is None else _secret(config, environ, self.name)
         self._secrets = Secrets([secret, *config.confidential()])
         self._jitter = np.random.default_rng()  # timing only: no result depends on it
+        self.tally = Tally()
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
         self._clock = clock
@@ -212,7 +213,7 @@ class HttpTarget:
     def _read(self, answer: Any, k: int) -> IntArray:
         """A list of ids; an error quotes the answer without secrets, also where it cuts it."""
         try:
-            return read_list(answer, catalog=self.catalog, k=k, whose=self.name)
+            return read_list(answer, catalog=self.catalog, k=k, whose=self.name, tally=self.tally)
         except TargetError:
             answer = self._secrets.hide_in(answer)
         return read_list(answer, catalog=self.catalog, k=k, whose=self.name)
