@@ -131,7 +131,8 @@ def open_model(
         raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
     from recsec.targets import LocalTarget, open_target
 
-    found = open_target(spec, data.catalog, authorised=authorised)
+    counts = data.split().train.counts
+    found = open_target(spec, data.catalog, authorised=authorised, counts=counts)
     return found.recommender if isinstance(found, LocalTarget) else found
 
 
@@ -143,7 +144,8 @@ def open_api(spec: str, data: Dataset, *, authorised: bool = False) -> Target:
     """
     from recsec.targets import open_target
 
-    return open_target(spec, data.catalog, authorised=authorised)
+    counts = data.split().train.counts
+    return open_target(spec, data.catalog, authorised=authorised, counts=counts)
 
 
 def open_source(
@@ -166,20 +168,22 @@ def open_target_to_serve(spec: str, data: Dataset | None, *, authorised: bool) -
 
     Args:
         spec: see ``open_model``; a checkpoint, also one behind guards, brings its own items.
-        data: whose items a callable or an HTTP target ranks.
+        data: whose items a callable or an HTTP target ranks, and what is popular among them: that
+            is what an account without events gets.
         authorised: see ``open_model``.
     """
     from recsec import models
     from recsec.models import Recommender
     from recsec.targets import LocalTarget, open_target, read_guarded
 
+    counts = None if data is None else data.split().train.counts
     path = Path(os.path.expanduser(spec))
     guarded = read_guarded(path) if spec.endswith(".toml") else None
     if guarded is not None and guarded.checkpoint is not None:
         catalog = models.load(guarded.checkpoint.expanduser()).catalog
-        return open_target(spec, catalog, authorised=authorised)
+        return open_target(spec, catalog, authorised=authorised, counts=counts)
     found = open_model(spec, data, authorised=authorised)
-    return LocalTarget(found) if isinstance(found, Recommender) else found
+    return LocalTarget(found, counts=counts) if isinstance(found, Recommender) else found
 
 
 def open_guarded(
@@ -307,18 +311,10 @@ def popular_at_first(answer: Answerer, counts: IntArray) -> Answerer:
         answer: who is asked; many functions and APIs fail where there is no newest item.
         counts: ``(N + 1,)`` how often each item was chosen.
     """
-    import numpy as np
-
-    popular = np.argsort(-counts[1:], kind="stable") + 1
+    from recsec.targets.base import popular_first
 
     def answered(histories: IntArray, k: int) -> IntArray:
-        known = (histories > 0).any(axis=1)
-        lists = np.zeros((len(histories), k), dtype=np.int64)
-        lists[~known, : len(popular)] = popular[:k]
-        if known.any():
-            found = answer(histories[known], k)
-            lists[known, : found.shape[1]] = found
-        return lists
+        return popular_first(lambda rows: answer(rows, k), histories, k, counts)
 
     return answered
 

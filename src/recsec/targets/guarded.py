@@ -183,11 +183,13 @@ def guarded_target(
         ConfigError: a guard does not exist or does not fit.
         UsageError: a guard needs scores, and there are only lists.
     """
+    counts = None if train is None else train.counts
     if isinstance(found, LocalTarget) and not found.guards:
+        counts = found.counts if counts is None else counts
         found = found.recommender
     if isinstance(found, Recommender):
         guards = build_guards(tables, Surroundings(found, train))
-        return ServedTarget(LocalTarget(found, guards))
+        return ServedTarget(LocalTarget(found, guards, counts=counts))
     refuse_guards(tables, name or repr(found), capabilities_of(found))
 
     def score(histories: IntArray) -> NoReturn:

@@ -74,7 +74,8 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
         dataset: whose catalog it speaks.
         authorised: the owner of a target beyond this machine agreed.
     """
-    api = open_target(spec, dataset.catalog, authorised=authorised)
+    counts = dataset.split().train.counts
+    api = open_target(spec, dataset.catalog, authorised=authorised, counts=counts)
     if isinstance(api, LocalTarget) and is_folder(spec):
         return OpenTarget(api, api.recommender, _architecture(api.recommender))
     if isinstance(api, CallableTarget | LocalTarget):
@@ -99,7 +100,7 @@ def open_defended(
         TargetError: it ranks other items.
         ConfigError: a guard does not fit, or its key is missing.
     """
-    found = open_target(spec, dataset.catalog, authorised=authorised)
+    found = open_target(spec, dataset.catalog, authorised=authorised, counts=split.train.counts)
     return guarded_target(found, guards, train=split.train, name=spec)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, RecsecError, TargetError, UsageError
-from recsec.targets.base import PartialAnswer
+from recsec.targets.base import PartialAnswer, most_popular
 from recsec.targets.http.addresses import fits_header, is_loopback, public_url
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.http.exchange import Exchange
@@ -90,6 +90,8 @@ class HttpTarget:
         secret = "" if config.auth_env is None else _secret(config, environ, self.name)
         self._secrets = Secrets([secret, *config.confidential()])
         self._jitter = np.random.default_rng()  # timing only: no result depends on it
+        self.counts: IntArray | None = None
+        """How often each item was chosen, if known: a history of no items gets what is popular."""
         self.tally = Tally()
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
@@ -149,7 +151,10 @@ class HttpTarget:
             if self._stopped.is_set():
                 return
             try:
-                lists[row] = self._ask(account, rows[row], k)
+                if rows[row] or self.counts is None:
+                    lists[row] = self._ask(account, rows[row], k)
+                else:
+                    lists[row] = most_popular(self.counts, k)
                 answered[row] = True
             except Exception as error:  # whatever it sent, the rows that were answered are kept
                 failures.append(self._told(error))
