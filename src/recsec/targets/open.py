@@ -47,7 +47,7 @@ def open_target(
         return CallableTarget.from_spec(spec, catalog, counts=counts)
     if kind in ("scores", "python-scores"):
         return LocalTarget(open_scores(spec, catalog), counts=counts)
-    if kind == "toml":
+    if kind == "guarded":
         file = read_guarded(Path(spec).expanduser())
         if file is not None:
             return _open_guarded(file, catalog, authorised=authorised, counts=counts)
@@ -69,8 +69,7 @@ def _open_guarded(
         authorised: as ``open_target`` takes it, for an API behind guards.
         counts: as ``open_target`` takes it; those of the data that the file names stand in.
     """
-    inner = Path(file.source)
-    if kind_of_source(file.source, "extraction").name == "toml" and read_guarded(inner) is not None:
+    if kind_of_source(file.source, "extraction").name == "guarded":
         raise ConfigError(
             f"{file.source} has guards already", hint="name all guards in one file, in their order"
         )

@@ -8,8 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from recsec.data import Dataset, Reading, Split, load_as
 from recsec.models import Recommender
+from recsec.models.sequential.neural import NeuralRecommender
+from recsec.models.trainer import uses_cpu
 from recsec.sources import is_folder
 from recsec.targets import (
     CallableTarget,
@@ -25,6 +29,7 @@ __all__ = [
     "open_data",
     "open_defended",
     "open_model",
+    "placed",
 ]
 
 
@@ -102,6 +107,15 @@ def open_defended(
     """
     found = open_target(spec, dataset.catalog, authorised=authorised, counts=split.train.counts)
     return guarded_target(found, guards, train=split.train, name=spec)
+
+
+def placed(model: Recommender, device: str) -> None:
+    """Let a network answer where the audit trains: ``auto``, ``cpu``, ``cuda`` ...
+
+    Lists can differ from those of a CPU in the last bits of scores.
+    """
+    if isinstance(model, NeuralRecommender) and not uses_cpu(device):
+        model.to(torch.accelerator.current_accelerator() if device == "auto" else device)
 
 
 def _architecture(model: Recommender) -> str:
