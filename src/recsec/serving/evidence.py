@@ -19,13 +19,16 @@ from recsec.serving.state import Decision
 from recsec.traffic import REPEATS
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["Event", "Evidence"]
+__all__ = ["Asked", "Event", "Evidence", "Judged"]
 
 SHOWN = 20
 """Last queries of an account that a decision keeps as its evidence."""
 
 TAIL = 10
 """Newest items of a history that are shown."""
+
+JUDGED = 50_000
+"""Newest looks at accounts that are kept; some 10 MB."""
 
 NONE = np.zeros(0, dtype=np.int64)
 
@@ -47,6 +50,46 @@ class Event:
     at: float
     history: IntArray | None = None
     answer: IntArray = field(default_factory=lambda: NONE)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A query as it is shown afterwards.
+
+    Attributes:
+        at: seconds since 1970.
+        history: newest items, catalog indices.
+        answer: the list.
+        kind: ``STARTS``, ``EXTENDS``, ``REPEATS`` or ``BRANCHES``.
+        rank: place of the newest item in the list served before; 0 not listed, -1 no such list.
+    """
+
+    at: float
+    history: IntArray
+    answer: IntArray
+    kind: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A look at an account.
+
+    Attributes:
+        account: the name under which it is kept.
+        at: seconds since 1970.
+        queries: how many there were, repeats left out.
+        share: of a rule's level that this look may spend.
+        p_values: by detector; those that rules ask for, and ``combined``.
+        young: whether the account was.
+    """
+
+    account: str
+    at: float
+    queries: int
+    share: float
+    p_values: dict[str, float]
+    young: bool
 
 
 class _Rate:
@@ -116,7 +159,9 @@ class Evidence:
         ]
         self.watch: Watch | None = None
         self._first: OrderedDict[str, float] = OrderedDict()
-        self._recent: dict[str, deque[tuple[IntArray, IntArray]]] = {}
+        self._recent: dict[str, deque[Asked]] = {}
+        self.judged: deque[Judged] = deque(maxlen=JUDGED)
+        """Looks at accounts, the newest last; they outlive the period."""
         self.anew(clock())
 
     def anew(self, at: float) -> None:
@@ -189,7 +234,14 @@ class Evidence:
         )
         made = []
         for row, event in enumerate(events):
-            self._recent[event.account].append((histories[row][-TAIL:], event.answer))
+            asked = Asked(
+                event.at,
+                histories[row][-TAIL:],
+                event.answer,
+                int(steps.kind[row]),
+                int(steps.rank[row]),
+            )
+            self._recent[event.account].append(asked)
             spent = share(int(queries[row]), checkpoints) if steps.kind[row] != REPEATS else 0.0
             if spent:
                 at = slice(row, row + 1)
@@ -206,6 +258,9 @@ class Evidence:
             label: float(calibrations[label].p_values(values, queries)[0])
             for label, values in scores.items()
         }
+        kept = {label: found[label] for label in {COMBINED, *(one.detector for one in self._rules)}}
+        look = Judged(event.account, event.at, int(queries[0]), spent, kept, self._young(event))
+        self.judged.append(look)
         made = []
         for rule in self._rules:
             p_value, level = found[rule.detector], (rule.p_value or 0.0) * spent
@@ -222,8 +277,8 @@ class Evidence:
                 "level": rule.p_value,
                 "share": spent,
                 "last": [
-                    {"history": self._names(history), "list": self._names(answer)}
-                    for history, answer in self._recent[event.account]
+                    {"history": self._names(one.history), "list": self._names(one.answer)}
+                    for one in self._recent[event.account]
                 ],
             }
             made += self._decided(rule, "account", event.account, shown)
@@ -237,6 +292,14 @@ class Evidence:
 
     def _young(self, event: Event) -> bool:
         return event.at - self._first.get(event.account, event.at) < self.policy.young
+
+    def recent(self, account: str) -> list[Asked]:
+        """Last queries of an account, oldest first."""
+        return list(self._recent.get(account, ()))
+
+    def first_seen(self, account: str) -> float | None:
+        """When an account was seen first, as far as that is kept."""
+        return self._first.get(account)
 
     def seen_before(self, account: str, at: float) -> None:
         """An account is known from earlier: it is as old as its kept history."""

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicyOption", "StateOption", "need_extra", "open_service_state"]
 
-NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "limits", "prometheus_client", "structlog")
+NEEDED = (
+    "argon2",
+    "fastapi",
+    "limits",
+    "prometheus_client",
+    "sqlalchemy",
+    "structlog",
+    "uvicorn",
+)
 
 StateOption = Annotated[
     Path,

@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from recsec.errors import RunError
 from recsec.serving.state import tables
-from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, StateLost
+from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, StateLost, Tally
 from recsec.serving.state.chain import START, broken, linked
+from recsec.serving.state.operators import OperatorTables
 
 __all__ = ["FILE", "SqlStore"]
 
@@ -27,7 +28,7 @@ WAIT = 10_000
 """Milliseconds that a writer waits for another process."""
 
 
-class SqlStore:
+class SqlStore(OperatorTables):
     """See ``Store``. Other processes may read and write the same file.
 
     Args:
@@ -68,7 +69,7 @@ class SqlStore:
         with self._base() as base:
             return int(base.execute(_number("revision")).scalar_one())
 
-    def decide(self, decision: Decision) -> None:
+    def decide(self, decision: Decision, *, actor: str = "policy") -> None:
         """See ``Store.decide``."""
         with self._base(write=True) as base:
             revision = _changed(base)
@@ -80,7 +81,9 @@ class SqlStore:
             base.execute(insert(tables.decisions).values(values))
             told = {name: values[name] for name in ("id", "scope", "subject", "rule", "action")}
             told |= {"enforced": decision.enforced, "until": decision.until}
-            self._note(base, decision.at, "policy", "decision", told)
+            if "reason" in decision.evidence:
+                told["reason"] = decision.evidence["reason"]
+            self._note(base, decision.at, actor, "decision", told)
 
     def lift(self, id: str, *, at: float, actor: str, reason: str) -> bool:
         """See ``Store.lift``."""
@@ -111,6 +114,22 @@ class SqlStore:
         table = tables.decisions
         wanted = select(table).where(table.c.subject == subject).order_by(table.c.at)
         return self._decisions(wanted if rule is None else wanted.where(table.c.rule == rule))
+
+    def tallies(self, since: float) -> list[Tally]:
+        """See ``Store.tallies``."""
+        table = tables.decisions.c
+        wanted = select(
+            table.rule,
+            table.enforced,
+            func.count(),
+            func.count(table.subject.distinct()),
+            func.count(table.lifted),
+        )
+        with self._base() as base:
+            rows = base.execute(
+                wanted.where(table.at >= since).group_by(table.rule, table.enforced)
+            )
+            return [Tally(*row) for row in rows]
 
     def _decisions(self, wanted: Select[Any]) -> list[Decision]:
         with self._base() as base:

@@ -15,7 +15,18 @@ from sqlalchemy import (
     Text,
 )
 
-__all__ = ["FORMAT", "allowed", "decisions", "histories", "keys", "metadata", "numbers", "trail"]
+__all__ = [
+    "FORMAT",
+    "allowed",
+    "decisions",
+    "histories",
+    "keys",
+    "metadata",
+    "numbers",
+    "operators",
+    "sessions",
+    "trail",
+]
 
 FORMAT = 1
 """Of the tables; a database with another one is refused."""
@@ -93,4 +104,22 @@ trail = Table(
     Column("kind", String(16), nullable=False),
     Column("body", Text, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("grade", String(8), nullable=False),
+    Column("hash", String(200), nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("operator", String(40), nullable=False),
+    Column("begun", Double, nullable=False),
+    Column("used", Double, nullable=False),
 )
