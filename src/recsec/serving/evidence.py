@@ -139,7 +139,7 @@ class Evidence:
     ) -> None:
         self.policy = policy
         self._ledger = ledger
-        self._fitted = fitted
+        self.fitted = fitted
         self._names = names
         self._clock = clock
         self._told = told
@@ -166,13 +166,17 @@ class Evidence:
 
     def anew(self, at: float) -> None:
         """Begin a period: evidence so far is dropped, decisions stay."""
-        self.watch = None if self._fitted is None else self._fitted.watch()
+        self.watch = None if self.fitted is None else self.fitted.watch()
         self.began = at
         self._recent.clear()
 
     def __len__(self) -> int:
         """Accounts with evidence in this period."""
         return len(self._recent)
+
+    def __contains__(self, account: object) -> bool:
+        """Whether an account has evidence in this period."""
+        return account in self._recent
 
     def observe(self, events: Sequence[Event]) -> list[Decision]:
         """Take note of requests in the order of answering, and decide.
@@ -217,7 +221,7 @@ class Evidence:
         return made
 
     def _by_detectors(self, events: Sequence[Event]) -> list[Decision]:
-        if not events or self.watch is None or self._fitted is None:
+        if not events or self.watch is None or self.fitted is None:
             return []
         histories = [event.history if event.history is not None else NONE for event in events]
         offsets = np.concatenate([[0], np.cumsum([len(one) for one in histories])])
@@ -230,7 +234,7 @@ class Evidence:
         steps = self.watch.follower.follow(names, items, offsets.astype(np.int64), answers)
         queries, scores = self.watch.observe(steps)
         checkpoints = tuple(
-            int(one) for one in self._fitted.calibrations[COMBINED].checkpoints.tolist()
+            int(one) for one in self.fitted.calibrations[COMBINED].checkpoints.tolist()
         )
         made = []
         for row, event in enumerate(events):
@@ -253,7 +257,7 @@ class Evidence:
         self, event: Event, queries: IntArray, scores: dict[str, FloatArray], spent: float
     ) -> list[Decision]:
         """Judge an account by all rules about p-values."""
-        calibrations = {} if self._fitted is None else self._fitted.calibrations
+        calibrations = {} if self.fitted is None else self.fitted.calibrations
         found = {
             label: float(calibrations[label].p_values(values, queries)[0])
             for label, values in scores.items()
@@ -322,9 +326,9 @@ class Evidence:
             CheckpointError: the file is broken.
             RunError: it belongs to other detectors.
         """
-        if self._fitted is None or not path.exists():
+        if self.fitted is None or not path.exists():
             return
-        watch = Watch.resume(self._fitted, path)
+        watch = Watch.resume(self.fitted, path)
         began = float(watch.log.get("began", "0"))
         if self._clock() - began < self.policy.period:
             self.watch, self.began = watch, began

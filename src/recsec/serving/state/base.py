@@ -232,6 +232,10 @@ class Store(KeepsOperators, Protocol):
         """The trail from its beginning."""
         ...
 
+    def last_entries(self, most: int) -> list[Entry]:
+        """The end of the trail, the newest first."""
+        ...
+
     def verify(self) -> Sequence[str]:
         """What is wrong with the trail; empty if nothing is."""
         ...

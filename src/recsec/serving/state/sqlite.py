@@ -240,6 +240,12 @@ class SqlStore(OperatorTables):
             for row in rows.mappings():
                 yield Entry(**row)
 
+    def last_entries(self, most: int) -> list[Entry]:
+        """See ``Store.last_entries``."""
+        wanted = select(tables.trail).order_by(tables.trail.c.number.desc()).limit(most)
+        with self._base() as base:
+            return [Entry(**row) for row in base.execute(wanted).mappings()]
+
     def verify(self) -> list[str]:
         """See ``Store.verify``."""
         return broken(self._chain, self.trail())
