@@ -33,7 +33,7 @@ from recsec.traffic import click_law, honest_log
 OUT = Path(__file__).with_name("watch.png")
 DATA = "synthetic:users=2500,items=400,length=60,seed=3"
 PEOPLE, QUERIES, SECONDS = 60, 40, 40.0
-NAME, PASSWORD = "ann", "made up for a picture"  # noqa: S105 - of a service that lives a minute
+NAME, PASSWORD = "ann", "made up for a picture"
 POLICY = """
 detectors = "detectors"
 enforce = true
@@ -57,7 +57,8 @@ action = "slow"
 
 def recsec(*words: str, **options: object) -> None:
     """Run a command to its end."""
-    subprocess.run([sys.executable, "-m", "recsec", *words], check=True, **options)  # type: ignore[call-overload]
+    line = [sys.executable, "-m", "recsec", *words]
+    subprocess.run(line, check=True, **options)  # type: ignore[call-overload]  # noqa: S603 - ours
 
 
 def prepare(folder: Path) -> None:

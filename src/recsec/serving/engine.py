@@ -154,6 +154,15 @@ class Engine:
             self.metrics.treated.labels(found.enforced.action).inc()
         return found
 
+    def adopt(self, policy: Policy) -> None:
+        """Let other rules act, or fewer: from the next decision on.
+
+        Args:
+            policy: the one there is, with other switches.
+        """
+        self.policy = self.ledger.policy = policy
+        self.log("policy", told=policy.told())
+
     def note(self, event: Event) -> None:
         """Hand over a request that was answered; returns at once."""
         try:

@@ -23,6 +23,7 @@ NEEDED = (
     "prometheus_client",
     "sqlalchemy",
     "structlog",
+    "tomlkit",
     "uvicorn",
 )
 

@@ -8,14 +8,11 @@ from typing import Any
 from starlette.responses import Response
 
 from recsec.serving.dashboard.desk import Call, Desk, No, Route
-from recsec.serving.dashboard.words import about_decision
+from recsec.serving.dashboard.words import BY_HAND, about_decision
 from recsec.serving.policy import seconds
 from recsec.serving.state import Allowed, Decision
 
-__all__ = ["BY_HAND", "ROUTES"]
-
-BY_HAND = "by hand"
-"""Stands for the rule where a person decided; no rule can be called that."""
+__all__ = ["ROUTES"]
 
 ACTIONS = ("tag", "block")
 LONGEST = 30 * 86_400.0

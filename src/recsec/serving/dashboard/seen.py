@@ -17,7 +17,7 @@ from recsec.types import FloatArray, IntArray
 
 __all__ = ["LOOKS", "MOST", "Pool", "Portrait", "Seen", "Suspect", "View", "portray", "see"]
 
-MOST = 30
+MOST = 20
 """Accounts that are shown, the most suspicious first."""
 
 LOOKS = 300

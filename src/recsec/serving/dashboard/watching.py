@@ -51,16 +51,12 @@ def pulse(desk: Desk, call: Call) -> Response:
 def _values(desk: Desk) -> dict[str, Any]:
     engine, seen = desk.engine, desk.seen()
     active = engine.ledger.active()
-    by_account: dict[str, Decision] = {}
-    for one in active:
-        if one.scope == "account":
-            by_account[one.subject] = one
     beats = desk.pulse.beats()
     rows = [
         {
             "suspect": one,
             "why": words.why(one, seen.first),
-            "decision": by_account.get(one.account),
+            "decision": _hardest(desk, one.account),
             "allowed": engine.ledger.allows(one.account),
         }
         for one in seen.suspects
@@ -79,6 +75,11 @@ def _values(desk: Desk) -> dict[str, Any]:
         ),
         "detectors": engine.fitted is not None,
     }
+
+
+def _hardest(desk: Desk, account: str) -> Decision | None:
+    found = desk.engine.ledger.treatment(account)
+    return found.enforced or found.shadow
 
 
 def _pulse(desk: Desk, seen: Seen) -> dict[str, Any]:

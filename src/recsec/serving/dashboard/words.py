@@ -10,7 +10,7 @@ from recsec.serving.policy import Rule
 from recsec.serving.state import Decision
 from recsec.traffic import BRANCHES, EXTENDS, REPEATS, STARTS
 
-__all__ = ["KINDS", "about_decision", "about_query", "about_rule", "about_view", "why"]
+__all__ = ["BY_HAND", "KINDS", "about_decision", "about_query", "about_rule", "about_view", "why"]
 
 WORDS = {
     "accepted-rank": "takes other places of the lists than people do",
@@ -29,6 +29,9 @@ KINDS = {
     BRANCHES: "branches off",
 }
 CLEAR = 0.05
+
+BY_HAND = "by hand"
+"""Stands for the rule where a person decided; no rule can be called that."""
 
 
 def about_view(view: View) -> str:

@@ -93,6 +93,10 @@ class KeepsOperators(Protocol):
         """Take an operator away, and its sessions; False if there is none."""
         ...
 
+    def note(self, *, at: float, actor: str, kind: str, body: Mapping[str, Any]) -> None:
+        """Add a line to the trail."""
+        ...
+
     def open_session(self, session: Session) -> None:
         """Keep a login; those that nobody used for a day go."""
         ...
@@ -154,6 +158,11 @@ class OperatorTables:
     @staticmethod
     def _close(base: Connection, name: str) -> None:
         base.execute(delete(tables.sessions).where(tables.sessions.c.operator == name))
+
+    def note(self, *, at: float, actor: str, kind: str, body: Mapping[str, Any]) -> None:
+        """See ``KeepsOperators.note``."""
+        with self._base(write=True) as base:
+            self._note(base, at, actor, kind, body)
 
     def open_session(self, session: Session) -> None:
         """See ``KeepsOperators.open_session``."""
