@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from recsec.errors import RecsecError
-from recsec.serving.dashboard import acting, entering, policies, watching
+from recsec.serving.dashboard import acting, audits, entering, policies, proofs, watching
 from recsec.serving.dashboard.desk import Call, Desk, No, Place, Route
 from recsec.serving.dashboard.pages import HEADERS, PREFIX
 from recsec.serving.dashboard.sessions import COOKIE
@@ -23,7 +23,14 @@ from recsec.serving.state import StateLost
 
 __all__ = ["LIVE", "ROUTES", "add_dashboard"]
 
-ROUTES: tuple[Route, ...] = (*entering.ROUTES, *watching.ROUTES, *acting.ROUTES, *policies.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *entering.ROUTES,
+    *watching.ROUTES,
+    *acting.ROUTES,
+    *policies.ROUTES,
+    *audits.ROUTES,
+    *proofs.ROUTES,
+)
 
 LIVE = "/live"
 EVERY = 2.0

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from starlette.responses import RedirectResponse, Response
 
+from recsec.serving.dashboard.jobs import Jobs
 from recsec.serving.dashboard.pages import HEADERS, PREFIX, Pages
 from recsec.serving.dashboard.pulse import Pulse
 from recsec.serving.dashboard.seen import Seen, see
@@ -20,13 +21,16 @@ from recsec.serving.engine import Engine
 from recsec.serving.evidence import Evidence
 from recsec.serving.state import Grade
 
-__all__ = ["Call", "Desk", "No", "Place", "Route"]
+__all__ = ["AUDITS", "Call", "Desk", "No", "Place", "Route"]
 
 FRESH = 1.0
 """Seconds for which a copy of the evidence is shown again."""
 
 PATIENCE = 5.0
 """Seconds that a page waits for the evidence; it is behind then."""
+
+AUDITS = "audits"
+"""In the data directory: run directories."""
 
 T = TypeVar("T")
 
@@ -115,6 +119,7 @@ class Desk:
         self.pages = Pages()
         self.sessions = Sessions(engine)
         self.pulse = Pulse(engine)
+        self.jobs = Jobs(engine, place.state / AUDITS)
         self._seen = Seen(0.0)
         self._lock = threading.Lock()
         self._next = 0.0
