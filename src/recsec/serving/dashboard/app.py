@@ -14,10 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from recsec.errors import RecsecError
-from recsec.serving.dashboard import acting, audits, entering, policies, proofs, watching
 from recsec.serving.dashboard.desk import Call, Desk, No, Place, Route
 from recsec.serving.dashboard.pages import HEADERS, PREFIX
 from recsec.serving.dashboard.sessions import COOKIE
+from recsec.serving.dashboard.views import acting, audits, entering, policies, proofs, watching
 from recsec.serving.engine import Engine
 from recsec.serving.state import StateLost
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from recsec.serving.dashboard.desk import Call, Desk, No, Route
-from recsec.serving.dashboard.words import BY_HAND, about_decision
+from recsec.serving.dashboard.views.words import BY_HAND, about_decision
 from recsec.serving.policy import seconds
 from recsec.serving.state import Allowed, Decision
 

@@ -102,6 +102,8 @@ def site(desk: Desk, call: Call) -> Response:
             raise No(404, "there are no finished audits")
         with writing:
             write_site(runs, root)
+    if "\0" in path:
+        raise No(404, "there is no such page")
     file = (root / path).resolve()
     if not file.is_relative_to(root) or file.suffix not in KINDS or not file.is_file():
         raise No(404, "there is no such page")

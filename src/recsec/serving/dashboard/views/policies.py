@@ -13,8 +13,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from recsec.errors import ConfigError
 from recsec.runs import atomic_write_text
-from recsec.serving.dashboard import words
 from recsec.serving.dashboard.desk import Call, Desk, No, Route
+from recsec.serving.dashboard.views import words
 from recsec.serving.evidence import Judged
 from recsec.serving.policy import Policy, Rule, read_policy
 from recsec.serving.state import Tally
@@ -167,27 +167,38 @@ def switch(desk: Desk, call: Call) -> Response:
         raise No(422, "a rule is enforced or in shadow")
     if desk.place.policy is None:
         raise No(409, "the service runs without a policy file")
-    policy = _write(desk.place.policy, name, enforce=wanted == "enforce")
+    enforce = wanted == "enforce"
+    _write(desk.place.policy, name, enforce=enforce)
     body = {"name": name, "to": wanted, "reason": reason}
     engine = desk.engine
     engine.store.note(at=engine.clock(), actor=call.somebody.actor, kind="policy", body=body)
-    engine.adopt(policy)
+    engine.adopt(_with(engine.policy, name, enforce=enforce))
     return desk.go("/policy")
 
 
-def _write(path: Path, name: str, *, enforce: bool) -> Policy:
+def _with(policy: Policy, name: str, *, enforce: bool) -> Policy:
+    """The policy that runs, with that switch: what else the file says comes with the next start."""
+    if name == WHOLE:
+        return policy.model_copy(update={"enforce": enforce})
+    rules = [
+        rule.model_copy(update={"enforce": enforce}) if rule.name == name else rule
+        for rule in policy.rules
+    ]
+    return policy.model_copy(update={"rules": tuple(rules)})
+
+
+def _write(path: Path, name: str, *, enforce: bool) -> None:
     """Set a switch in the file, once it is clear that the result can be read."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         text = switched(path.read_text(encoding="utf-8"), name, enforce=enforce)
         draft.write_text(text, encoding="utf-8")
-        policy = read_policy(draft)
+        read_policy(draft)
         atomic_write_text(path, text)
     except OSError as error:
         raise No(409, f"cannot write the policy: {error.strerror}; change the file") from error
     finally:
         draft.unlink(missing_ok=True)
-    return policy
 
 
 ROUTES = (

@@ -56,6 +56,8 @@ def _read(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _proof(path: Path) -> dict[str, Any]:
     found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or not isinstance(found.get("controls", {}), dict):
+        raise ValueError("it holds something else")
     controls = found.get("controls", {})
     return {
         "file": path.name,

@@ -9,10 +9,10 @@ import numpy as np
 from starlette.responses import JSONResponse, Response
 
 from recsec.detection.detectors.transition import Transition
-from recsec.serving.dashboard import words
 from recsec.serving.dashboard.desk import Call, Desk, No, Route
 from recsec.serving.dashboard.pages import HEADERS
 from recsec.serving.dashboard.seen import Seen, portray
+from recsec.serving.dashboard.views import words
 from recsec.serving.evidence import Asked
 from recsec.serving.state import Decision
 
