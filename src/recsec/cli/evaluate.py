@@ -11,12 +11,12 @@ import typer
 from recsec.cli.sequential.evaluate import evaluate_sequences
 from recsec.cli.shared.common import (
     AnyDataOption,
+    AnyModelOption,
     AuthorisedOption,
     ColumnsOption,
     DropBadOption,
     GuardOption,
     JsonOption,
-    ModelOption,
     QuietOption,
     SeedOption,
     SepOption,
@@ -45,7 +45,7 @@ class LabelAttacks(StrEnum):
 
 
 def run(
-    model: ModelOption,
+    model: AnyModelOption,
     data: AnyDataOption,
     columns: ColumnsOption = None,
     sep: SepOption = None,

@@ -54,7 +54,7 @@ as ``app`` or ``run``, and is imported only when it is used, so ``--help`` stays
 
 HOMES = {
     **dict.fromkeys(
-        ("compare", "detect", "extract", "recommend", "target", "traffic", "verify"), "sequential."
+        ("compare", "detect", "extract", "recommend", "traffic", "verify"), "sequential."
     ),
     **dict.fromkeys(("keys", "monitor", "operators", "serve"), "live."),
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),

@@ -27,6 +27,7 @@ from recsec.cli.shared.common import (
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.visual.opening import refuse_columns
 from recsec.errors import ConfigError, UsageError
+from recsec.sources import offered, refuse_source
 
 if TYPE_CHECKING:
     from recsec.trying import ListBench, PhotoBench
@@ -38,7 +39,9 @@ def run(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", metavar="MODEL", help=f"{SOURCES}; or an encoder's folder, with photos."
+            "--model",
+            metavar="MODEL",
+            help=f"{SOURCES}. With photos an encoder: {offered('evasion', ['embeddings'])}.",
         ),
     ] = None,
     compare: Annotated[
@@ -126,6 +129,8 @@ def _benches(
         named = dict(zip(labels(specs), specs, strict=True))
         if is_photos(data):
             refuse_columns(columns)
+            for spec in specs:
+                refuse_source("try photos", spec)
             if guards:
                 raise UsageError("--guard is about lists; the data are photos")
             return None, opening.open_pictures(named, data, device=device, progress=report)

@@ -208,9 +208,13 @@ def guarded_plan(
         ConfigError: a guard does not fit.
     """
     from recsec.models import read_config
-    from recsec.targets import refuse_guards
+    from recsec.targets import read_guarded, refuse_guards
 
-    refuse_guards(tables, f"--model {model}", kind_of_source(model, "extraction").gives)
+    kind = kind_of_source(model, "extraction")
+    refuse_guards(tables, f"--model {model}", kind.gives)
+    file = read_guarded(Path(model).expanduser()) if kind.name == "guarded" else None
+    if file is not None:  # one file names all guards, in their order
+        model, tables = file.source, [*file.guards, *tables]
     here = is_folder(model)
     folder = Path(model).expanduser().resolve()
     config = read_config(folder) if here else {}

@@ -42,7 +42,7 @@ def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Tar
         return CallableTarget.from_spec(spec, catalog)
     if kind in ("scores", "python-scores"):
         return LocalTarget(open_scores(spec, catalog))
-    if kind == "toml":
+    if kind == "guarded":
         file = read_guarded(Path(spec).expanduser())
         if file is not None:
             return _open_guarded(file, catalog, authorised=authorised)
@@ -59,8 +59,7 @@ def _open_guarded(file: GuardedFile, catalog: Catalog, *, authorised: bool = Fal
         catalog: the items.
         authorised: as ``open_target`` takes it, for an API behind guards.
     """
-    inner = Path(file.source)
-    if kind_of_source(file.source, "extraction").name == "toml" and read_guarded(inner) is not None:
+    if kind_of_source(file.source, "extraction").name == "guarded":
         raise ConfigError(
             f"{file.source} has guards already", hint="name all guards in one file, in their order"
         )

@@ -8,9 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from recsec.data import Dataset, Dialect, Split
 from recsec.data import load as load_data
 from recsec.models import Recommender
+from recsec.models.sequential.neural import NeuralRecommender
+from recsec.models.trainer import uses_cpu
 from recsec.sources import is_folder
 from recsec.targets import (
     CallableTarget,
@@ -26,6 +30,7 @@ __all__ = [
     "open_data",
     "open_defended",
     "open_model",
+    "placed",
 ]
 
 
@@ -107,6 +112,15 @@ def open_defended(
     """
     found = open_target(spec, dataset.catalog, authorised=authorised)
     return guarded_target(found, guards, train=split.train, name=spec)
+
+
+def placed(model: Recommender, device: str) -> None:
+    """Let a network answer where the audit trains: ``auto``, ``cpu``, ``cuda`` ...
+
+    Lists can differ from those of a CPU in the last bits of scores.
+    """
+    if isinstance(model, NeuralRecommender) and not uses_cpu(device):
+        model.to(torch.accelerator.current_accelerator() if device == "auto" else device)
 
 
 def _architecture(model: Recommender) -> str:

@@ -24,7 +24,13 @@ from recsec.attacks.extraction import (
 from recsec.audit.engines import named
 from recsec.audit.extraction.evidence.answers import SERVED, write_answers
 from recsec.audit.extraction.evidence.audience import audience, leak_of
-from recsec.audit.extraction.opening import OpenTarget, open_data, open_defended, open_model
+from recsec.audit.extraction.opening import (
+    OpenTarget,
+    open_data,
+    open_defended,
+    open_model,
+    placed,
+)
 from recsec.audit.extraction.tasks import (
     AboutTarget,
     Checked,
@@ -85,7 +91,10 @@ CHECKED_USERS = 24
 
 def _open(scene: Scene) -> OpenTarget:
     dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
-    return open_model(scene.model, dataset, authorised=scene.authorised)
+    found = open_model(scene.model, dataset, authorised=scene.authorised)
+    if found.recommender is not None:
+        placed(found.recommender, scene.device)
+    return found
 
 
 def _api(scene: Scene) -> Target:
@@ -120,6 +129,8 @@ def _measure(
     depth: int | None = None,
 ) -> Evaluation:
     _, split = open_data(scene.data, scene.columns, scene.dialect)
+    if isinstance(source, Recommender):
+        placed(source, scene.device)
     evaluation = evaluate(
         source,
         split,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,12 +12,10 @@ from rich.table import Table
 
 from recsec.cli.shared.common import JsonOption, QuietOption
 from recsec.cli.shared.output import emit, note
-from recsec.cli.shared.service import StateOption, need_extra, open_service_state
+from recsec.cli.shared.service import STATE, StateOption, need_extra, open_service_state
 from recsec.errors import UsageError
 
 __all__ = ["app"]
-
-STATE = Path("recsec-state")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

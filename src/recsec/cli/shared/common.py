@@ -22,6 +22,7 @@ __all__ = [
     "SOURCES",
     "AnswersOfOption",
     "AnyDataOption",
+    "AnyModelOption",
     "AuthorisedOption",
     "CheckpointOption",
     "ColumnsOption",
@@ -39,6 +40,7 @@ __all__ = [
     "PrecisionOption",
     "QuietOption",
     "SameAnswersOption",
+    "SearchedOption",
     "SeedOption",
     "SepOption",
     "SetOption",
@@ -86,17 +88,38 @@ ModelOption = Annotated[
     str,
     typer.Option("--model", metavar="MODEL", help=f"The recommender: {SOURCES}."),
 ]
+AnyModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help=f"The recommender: {SOURCES}. With photos an encoder: "
+        f"{offered('evasion', ['embeddings'])}.",
+    ),
+]
 CheckpointOption = Annotated[
     str,
-    typer.Option("--model", metavar="DIR", help="A checkpoint folder, from recsec train."),
+    typer.Option(
+        "--model",
+        metavar="DIR",
+        help=f"From recsec train: {offered('extraction', ['weights'])}, or with photos "
+        f"{offered('evasion', ['weights'])}.",
+    ),
+]
+SearchedOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="DIR|hf:|torch:|onnx:|callable:|FILE.toml|URL",
+        help=f"An encoder or a visual search: {offered('evasion')}.",
+    ),
 ]
 EncoderOption = Annotated[
     str,
     typer.Option(
         "--model",
         metavar="DIR|hf:|torch:|onnx:|callable:|FILE.toml",
-        help="An encoder: a checkpoint folder of recsec train, hf:FOLDER, torch:module:factory, "
-        "onnx:FILE, callable:module:function, or a TOML file that says what it wants to see.",
+        help=f"An encoder: {offered('evasion', ['embeddings'])}.",
     ),
 ]
 DataOption = Annotated[str, typer.Option("--data", metavar="NAME", help=INTERACTIONS)]

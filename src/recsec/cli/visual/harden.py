@@ -12,6 +12,7 @@ from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
 from recsec.cli.visual.opening import refuse_columns
+from recsec.sources import refuse_source
 
 __all__ = ["harden_photos"]
 
@@ -29,6 +30,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
     from recsec.library.harden import harden_encoder
 
     refuse_columns(options.columns)
+    refuse_source("harden photos", model)
     kind = hardening_class(method, hardens="encoder")
     chosen = options.settings(kind.config_class, method)
     start(options.out)

@@ -22,7 +22,7 @@ from recsec.serving.state.operators import (
     new_password,
     session_id,
 )
-from recsec.serving.state.sqlite import SqlStore
+from recsec.serving.state.sql import SqlStore, is_url
 
 __all__ = [
     "GRADES",
@@ -40,6 +40,7 @@ __all__ = [
     "StateLost",
     "Store",
     "Tally",
+    "is_url",
     "known_operator",
     "new_key",
     "new_operator",
