@@ -17,6 +17,7 @@ from recsec.models.sequential.bert4rec import Bert4Rec, Bert4RecConfig
 from recsec.models.sequential.markov import Markov, MarkovConfig
 from recsec.models.sequential.meanpool import MeanPool, MeanPoolConfig
 from recsec.models.sequential.narm import Narm, NarmConfig
+from recsec.models.sequential.objectives.sampled import why_sampled
 from recsec.models.sequential.popularity import Popularity, PopularityConfig
 from recsec.models.sequential.sasrec import SasRec, SasRecConfig
 from recsec.models.tensors import load_tensors, tensor_bytes
@@ -85,4 +86,5 @@ __all__ = [
     "train_encoder",
     "train_into",
     "weights_digest",
+    "why_sampled",
 ]
