@@ -19,7 +19,7 @@ from recsec.models.sequential.narm import Narm, NarmConfig
 from recsec.models.sequential.popularity import Popularity, PopularityConfig
 from recsec.models.sequential.sasrec import SasRec, SasRecConfig
 from recsec.models.tensors import load_tensors, tensor_bytes
-from recsec.models.trainer import check_device
+from recsec.models.trainer import check_device, resolve_device
 from recsec.models.training import is_first_process, train, train_into
 from recsec.models.visual.checkpoint import (
     encoder_fingerprint,
@@ -73,6 +73,7 @@ __all__ = [
     "mask_history",
     "new_encoder",
     "read_config",
+    "resolve_device",
     "save_checkpoint",
     "save_encoder",
     "tensor_bytes",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from recsec.data import load as load_data
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
+from recsec.models import resolve_device
 from recsec.sources import kind_of_source
 from recsec.targets.base import Target
 from recsec.targets.callable import CallableTarget
@@ -20,7 +22,9 @@ from recsec.targets.local import LocalTarget
 __all__ = ["open_target"]
 
 
-def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Target:
+def open_target(
+    spec: str, catalog: Catalog, *, authorised: bool = False, device: str = "cpu"
+) -> Target:
     """A target from any of the sources that ``recsec.sources`` lists for sequences.
 
     A TOML file describes an HTTP API, or a source behind guards (``recsec.targets.guarded``). A
@@ -30,6 +34,7 @@ def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Tar
         spec: the user's words.
         catalog: the items of the data set. A checkpoint must have been trained on them.
         authorised: ``--i-am-authorised``: an HTTP target off this machine may be asked.
+        device: where a checkpoint ranks, as ``--device`` says it.
 
     Raises:
         ConfigError: the words have no known form, or a config does not fit.
@@ -45,25 +50,29 @@ def open_target(spec: str, catalog: Catalog, *, authorised: bool = False) -> Tar
     if kind == "guarded":
         file = read_guarded(Path(spec).expanduser())
         if file is not None:
-            return _open_guarded(file, catalog, authorised=authorised)
+            return _open_guarded(file, catalog, authorised=authorised, device=device)
     if kind in ("toml", "address"):
         return HttpTarget.from_spec(spec, catalog, authorised=authorised)
-    return LocalTarget(open_checkpoint(Path(spec).expanduser(), catalog))
+    found = open_checkpoint(Path(spec).expanduser(), catalog)
+    if isinstance(found, nn.Module):
+        found.to(resolve_device(device))
+    return LocalTarget(found)
 
 
-def _open_guarded(file: GuardedFile, catalog: Catalog, *, authorised: bool = False) -> Target:
+def _open_guarded(file: GuardedFile, catalog: Catalog, *, authorised: bool, device: str) -> Target:
     """The target that a file describes, over the items of ``catalog``.
 
     Args:
         file: the description.
         catalog: the items.
         authorised: as ``open_target`` takes it, for an API behind guards.
+        device: as ``open_target`` takes it.
     """
     if kind_of_source(file.source, "extraction").name == "guarded":
         raise ConfigError(
             f"{file.source} has guards already", hint="name all guards in one file, in their order"
         )
-    found = open_target(file.source, catalog, authorised=authorised)
+    found = open_target(file.source, catalog, authorised=authorised, device=device)
     train = None
     if file.data is not None:
         split = load_data(file.data, columns=file.columns or None, dialect=file.dialect).split()

@@ -71,7 +71,7 @@ def open_data(
     return _open_data(name, tuple(sorted(columns.items())), dialect, state)
 
 
-def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
+def open_model(spec: str, dataset: Dataset, *, authorised: bool, device: str = "cpu") -> OpenTarget:
     """Open what ``target.model`` names; raises as ``recsec.targets.open_target`` does.
 
     Args:
@@ -79,8 +79,9 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
             file of an HTTP target.
         dataset: whose catalog it speaks.
         authorised: the owner of a target beyond this machine agreed.
+        device: where a checkpoint ranks.
     """
-    api = open_target(spec, dataset.catalog, authorised=authorised)
+    api = open_target(spec, dataset.catalog, authorised=authorised, device=device)
     if isinstance(api, LocalTarget) and is_folder(spec):
         return OpenTarget(api, api.recommender, _architecture(api.recommender))
     if isinstance(api, CallableTarget | LocalTarget):
@@ -97,6 +98,7 @@ def open_defended(
     split: Split,
     *,
     authorised: bool,
+    device: str,
 ) -> Target:
     """A source behind guards, as it is served.
 
@@ -105,7 +107,7 @@ def open_defended(
         TargetError: it ranks other items.
         ConfigError: a guard does not fit, or its key is missing.
     """
-    found = open_target(spec, dataset.catalog, authorised=authorised)
+    found = open_target(spec, dataset.catalog, authorised=authorised, device=device)
     return guarded_target(found, guards, train=split.train, name=spec)
 
 
