@@ -7,6 +7,7 @@ fails or falls behind costs evidence, never an answer.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -23,12 +24,15 @@ from recsec.serving.histories import Histories
 from recsec.serving.ledger import Ledger, Treatment
 from recsec.serving.metrics import Metrics
 from recsec.serving.policy import Policy
-from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store
-from recsec.serving.state.names import Names
+from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
+from recsec.serving.state.names import FILE, Names
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
 
-__all__ = ["Engine", "open_state"]
+__all__ = ["KEY_FILE", "Engine", "folder_of", "open_state"]
+
+KEY_FILE = "RECSEC_SECRET"
+"""Environment variable that names the file of the secret, where the state is a database server."""
 
 BEHIND = 20_000
 """Requests whose evidence may wait; of more, the newest are counted and dropped."""
@@ -45,13 +49,29 @@ SNAPSHOT = 300.0
 WATCH = "evidence.safetensors"
 
 
-def open_state(folder: Path) -> tuple[Names, Store]:
-    """The secret and the store in a data directory, made where there are none.
+def folder_of(state: Path | str) -> Path:
+    """Where the secret and the snapshots of a service lie, on this machine.
+
+    That is the data directory. With a database server for a state it is the folder of the file
+    that ``RECSEC_SECRET`` names, by default ``recsec-state``.
+    """
+    if not is_url(state):
+        return Path(state)
+    return Path(os.environ.get(KEY_FILE, "recsec-state/secret.key")).parent
+
+
+def open_state(state: Path | str) -> tuple[Names, Store]:
+    """The secret and the store of a service, made where there are none.
+
+    Args:
+        state: a data directory, or ``postgresql://USER@HOST/NAME``.
 
     Raises:
-        ConfigError: the folder cannot be used, or its secret is open to others.
-        RunError: the database is broken.
+        ConfigError: the folder cannot be used, its secret is open to others, or the database
+            belongs to another secret.
+        RunError: the database is broken or away.
     """
+    folder = folder_of(state)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -59,8 +79,9 @@ def open_state(folder: Path) -> tuple[Names, Store]:
             f"cannot use {folder} for the state: {(error.strerror or str(error)).lower()}",
             hint="give --state a folder that can be written",
         ) from error
-    names = Names.of(folder)
-    return names, SqlStore(folder, names.trail)
+    path = Path(os.environ[KEY_FILE]) if is_url(state) and KEY_FILE in os.environ else folder / FILE
+    names = Names.of(path)
+    return names, SqlStore(state, names.trail)
 
 
 class Engine:

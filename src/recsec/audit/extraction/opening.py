@@ -8,9 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from recsec.data import Dataset, Dialect, Split
 from recsec.data import load as load_data
-from recsec.models import Recommender
+from recsec.models import Recommender, resolve_device
 from recsec.sources import is_folder
 from recsec.targets import (
     CallableTarget,
@@ -26,6 +28,7 @@ __all__ = [
     "open_data",
     "open_defended",
     "open_model",
+    "placed",
 ]
 
 
@@ -109,6 +112,15 @@ def open_defended(
     """
     found = open_target(spec, dataset.catalog, authorised=authorised, device=device)
     return guarded_target(found, guards, train=split.train, name=spec)
+
+
+def placed(model: Recommender, device: str) -> None:
+    """Let a network answer where the audit trains: ``auto``, ``cpu``, ``cuda`` ...
+
+    Lists can differ from those of a CPU in the last bits of scores.
+    """
+    if isinstance(model, nn.Module):
+        model.to(resolve_device(device))
 
 
 def _architecture(model: Recommender) -> str:

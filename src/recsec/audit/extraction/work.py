@@ -24,7 +24,13 @@ from recsec.attacks.extraction import (
 from recsec.audit.engines import named
 from recsec.audit.extraction.evidence.answers import SERVED, write_answers
 from recsec.audit.extraction.evidence.audience import audience, leak_of
-from recsec.audit.extraction.opening import OpenTarget, open_data, open_defended, open_model
+from recsec.audit.extraction.opening import (
+    OpenTarget,
+    open_data,
+    open_defended,
+    open_model,
+    placed,
+)
 from recsec.audit.extraction.tasks import (
     AboutTarget,
     Checked,
@@ -127,6 +133,8 @@ def _measure(
     depth: int | None = None,
 ) -> Evaluation:
     _, split = open_data(scene.data, scene.columns, scene.dialect)
+    if isinstance(source, Recommender):
+        placed(source, scene.device)
     evaluation = evaluate(
         source,
         split,

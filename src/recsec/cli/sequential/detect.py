@@ -291,6 +291,14 @@ def find(
             "--state", metavar="FILE", help="Keep the state here; a longer log goes on from it."
         ),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Share the accounts among so many; --state is then a file for each.",
+        ),
+    ] = 1,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write the accounts: .csv, .jsonl, .parquet."),
@@ -326,6 +334,7 @@ def find(
             detectors,
             level=level,
             state=state,
+            processes=processes,
             columns=parse_columns(columns),
             dialect=dialect_of_tables(),
             progress=report,

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from recsec.cli.sequential.view import count_json, metrics_json, show_checks, show_rows
+from recsec.cli.sequential.view import (
+    count_json,
+    metrics_json,
+    show_activity,
+    show_checks,
+    show_rows,
+)
 from recsec.cli.shared.common import (
     AnswersOfOption,
     AuthorisedOption,
@@ -179,6 +185,7 @@ def _result(found: Extraction, out: Path) -> dict[str, Any]:
 
 def _show(console: Console, found: Extraction, out: Path) -> None:
     show_rows(console, found)
+    show_activity(console, found)
     show_checks(console, found)
     console.print(found.verdict.statement)
     console.print(f"surrogate: {out / 'surrogate' / found.cells[0].id}", soft_wrap=True)

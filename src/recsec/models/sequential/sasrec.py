@@ -122,10 +122,10 @@ class SasRec(CausalRecommender):
     def open(self, histories: IntArray) -> SasRecState:
         """See ``Incremental.open``: encode ``(B, L)`` histories of one common length, L >= 1."""
         self.eval()
-        device = self.items.weight.device
-        window = torch.from_numpy(histories[:, -self.config.max_length :]).to(device)
+        place = self.items.weight.device
+        window = torch.from_numpy(histories[:, -self.config.max_length :]).to(place)
         batch, length = window.shape
-        x = self.embed(window) + self.positions(torch.arange(length, device=device))
+        x = self.embed(window) + self.positions(torch.arange(length, device=place))
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for block in self.layers:

@@ -2,7 +2,7 @@
 
 from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, Role, StateLost, Store
 from recsec.serving.state.keys import KeyRing, new_key
-from recsec.serving.state.sqlite import SqlStore
+from recsec.serving.state.sql import SqlStore, is_url
 
 __all__ = [
     "Allowed",
@@ -15,5 +15,6 @@ __all__ = [
     "SqlStore",
     "StateLost",
     "Store",
+    "is_url",
     "new_key",
 ]

@@ -73,6 +73,7 @@ class Key:
         created: seconds since 1970.
         revoked: when; None while it is good.
         used: when last, to about a minute; None: never.
+        scores: whether it may see scores.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Key:
     created: float
     revoked: float | None = None
     used: float | None = None
+    scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,21 @@ class Store(Protocol):
     disk, with its line in the trail, when the method returns.
     """
 
+    @property
+    def name(self) -> str:
+        """Where it lies, without passwords."""
+        ...
+
     def revision(self) -> int:
         """Grows with each change of decisions, keys or the allow list, whoever made it."""
         ...
 
-    def decide(self, decision: Decision) -> None:
-        """Keep a new decision."""
+    def decide(self, decision: Decision) -> Decision:
+        """Keep a new decision, unless one of that rule about the subject holds already.
+
+        Returns:
+            The decision that holds: this one, or the one that another process made before.
+        """
         ...
 
     def lift(self, id: str, *, at: float, actor: str, reason: str) -> bool:
