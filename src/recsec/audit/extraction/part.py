@@ -130,7 +130,15 @@ def extraction_part(
         published=published_numbers(dataset.name),
         verdict=verdict,
     )
-    found_bare = findings(bare, verdict, floor, twin, missing=missing, defects=desk.found.defects)
+    found_bare = findings(
+        bare,
+        verdict,
+        floor,
+        twin,
+        missing=missing,
+        defects=desk.found.defects,
+        unknown=desk.found.unknown,
+    )
     return Found(part, (*found_bare, *defense_findings(defenses, rows)))
 
 
@@ -278,6 +286,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
             f"excluded. Quality: {desk.found.target.protocol}. Intervals: percentile bootstrap "
             f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
             + against
+            + (f" {said}." if (said := desk.found.unknown.said()) else "")
             + (AGAIN if desk.found.target.fingerprint is None else "")
         ),
         users=users,
