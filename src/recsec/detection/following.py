@@ -18,7 +18,7 @@ BLOCK = 16_384
 SECONDS = 5.0
 """Least time between two saves of the state."""
 
-TIMES = 20
+TIMES = 40
 """Time from one save to the next, in times of what a save takes."""
 
 
@@ -52,8 +52,8 @@ def follow_log(
 ) -> Watch:
     """Observe what is new in a log; with ``state``, saved now and then and at the end.
 
-    Saves take about a twentieth of the time. A process that is killed has to watch again what came
-    after the last of them, and ends with the same.
+    Saves before the last one take about a fortieth of the time. A process that is killed has to
+    watch again what came after the last of them, and ends with the same.
 
     Args:
         fitted: the detectors.

@@ -273,8 +273,14 @@ class Watch:
         request = self.fitted.protocol.get("request")
         return {"format": FORMAT, "labels": sorted(self.detectors), "request": request}
 
-    @staticmethod
-    def _keep(arrays: Arrays, prefix: str, names: Sequence[str]) -> None:
+    def _keep(self, arrays: Arrays, prefix: str, names: Sequence[str]) -> None:
+        """Pack names, unless they are those of the accounts once more."""
+        if (
+            prefix != "accounts"
+            and len(names) == len(self._queries)
+            and names == list(self._queries)
+        ):
+            return
         arrays[f"{prefix}/names"], arrays[f"{prefix}/ends"] = pack_names(names)
 
     @classmethod
@@ -300,13 +306,15 @@ class Watch:
                 for name, value in arrays.items()
                 if name.startswith(f"{prefix}/")
             }
+            if "names" not in own:
+                return names, own
             return unpack_names(own.pop("names"), own.pop("ends")), own
 
-        names, _ = under("accounts")
+        names = unpack_names(arrays["accounts/names"], arrays["accounts/ends"])
         watch._queries = dict(zip(names, arrays["queries"].tolist(), strict=True))
         watch._repeats = dict(zip(names, arrays["repeats"].tolist(), strict=True))
-        names, memory = under("follower")
-        watch.follower = Follower.from_state(names, dict(memory))
+        followed, memory = under("follower")
+        watch.follower = Follower.from_state(followed, dict(memory))
         for label, one in watch.detectors.items():
             one.restore(*under(f"detector/{label}"))
         watch.seen, watch.log = int(facts["seen"]), dict(facts.get("log") or {})

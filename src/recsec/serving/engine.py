@@ -41,6 +41,9 @@ BEHIND = 20_000
 TOGETHER = 256
 """Requests that the detectors look at together."""
 
+GATHER = 0.1
+"""Seconds for which evidence gathers: a look costs much the same for one request as for fifty."""
+
 TICK = 0.5
 """Seconds between two looks at what other processes changed, and two writes of histories."""
 
@@ -141,6 +144,7 @@ class Engine:
         self._events: queue.Queue[Event] = queue.Queue(BEHIND)
         self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._worker: threading.Thread | None = None
         self._ticked = self._saved = 0.0
         self.metrics.backend.labels("state").set(1)
@@ -162,6 +166,7 @@ class Engine:
         """Look at what is left, write everything, and stop."""
         self.draining = True
         self._stop.set()
+        self._hurry.set()
         if self._worker is not None:
             self._worker.join()
         self.store.close()
@@ -211,7 +216,9 @@ class Engine:
 
     def settle(self) -> None:
         """Wait until all that was noted has been looked at; for tests and replays."""
+        self._hurry.set()
         self._events.join()
+        self._hurry.clear()
 
     def _work(self) -> None:
         while not (self._stop.is_set() and self._events.empty()):
@@ -236,6 +243,7 @@ class Engine:
             events = [self._events.get(timeout=TICK / 2)]
         except queue.Empty:
             return []
+        self._hurry.wait(GATHER)
         while len(events) < TOGETHER:
             try:
                 events.append(self._events.get_nowait())

@@ -46,6 +46,16 @@ from recsec.types import IntArray
 __all__ = ["BRANCHES", "EXTENDS", "REPEATS", "STARTS", "Follower", "Query", "Steps"]
 
 
+SMALL = {
+    "account": np.int32,
+    "chain": np.int32,
+    "rank": np.int32,
+    "past": np.uint8,
+    "width": np.int32,
+}
+"""Columns of a state that need no more room: a crowd's is written often."""
+
+
 @dataclass(frozen=True, eq=False)
 class Query:
     """One query and its answer.
@@ -264,7 +274,8 @@ class Follower:
         names = ("account", "tail", "chain", "rank", "past", "answer")
         found = dict(zip(names, map(np.concatenate, zip(*columns, strict=True)), strict=True))
         found["width"] = (found["answer"] > 0).sum(axis=1)
-        return list(self._accounts), {"counters": counters, **found}
+        small = {name: found[name].astype(kind) for name, kind in SMALL.items()}
+        return list(self._accounts), {"counters": counters, **found, **small}
 
     @classmethod
     def from_state(

@@ -67,7 +67,7 @@ def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
     )
     add_handlers(app)
 
-    def client(request: Request) -> Key:
+    async def client(request: Request) -> Key:  # a plain one would go through a thread
         return caller(engine, request, "client", open_to_all=open_to_all)
 
     asking = Depends(client)

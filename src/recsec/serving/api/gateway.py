@@ -56,7 +56,7 @@ def add_gateway(
         index: catalog indices of external ids; None without a catalog.
     """
 
-    def gateway(request: Request) -> Key:
+    async def gateway(request: Request) -> Key:
         return caller(engine, request, "gateway", open_to_all=open_to_all)
 
     asking = Depends(gateway)
