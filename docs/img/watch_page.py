@@ -2,11 +2,12 @@
 
 It trains on made-up data, serves the model with detectors, replays people and lets one thief ask
 as fast as it can. What the pictures show is what the service then says. With a folder as argument
-all pages are taken, in both themes and two widths.
+all pages are taken too, in both themes and two widths.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 from picture import WIDTH, browser
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -157,8 +159,6 @@ def shoot(driver: webdriver.Chrome, path: Path, *, whole: bool) -> None:
         width = driver.execute_script("return document.documentElement.clientWidth")
         area = {"x": 0, "y": 0, "width": width, "height": min(size, 4000), "scale": 1}
         options = {"captureBeyondViewport": True, "clip": area}
-        import base64
-
         shot = driver.execute_cdp_cmd("Page.captureScreenshot", options)
         path.write_bytes(base64.b64decode(shot["data"]))
     else:
@@ -166,27 +166,27 @@ def shoot(driver: webdriver.Chrome, path: Path, *, whole: bool) -> None:
 
 
 def main(all_into: Path | None) -> None:
-    """Take the picture for the README, or all."""
+    """Take the picture for the README, and all others into a folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
         with service(folder) as url, browser() as driver:
             traffic(folder, url)
             login(driver, url)
-            if all_into is None:
-                look(driver, width=WIDTH + 140, height=860, theme="light")
-                driver.get(f"{url}/dashboard/")
-                shoot(driver, OUT, whole=False)
-                from PIL import Image
-
-                Image.open(OUT).convert("RGB").quantize(128).save(OUT, optimize=True)
-                return
-            for page, address in pages(driver, url).items():
-                for width in (1280, 400):
-                    for theme in ("light", "dark"):
-                        look(driver, width=width, height=900, theme=theme)
-                        driver.get(address)
-                        shoot(driver, all_into / f"{page}-{width}-{theme}.png", whole=True)
+            look(driver, width=WIDTH + 140, height=860, theme="light")
+            driver.get(f"{url}/dashboard/")
+            shoot(driver, OUT, whole=False)
+            Image.open(OUT).convert("RGB").quantize(128).save(OUT, optimize=True)
+            for page, address in pages(driver, url).items() if all_into is not None else ():
+                for width, theme in (
+                    (1280, "light"),
+                    (1280, "dark"),
+                    (400, "light"),
+                    (400, "dark"),
+                ):
+                    look(driver, width=width, height=900, theme=theme)
+                    driver.get(address)
+                    shoot(driver, Path(all_into or "") / f"{page}-{width}-{theme}.png", whole=True)
 
 
 if __name__ == "__main__":
