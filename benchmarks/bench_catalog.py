@@ -110,7 +110,49 @@ def parity(epochs: int) -> str:
     return f"ml-100k, {epochs} epochs, softmax " + "; ".join(shown)
 
 
+def photos(count: int, width: int = 128) -> str:
+    """Exact ranks and the hub screen over embeddings on disk: made-up unit vectors."""
+    rng = np.random.default_rng(0)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "vectors"
+        with path.open("wb") as file:
+            for start in range(0, count, 50_000):
+                part = rng.normal(size=(min(50_000, count - start), width)).astype(np.float32)
+                file.write((part / np.linalg.norm(part, axis=1, keepdims=True)).tobytes())
+        mapped = np.memmap(path, np.float32, mode="c", shape=(count, width))
+        vectors, before = torch.from_numpy(mapped), held()
+        begun = time.process_time()
+        index = ExactIndex(vectors)
+        opened = time.process_time() - begun
+        targets, attackers = (torch.from_numpy(rng.integers(0, count, 64)) for _ in range(2))
+        query = torch.nn.functional.normalize(vectors[targets] + vectors[attackers], dim=1)
+        begun = time.process_time()
+        ranks = index.rank(query, targets, attackers)
+        ranked = time.process_time() - begun
+        plain = vectors.double() @ vectors[targets].double().T
+        own = (query.double() * vectors[targets].double()).sum(dim=1)
+        columns = torch.arange(64)
+        for left_out in (targets, attackers):
+            plain[left_out, columns] = -2
+        exact = bool((1 + (plain >= own).sum(dim=0) == ranks).all())
+        del plain
+        looks = query[:16, None]
+        uploads = Uploads(torch.zeros(0), looks, attackers[:16], torch.zeros(0))
+        shop = Shop(vectors, torch.zeros(0), torch.full((count,), 0.3), torch.zeros(count))
+        begun = time.process_time()
+        Hubs(HubsConfig()).score(uploads, shop)
+        screened = time.process_time() - begun
+        return (
+            f"{count:,} photos x {width} on disk ({4 * count * width / 2**30:.2f} GiB): index opened in "
+            f"{opened:.1f} s, 64 ranks in {ranked:.2f} s, all {'equal' if exact else 'UNEQUAL'} to "
+            f"float64; hub scores of 16 uploads in {screened:.2f} s of processor time; "
+            f"{(peak() - before):.2f} GiB more at the most, of which the mapped file"
+        )
+
+
 PARTS = {
+    "photos": lambda: photos(1_000_000),
     "parity": lambda: parity(20),
     "training": lambda: training(1_000_000, 1000, 60),
     "listing": lambda: listing(1_000_000),
