@@ -12,6 +12,7 @@ from recsec.models.base import (
     top_k,
 )
 from recsec.models.checkpoint import load, read_config, save_checkpoint, weights_digest
+from recsec.models.remembered import Remembered, recall, remember
 from recsec.models.sequential.bert4rec import Bert4Rec, Bert4RecConfig
 from recsec.models.sequential.markov import Markov, MarkovConfig
 from recsec.models.sequential.meanpool import MeanPool, MeanPoolConfig
@@ -55,6 +56,7 @@ __all__ = [
     "PopularityConfig",
     "Precision",
     "Recommender",
+    "Remembered",
     "Resnet",
     "ResnetConfig",
     "SasRec",
@@ -74,6 +76,8 @@ __all__ = [
     "mask_history",
     "new_encoder",
     "read_config",
+    "recall",
+    "remember",
     "save_checkpoint",
     "save_encoder",
     "tensor_bytes",

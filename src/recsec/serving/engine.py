@@ -7,12 +7,14 @@ fails or falls behind costs evidence, never an answer.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,18 +25,24 @@ from recsec.serving.histories import Histories
 from recsec.serving.ledger import Ledger, Treatment
 from recsec.serving.metrics import Metrics
 from recsec.serving.policy import Policy
-from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store
-from recsec.serving.state.names import Names
+from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
+from recsec.serving.state.names import FILE, Names
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
 
-__all__ = ["Engine", "open_state"]
+__all__ = ["KEY_FILE", "Engine", "folder_of", "open_state"]
+
+KEY_FILE = "RECSEC_SECRET"
+"""Environment variable that names the file of the secret, where the state is a database server."""
 
 BEHIND = 20_000
 """Requests whose evidence may wait; of more, the newest are counted and dropped."""
 
 TOGETHER = 256
 """Requests that the detectors look at together."""
+
+GATHER = 0.1
+"""Seconds for which evidence gathers: a look costs much the same for one request as for fifty."""
 
 TICK = 0.5
 """Seconds between two looks at what other processes changed, and two writes of histories."""
@@ -44,14 +52,32 @@ SNAPSHOT = 300.0
 
 WATCH = "evidence.safetensors"
 
+T = TypeVar("T")
 
-def open_state(folder: Path) -> tuple[Names, Store]:
-    """The secret and the store in a data directory, made where there are none.
+
+def folder_of(state: Path | str) -> Path:
+    """Where the secret and the snapshots of a service lie, on this machine.
+
+    That is the data directory. With a database server for a state it is the folder of the file
+    that ``RECSEC_SECRET`` names, by default ``recsec-state``.
+    """
+    if not is_url(state):
+        return Path(state)
+    return Path(os.environ.get(KEY_FILE, "recsec-state/secret.key")).parent
+
+
+def open_state(state: Path | str) -> tuple[Names, Store]:
+    """The secret and the store of a service, made where there are none.
+
+    Args:
+        state: a data directory, or ``postgresql://USER@HOST/NAME``.
 
     Raises:
-        ConfigError: the folder cannot be used, or its secret is open to others.
-        RunError: the database is broken.
+        ConfigError: the folder cannot be used, its secret is open to others, or the database
+            belongs to another secret.
+        RunError: the database is broken or away.
     """
+    folder = folder_of(state)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -59,8 +85,9 @@ def open_state(folder: Path) -> tuple[Names, Store]:
             f"cannot use {folder} for the state: {(error.strerror or str(error)).lower()}",
             hint="give --state a folder that can be written",
         ) from error
-    names = Names.of(folder)
-    return names, SqlStore(folder, names.trail)
+    path = Path(os.environ[KEY_FILE]) if is_url(state) and KEY_FILE in os.environ else folder / FILE
+    names = Names.of(path)
+    return names, SqlStore(state, names.trail)
 
 
 class Engine:
@@ -115,7 +142,9 @@ class Engine:
         self.draining = False
         self._snapshot = None if folder is None else folder / WATCH
         self._events: queue.Queue[Event] = queue.Queue(BEHIND)
+        self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._worker: threading.Thread | None = None
         self._ticked = self._saved = 0.0
         self.metrics.backend.labels("state").set(1)
@@ -137,6 +166,7 @@ class Engine:
         """Look at what is left, write everything, and stop."""
         self.draining = True
         self._stop.set()
+        self._hurry.set()
         if self._worker is not None:
             self._worker.join()
         self.store.close()
@@ -150,6 +180,15 @@ class Engine:
             self.metrics.treated.labels(found.enforced.action).inc()
         return found
 
+    def adopt(self, policy: Policy) -> None:
+        """Let other rules act, or fewer: from the next decision on.
+
+        Args:
+            policy: the one there is, with other switches.
+        """
+        self.policy = self.ledger.policy = policy
+        self.log("policy", told=policy.told())
+
     def note(self, event: Event) -> None:
         """Hand over a request that was answered; returns at once."""
         try:
@@ -157,13 +196,35 @@ class Engine:
         except queue.Full:
             self.metrics.dropped.inc()
 
+    def ask(self, question: Callable[[Evidence], T]) -> Future[T]:
+        """Let the thread of the evidence answer a question about it, between two batches.
+
+        Args:
+            question: takes little time, and returns copies: what it saw goes on to change.
+        """
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(question(self.evidence))
+                except Exception as error:  # it is the asker's
+                    answer.set_exception(error)
+
+        self._questions.put(work)
+        return answer
+
     def settle(self) -> None:
         """Wait until all that was noted has been looked at; for tests and replays."""
+        self._hurry.set()
         self._events.join()
+        self._hurry.clear()
 
     def _work(self) -> None:
         while not (self._stop.is_set() and self._events.empty()):
             events = self._next()
+            while not self._questions.empty():
+                self._questions.get()()
             try:
                 if events:
                     with self.metrics.detectors.time():
@@ -182,6 +243,7 @@ class Engine:
             events = [self._events.get(timeout=TICK / 2)]
         except queue.Empty:
             return []
+        self._hurry.wait(GATHER)
         while len(events) < TOGETHER:
             try:
                 events.append(self._events.get_nowait())

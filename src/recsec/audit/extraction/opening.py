@@ -8,9 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from recsec.data import Dataset, Dialect, Split
-from recsec.data import load as load_data
+import torch
+
+from recsec.data import Dataset, Reading, Split, load_as
 from recsec.models import Recommender
+from recsec.models.sequential.neural import NeuralRecommender
+from recsec.models.trainer import uses_cpu
 from recsec.sources import is_folder
 from recsec.targets import (
     CallableTarget,
@@ -26,6 +29,7 @@ __all__ = [
     "open_data",
     "open_defended",
     "open_model",
+    "placed",
 ]
 
 
@@ -46,18 +50,13 @@ class OpenTarget:
 
 @lru_cache(maxsize=1)
 def _open_data(
-    name: str,
-    columns: tuple[tuple[str, str], ...],
-    dialect: Dialect | None,
-    state: tuple[str, int, int] | None,
+    name: str, reading: str, state: tuple[str, int, int] | None
 ) -> tuple[Dataset, Split]:
-    dataset = load_data(name, columns=dict(columns) or None, dialect=dialect)
+    dataset = load_as(name, Reading.model_validate_json(reading))
     return dataset, dataset.split()
 
 
-def open_data(
-    name: str, columns: Mapping[str, str], dialect: Dialect | None
-) -> tuple[Dataset, Split]:
+def open_data(name: str, reading: Reading) -> tuple[Dataset, Split]:
     """The data of a plan and its leave-one-out split; the last one stays open.
 
     Raises:
@@ -68,7 +67,7 @@ def open_data(
     if path.is_file():
         found = path.stat()
         state = (str(path.resolve()), found.st_mtime_ns, found.st_size)
-    return _open_data(name, tuple(sorted(columns.items())), dialect, state)
+    return _open_data(name, reading.model_dump_json(), state)
 
 
 def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
@@ -80,7 +79,8 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
         dataset: whose catalog it speaks.
         authorised: the owner of a target beyond this machine agreed.
     """
-    api = open_target(spec, dataset.catalog, authorised=authorised)
+    counts = dataset.split().train.counts
+    api = open_target(spec, dataset.catalog, authorised=authorised, counts=counts)
     if isinstance(api, LocalTarget) and is_folder(spec):
         return OpenTarget(api, api.recommender, _architecture(api.recommender))
     if isinstance(api, CallableTarget | LocalTarget):
@@ -105,8 +105,17 @@ def open_defended(
         TargetError: it ranks other items.
         ConfigError: a guard does not fit, or its key is missing.
     """
-    found = open_target(spec, dataset.catalog, authorised=authorised)
+    found = open_target(spec, dataset.catalog, authorised=authorised, counts=split.train.counts)
     return guarded_target(found, guards, train=split.train, name=spec)
+
+
+def placed(model: Recommender, device: str) -> None:
+    """Let a network answer where the audit trains: ``auto``, ``cpu``, ``cuda`` ...
+
+    Lists can differ from those of a CPU in the last bits of scores.
+    """
+    if isinstance(model, NeuralRecommender) and not uses_cpu(device):
+        model.to(torch.accelerator.current_accelerator() if device == "auto" else device)
 
 
 def _architecture(model: Recommender) -> str:

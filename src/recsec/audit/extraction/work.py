@@ -24,7 +24,13 @@ from recsec.attacks.extraction import (
 from recsec.audit.engines import named
 from recsec.audit.extraction.evidence.answers import SERVED, write_answers
 from recsec.audit.extraction.evidence.audience import audience, leak_of
-from recsec.audit.extraction.opening import OpenTarget, open_data, open_defended, open_model
+from recsec.audit.extraction.opening import (
+    OpenTarget,
+    open_data,
+    open_defended,
+    open_model,
+    placed,
+)
 from recsec.audit.extraction.tasks import (
     AboutTarget,
     Checked,
@@ -84,15 +90,18 @@ CHECKED_USERS = 24
 
 
 def _open(scene: Scene) -> OpenTarget:
-    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
-    return open_model(scene.model, dataset, authorised=scene.authorised)
+    dataset, _ = open_data(scene.data, scene.reading)
+    found = open_model(scene.model, dataset, authorised=scene.authorised)
+    if found.recommender is not None:
+        placed(found.recommender, scene.device)
+    return found
 
 
 def _api(scene: Scene) -> Target:
     """Whom the thief asks: the target, or a defense in its place, which names its guards."""
     if scene.guards is None:
         return _open(scene).api
-    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, split = open_data(scene.data, scene.reading)
     return open_defended(scene.model, scene.guards, dataset, split, authorised=scene.authorised)
 
 
@@ -119,7 +128,9 @@ def _measure(
     *,
     depth: int | None = None,
 ) -> Evaluation:
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
+    if isinstance(source, Recommender):
+        placed(source, scene.device)
     evaluation = evaluate(
         source,
         split,
@@ -135,7 +146,7 @@ def _measure_served(
     api: Target, folder: str, name: str, depth: int, scene: Scene, progress: Progress
 ) -> Evaluation:
     """Ask in the owner's name through a meter, so that a killed measurement asks nobody twice."""
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     budget = Budget(calls=len(_users(split, scene)), k=depth)
     with MeteredTarget(api, budget=budget, folder=Path(scene.run) / folder) as metered:
         return _measure(
@@ -149,7 +160,7 @@ def _measure_served(
 
 def train(scene: Training, progress: Progress) -> Trained:
     """Train a recommender into a folder."""
-    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, split = open_data(scene.data, scene.reading)
     kind: type[Recommender] = registry("models").get(scene.train)
     config = checked(kind.config_class, scene.settings, where=f"settings of {scene.train}")
     folder = Path(scene.out)
@@ -163,6 +174,7 @@ def train(scene: Training, progress: Progress) -> Trained:
         ),
         data={"name": dataset.name, "fingerprint": dataset.fingerprint},
     )
+    models.remember(folder, dataset)
     return Trained(fingerprint=models.weights_digest(folder))
 
 
@@ -178,7 +190,7 @@ def check_target(scene: Checking, progress: Progress) -> Checked:
     """Ask a target whether it keeps the contract; a few calls, recorded where it only answers."""
     del progress
     opened = _open(scene)
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     batch = next(split.batches("test", size=CHECKED_USERS, users=_users(split, scene)))
     if opened.recommender is not None:
         found = preflight(opened.api, batch.histories, scene.k, account=OWNER)
@@ -211,7 +223,7 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
     asked through a meter of its own, so that a killed measurement asks nobody twice.
     """
     opened = _open(scene)
-    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, split = open_data(scene.data, scene.reading)
     report = named(progress, "measure the target")
     if opened.recommender is not None:
         evaluation = _measure(opened.recommender, "target", scene, report)
@@ -242,7 +254,7 @@ def measure_defense(scene: MeasuringDefense, progress: Progress) -> MeasuredDefe
 
 def measure_leak(scene: Learning, progress: Progress) -> Learned:
     """Keep the answers of a model that was trained on the leak alone: the floor of its thieves."""
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     config = scene.attack
     leak = _leak(split, scene, config)
     if leak is None:
@@ -264,7 +276,7 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
     api, folder = _api(scene), Path(scene.run) / "transcript" / scene.id
     folder.mkdir(parents=True, exist_ok=True)
     config = scene.attack
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     budget = Budget(calls=scene.calls, k=scene.k, accounts=len(account_names(config)))
     try:
         with (
@@ -289,7 +301,7 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
 def fit_copy(scene: Copying, progress: Progress) -> Copied:
     """Train the surrogate of one cell and keep its answers."""
     run = Path(scene.run)
-    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, _ = open_data(scene.data, scene.reading)
     surrogate = fit_surrogate(
         Transcript.open(run / "transcript" / scene.collection, dataset.catalog),
         dataset.catalog,

@@ -11,14 +11,16 @@ import numpy as np
 from recsec.targets.guards.key import derive, read_key, write_key
 from recsec.types import IntArray
 
-__all__ = ["Names"]
+__all__ = ["FILE", "Names"]
 
 FILE = "secret.key"
+"""Of the secret, in a data directory."""
+
 DIGITS = 32
 
 
 class Names:
-    """What follows from the secret in a data directory.
+    """What follows from the secret of a service.
 
     Args:
         secret: 32 bytes.
@@ -26,23 +28,25 @@ class Names:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._accounts = derive([secret], "account names", 32).tobytes()
+        key = derive([secret], "account names", 32).tobytes()
+        self._accounts = hmac.new(key, digestmod="sha256")
         self.trail = derive([secret], "trail", 32).tobytes()
         """The key of the trail's chain."""
 
     @classmethod
-    def of(cls, folder: Path) -> Names:
-        """The secret of a data directory; drawn when there is none yet.
+    def of(cls, path: Path) -> Names:
+        """The secret in a file; drawn when there is none yet.
 
         Raises:
             ConfigError: others may read it, or it is no key.
         """
-        path = folder / FILE
         return cls(read_key(path) if path.exists() else write_key(path))
 
     def account(self, name: str) -> str:
         """The name under which an account is kept, 32 hexadecimal digits."""
-        return hmac.digest(self._accounts, name.encode(), "sha256").hex()[:DIGITS]
+        begun = self._accounts.copy()  # hmac.digest lets other threads in, for 5 ms if they work
+        begun.update(name.encode())
+        return begun.hexdigest()[:DIGITS]
 
     def known_as(self, text: str) -> str:
         """What somebody types for an account: its name, or the name under which it is kept."""
