@@ -54,7 +54,7 @@ from recsec.audit.extraction.tasks import (
 )
 from recsec.data import Sequences, Split
 from recsec.errors import ConfigError, RunError
-from recsec.evaluation import Evaluation, evaluate
+from recsec.evaluation import Evaluation, against_markov, evaluate
 from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
@@ -238,11 +238,13 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
     fingerprint = (
         models.weights_digest(Path(scene.model)) if opened.recommender is not None else None
     )
+    own = Path(scene.model).is_relative_to(scene.run)  # trained here, without the test items
     return AboutTarget(
         description=opened.description,
         fingerprint=fingerprint,
         protocol=evaluation.protocol,
         data=dataset.fingerprint,
+        seen=None if own else against_markov(evaluation),
     )
 
 
