@@ -26,13 +26,21 @@ from recsec.data import Dataset, load
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences, leave_one_out
 from recsec.evaluation import evaluate
-from recsec.models import SasRec, SasRecConfig, Training, train
+from recsec.models import ExactIndex, SasRec, SasRecConfig, Training, train
 from recsec.models.sequential.objectives import ranking, sampled
+from recsec.screening import Catalog as Shop
+from recsec.screening import Hubs, HubsConfig, Uploads
 
 
 def peak() -> float:
     """GiB at the most so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def anonymous() -> float:
+    """GiB of this process that are no mapped files, now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 2**20
 
 
 def training(items: int, users: int, length: int) -> str:
@@ -110,8 +118,53 @@ def parity(epochs: int) -> str:
     return f"ml-100k, {epochs} epochs, softmax " + "; ".join(shown)
 
 
+def photos(count: int, width: int = 128) -> str:
+    """Exact ranks and the hub screen over embeddings on disk: made-up unit vectors."""
+    rng = np.random.default_rng(0)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "vectors"
+        with path.open("wb") as file:
+            for start in range(0, count, 50_000):
+                part = rng.normal(size=(min(50_000, count - start), width)).astype(np.float32)
+                file.write((part / np.linalg.norm(part, axis=1, keepdims=True)).tobytes())
+        mapped = np.memmap(path, np.float32, mode="c", shape=(count, width))
+        vectors = torch.from_numpy(mapped)
+        begun = time.process_time()
+        index = ExactIndex(vectors)
+        opened = time.process_time() - begun
+        targets, attackers = (torch.from_numpy(rng.integers(0, count, 64)) for _ in range(2))
+        query = torch.nn.functional.normalize(vectors[targets] + vectors[attackers], dim=1)
+        begun = time.process_time()
+        ranks = index.rank(query, targets, attackers)
+        ranked = time.process_time() - begun
+        wanted = vectors[targets].double()
+        own, better = (query.double() * wanted).sum(dim=1), torch.zeros(64, dtype=torch.int64)
+        for start in range(0, count, 20_000):
+            reached = vectors[start : start + 20_000].double() @ wanted.T >= own
+            for left_out in (targets, attackers):
+                inside = (left_out >= start) & (left_out < start + 20_000)
+                reached[left_out[inside] - start, torch.arange(64)[inside]] = False
+            better += reached.sum(dim=0)
+        exact = bool((1 + better == ranks).all())
+        looks = query[:16, None]
+        uploads = Uploads(torch.zeros(0), looks, attackers[:16], torch.zeros(0))
+        shop = Shop(vectors, torch.zeros(0), torch.full((count,), 0.3), torch.zeros(count))
+        begun = time.process_time()
+        Hubs(HubsConfig()).score(uploads, shop)
+        screened = time.process_time() - begun
+        own_memory = anonymous()
+        return (
+            f"{count:,} photos x {width} on disk, {4 * count * width / 2**30:.2f} GiB: opened "
+            f"in {opened:.1f} s, 64 ranks in {ranked:.2f} s, {'all' if exact else 'NOT all'} equal "
+            f"to float64; hub scores of 16 uploads in {screened:.2f} s of processor time; "
+            f"{own_memory:.2f} GiB of its own memory"
+        )
+
+
 PARTS = {
-    "parity": lambda: parity(20),
+    "photos": lambda: photos(1_000_000),
+    "parity": lambda: parity(8),
     "training": lambda: training(1_000_000, 1000, 60),
     "listing": lambda: listing(1_000_000),
     "reading-5": lambda: reading(5_000_000),
