@@ -27,7 +27,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("recsec")
 
 REQUIRED = frozenset(filter(None, os.environ.get("RECSEC_REQUIRE", "").split(",")))
-"""What must not be absent: ``data``, ``chromium``. Empty on a user's machine, where tests skip."""
+"""What must not be absent: ``data``, ``chromium``, ``postgres``, ``redis``.
+
+Empty on a user's machine, where tests skip.
+"""
 
 
 def absent(kind: str, what: str) -> None:

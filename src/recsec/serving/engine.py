@@ -7,12 +7,14 @@ fails or falls behind costs evidence, never an answer.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,12 +25,15 @@ from recsec.serving.histories import Histories
 from recsec.serving.ledger import Ledger, Treatment
 from recsec.serving.metrics import Metrics
 from recsec.serving.policy import Policy
-from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store
-from recsec.serving.state.names import Names
+from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
+from recsec.serving.state.names import FILE, Names
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
 
-__all__ = ["Engine", "open_state"]
+__all__ = ["KEY_FILE", "Engine", "folder_of", "open_state"]
+
+KEY_FILE = "RECSEC_SECRET"
+"""Environment variable that names the file of the secret, where the state is a database server."""
 
 BEHIND = 20_000
 """Requests whose evidence may wait; of more, the newest are counted and dropped."""
@@ -47,14 +52,32 @@ SNAPSHOT = 300.0
 
 WATCH = "evidence.safetensors"
 
+T = TypeVar("T")
 
-def open_state(folder: Path) -> tuple[Names, Store]:
-    """The secret and the store in a data directory, made where there are none.
+
+def folder_of(state: Path | str) -> Path:
+    """Where the secret and the snapshots of a service lie, on this machine.
+
+    That is the data directory. With a database server for a state it is the folder of the file
+    that ``RECSEC_SECRET`` names, by default ``recsec-state``.
+    """
+    if not is_url(state):
+        return Path(state)
+    return Path(os.environ.get(KEY_FILE, "recsec-state/secret.key")).parent
+
+
+def open_state(state: Path | str) -> tuple[Names, Store]:
+    """The secret and the store of a service, made where there are none.
+
+    Args:
+        state: a data directory, or ``postgresql://USER@HOST/NAME``.
 
     Raises:
-        ConfigError: the folder cannot be used, or its secret is open to others.
-        RunError: the database is broken.
+        ConfigError: the folder cannot be used, its secret is open to others, or the database
+            belongs to another secret.
+        RunError: the database is broken or away.
     """
+    folder = folder_of(state)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -62,8 +85,9 @@ def open_state(folder: Path) -> tuple[Names, Store]:
             f"cannot use {folder} for the state: {(error.strerror or str(error)).lower()}",
             hint="give --state a folder that can be written",
         ) from error
-    names = Names.of(folder)
-    return names, SqlStore(folder, names.trail)
+    path = Path(os.environ[KEY_FILE]) if is_url(state) and KEY_FILE in os.environ else folder / FILE
+    names = Names.of(path)
+    return names, SqlStore(state, names.trail)
 
 
 class Engine:
@@ -118,6 +142,7 @@ class Engine:
         self.draining = False
         self._snapshot = None if folder is None else folder / WATCH
         self._events: queue.Queue[Event] = queue.Queue(BEHIND)
+        self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._worker: threading.Thread | None = None
@@ -155,12 +180,39 @@ class Engine:
             self.metrics.treated.labels(found.enforced.action).inc()
         return found
 
+    def adopt(self, policy: Policy) -> None:
+        """Let other rules act, or fewer: from the next decision on.
+
+        Args:
+            policy: the one there is, with other switches.
+        """
+        self.policy = self.ledger.policy = policy
+        self.log("policy", told=policy.told())
+
     def note(self, event: Event) -> None:
         """Hand over a request that was answered; returns at once."""
         try:
             self._events.put_nowait(event)
         except queue.Full:
             self.metrics.dropped.inc()
+
+    def ask(self, question: Callable[[Evidence], T]) -> Future[T]:
+        """Let the thread of the evidence answer a question about it, between two batches.
+
+        Args:
+            question: takes little time, and returns copies: what it saw goes on to change.
+        """
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(question(self.evidence))
+                except Exception as error:  # it is the asker's
+                    answer.set_exception(error)
+
+        self._questions.put(work)
+        return answer
 
     def settle(self) -> None:
         """Wait until all that was noted has been looked at; for tests and replays."""
@@ -171,6 +223,8 @@ class Engine:
     def _work(self) -> None:
         while not (self._stop.is_set() and self._events.empty()):
             events = self._next()
+            while not self._questions.empty():
+                self._questions.get()()
             try:
                 if events:
                     with self.metrics.detectors.time():

@@ -8,7 +8,7 @@ from typing import Any
 
 from recsec.errors import ConfigError
 from recsec.serving.api.edge import Receive, Scope, Send
-from recsec.serving.engine import Engine, open_state
+from recsec.serving.engine import Engine, folder_of, open_state
 from recsec.serving.policy import read_policy
 from recsec.serving.running import json_log
 from recsec.serving.upstream.watched import Watched, check_actions
@@ -24,7 +24,7 @@ class Guard:
     Args:
         app: the application.
         policy: the file; it needs ``[traffic]``.
-        state: the data directory.
+        state: the data directory, or ``postgresql://USER@HOST/NAME``.
 
     Raises:
         ConfigError: the policy does not fit.
@@ -38,8 +38,8 @@ class Guard:
                 hint='[traffic] with path = "/recommend", account = "header:x-user"',
             )
         check_actions(rules, rules.traffic)
-        names, store = open_state(Path(state))
-        self.engine = Engine(rules, names, store, folder=Path(state), log=json_log())
+        names, store = open_state(state)
+        self.engine = Engine(rules, names, store, folder=folder_of(state), log=json_log())
         self._app = app
         self._watched = Watched(app, self.engine, rules.traffic)
         self._started = False

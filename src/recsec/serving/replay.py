@@ -6,7 +6,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,7 +123,7 @@ def replay(
     )
     now = [float(times[0]) if len(log) else 0.0]
     with tempfile.TemporaryDirectory() as folder:
-        store = SqlStore(Path(folder), Names(bytes(32)).trail)
+        store = SqlStore(folder, Names(bytes(32)).trail)
         ledger = Ledger(store, strict, clock=lambda: now[0])
         evidence = Evidence(
             strict, ledger, fitted, names=log.catalog.external, clock=lambda: now[0]

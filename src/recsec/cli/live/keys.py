@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,15 +12,13 @@ from rich.table import Table
 
 from recsec.cli.shared.common import JsonOption, QuietOption
 from recsec.cli.shared.output import emit, note
-from recsec.cli.shared.service import StateOption, need_extra, open_service_state
+from recsec.cli.shared.service import STATE, StateOption, need_extra, open_service_state
 from recsec.errors import UsageError
 
 if TYPE_CHECKING:
     from recsec.serving.state import Key
 
 __all__ = ["app"]
-
-STATE = Path("recsec-state")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

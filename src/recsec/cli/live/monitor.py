@@ -19,15 +19,13 @@ from recsec.cli.shared.common import (
     parse_columns,
 )
 from recsec.cli.shared.output import emit, note, progress
-from recsec.cli.shared.service import StateOption, need_extra, open_service_state
+from recsec.cli.shared.service import STATE, StateOption, need_extra, open_service_state
 from recsec.errors import EXIT_GATE_FAILED, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from recsec.serving.state import Decision
 
 __all__ = ["app"]
-
-STATE = Path("recsec-state")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

@@ -14,14 +14,28 @@ if TYPE_CHECKING:
     from recsec.serving.state import Store
     from recsec.serving.state.names import Names
 
-__all__ = ["PolicyOption", "StateOption", "need_extra", "open_service_state"]
+__all__ = ["STATE", "PolicyOption", "StateOption", "need_extra", "open_service_state"]
 
-NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "limits", "prometheus_client", "structlog")
+NEEDED = (
+    "alembic",
+    "argon2",
+    "fastapi",
+    "limits",
+    "prometheus_client",
+    "sqlalchemy",
+    "structlog",
+    "tomlkit",
+    "uvicorn",
+)
+
+STATE = "recsec-state"
 
 StateOption = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--state", metavar="DIR", help="Where the service keeps keys, decisions and histories."
+        "--state",
+        metavar="DIR|URL",
+        help="Where keys, decisions and histories are kept: a folder, or postgresql://...",
     ),
 ]
 PolicyOption = Annotated[
@@ -44,7 +58,7 @@ def need_extra() -> None:
         )
 
 
-def open_service_state(state: Path) -> tuple[Names, Store]:
+def open_service_state(state: str) -> tuple[Names, Store]:
     """The state of a service that has run, or that got a key.
 
     Raises:
@@ -52,8 +66,9 @@ def open_service_state(state: Path) -> tuple[Names, Store]:
     """
     need_extra()
     from recsec.serving.engine import open_state
+    from recsec.serving.state import is_url
 
-    if not (state / "secret.key").exists():
+    if not is_url(state) and not (Path(state) / "secret.key").exists():
         raise ConfigError(
             f"{state} is not the state of a service",
             hint="name the folder that recsec serve --state has",

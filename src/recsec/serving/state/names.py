@@ -11,14 +11,16 @@ import numpy as np
 from recsec.targets.guards.key import derive, read_key, write_key
 from recsec.types import IntArray
 
-__all__ = ["Names"]
+__all__ = ["FILE", "Names"]
 
 FILE = "secret.key"
+"""Of the secret, in a data directory."""
+
 DIGITS = 32
 
 
 class Names:
-    """What follows from the secret in a data directory.
+    """What follows from the secret of a service.
 
     Args:
         secret: 32 bytes.
@@ -32,13 +34,12 @@ class Names:
         """The key of the trail's chain."""
 
     @classmethod
-    def of(cls, folder: Path) -> Names:
-        """The secret of a data directory; drawn when there is none yet.
+    def of(cls, path: Path) -> Names:
+        """The secret in a file; drawn when there is none yet.
 
         Raises:
             ConfigError: others may read it, or it is no key.
         """
-        path = folder / FILE
         return cls(read_key(path) if path.exists() else write_key(path))
 
     def account(self, name: str) -> str:

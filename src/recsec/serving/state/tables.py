@@ -1,4 +1,4 @@
-"""The tables of a service, for SQLite today and any database that SQLAlchemy speaks."""
+"""The tables of a service, as the newest form has them; ``migrations`` makes them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
-__all__ = ["FORMAT", "allowed", "decisions", "histories", "keys", "metadata", "numbers", "trail"]
-
-FORMAT = 1
-"""Of the tables; a database with another one is refused."""
+__all__ = [
+    "allowed",
+    "decisions",
+    "histories",
+    "keys",
+    "marks",
+    "metadata",
+    "numbers",
+    "operators",
+    "sessions",
+    "trail",
+]
 
 metadata = MetaData()
 
@@ -30,6 +39,14 @@ numbers = Table(
 )
 """``format`` and ``revision``."""
 
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""``secret``: by which one knows the service's secret without telling it."""
+
 decisions = Table(
     "decisions",
     metadata,
@@ -37,7 +54,7 @@ decisions = Table(
     Column("scope", String(8), nullable=False),
     Column("subject", String(64), nullable=False),
     Column("rule", String(40), nullable=False),
-    Column("action", String(8), nullable=False),
+    Column("action", String(16), nullable=False),
     Column("enforced", Boolean, nullable=False),
     Column("at", Double, nullable=False),
     Column("until", Double, nullable=False),
@@ -64,6 +81,7 @@ keys = Table(
     Column("created", Double, nullable=False),
     Column("revoked", Double),
     Column("used", Double),
+    Column("scores", Boolean, nullable=False, server_default=false()),
 )
 
 allowed = Table(
@@ -93,4 +111,22 @@ trail = Table(
     Column("kind", String(16), nullable=False),
     Column("body", Text, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("grade", String(8), nullable=False),
+    Column("hash", String(200), nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("operator", String(40), nullable=False),
+    Column("begun", Double, nullable=False),
+    Column("used", Double, nullable=False),
 )

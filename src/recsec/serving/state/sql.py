@@ -1,7 +1,8 @@
-"""State in one SQLite file, through SQLAlchemy Core."""
+"""State in a database, through SQLAlchemy Core: a SQLite file or PostgreSQL."""
 
 from __future__ import annotations
 
+import hmac
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -10,57 +11,112 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, create_engine, event, func, select, update
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from recsec.errors import RunError
-from recsec.serving.state import tables
-from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, StateLost
+from recsec.errors import ConfigError, RecsecError, RunError
+from recsec.serving.state import migrations, tables
+from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, StateLost, Tally
 from recsec.serving.state.chain import START, broken, linked
+from recsec.serving.state.operators import OperatorTables
 
-__all__ = ["FILE", "SqlStore"]
+__all__ = ["FILE", "SqlStore", "is_url"]
 
 FILE = "service.sqlite"
 AWAY = "move that file away: the service then begins with empty state"
 WAIT = 10_000
 """Milliseconds that a writer waits for another process."""
 
+EXAMPLE = "a folder, or postgresql://USER@HOST/NAME"
+KINDS = ("postgresql", "postgres")
+CONNECT = 3
+"""Seconds to reach a database server."""
 
-class SqlStore:
-    """See ``Store``. Other processes may read and write the same file.
+MIGRATING = 7_265_633
+"""Number of the lock under which one process at a time changes the tables."""
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether a place is the address of a database, and no folder."""
+    return "://" in str(place)
+
+
+class SqlStore(OperatorTables):
+    """See ``Store``. Other processes may read and write the same database.
 
     Args:
-        folder: the data directory.
+        place: the data directory, or ``postgresql://USER@HOST/NAME``.
         chain: the key of the trail.
 
     Raises:
-        RunError: the file is broken, or of another format.
+        ConfigError: an address that is none, or a database of another secret.
+        RunError: the database is broken, of a form that this recsec does not know, or away.
     """
 
-    def __init__(self, folder: Path, chain: bytes) -> None:
-        self.path = folder / FILE
+    def __init__(self, place: Path | str, chain: bytes) -> None:
         self._chain = chain
-        self._engine = create_engine(f"sqlite:///{self.path}")
-        event.listen(self._engine, "connect", _prepare)
+        self.name = str(place)
+        if is_url(place):
+            url = _url(str(place))
+            self.name = url.set(drivername=KINDS[0]).render_as_string(hide_password=True)
+            self._engine = _server(url)
+            hint = "is the database there, and may this user use it?"
+        else:
+            self.path = Path(place) / FILE
+            self.name = str(self.path)
+            self._engine = create_engine(f"sqlite:///{self.path}")
+            event.listen(self._engine, "connect", _prepare)
+            hint = AWAY
+        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         try:
-            self._open()
+            self.migrate()
+            self._check_secret()
         except StateLost as error:
-            raise RunError(error.message, hint=AWAY) from error
+            self.close()
+            raise RunError(error.message, hint=hint) from error
+        except RecsecError:
+            self.close()
+            raise
 
-    def _open(self) -> None:
+    def migrate(self, to: str = migrations.HEAD) -> None:
+        """Bring the tables to a form, forward or back.
+
+        Raises:
+            RunError: they have a form that this recsec does not know.
+        """
         with self._base(write=True) as base:
-            base.exec_driver_sql("BEGIN IMMEDIATE")
-            tables.metadata.create_all(base)
-            for name, value in (("format", tables.FORMAT), ("revision", 0)):
-                base.execute(
-                    insert(tables.numbers).values(name=name, value=value).on_conflict_do_nothing()
-                )
-            found = base.execute(_number("format")).scalar_one()
-        if found != tables.FORMAT:
-            raise RunError(
-                f"{self.path} has format {found}, this recsec writes {tables.FORMAT}",
-                hint=AWAY,
+            if base.dialect.name == "sqlite":
+                base.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                base.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
+            migrations.move(base, to)
+
+    def _check_secret(self) -> None:
+        mark = hmac.digest(self._chain, b"mark", "sha256").hex()
+        with self._base(write=True) as base:
+            order = self._insert(tables.marks).values(name="secret", value=mark)
+            base.execute(order.on_conflict_do_nothing())
+            found = base.execute(
+                select(tables.marks.c.value).where(tables.marks.c.name == "secret")
+            ).scalar_one()
+        if not hmac.compare_digest(found, mark):
+            raise ConfigError(
+                f"{self.name} belongs to a service with another secret",
+                hint="copy its secret.key here, and name it in RECSEC_SECRET",
             )
 
     def revision(self) -> int:
@@ -68,19 +124,34 @@ class SqlStore:
         with self._base() as base:
             return int(base.execute(_number("revision")).scalar_one())
 
-    def decide(self, decision: Decision) -> None:
+    def decide(self, decision: Decision, *, actor: str = "policy") -> Decision:
         """See ``Store.decide``."""
+        table = tables.decisions
+        same = (
+            (table.c.subject == decision.subject)
+            & (table.c.rule == decision.rule)
+            & (table.c.scope == decision.scope)
+            & (table.c.enforced == decision.enforced)
+            & table.c.lifted.is_(None)
+            & (table.c.until > decision.at)
+        )
         with self._base(write=True) as base:
-            revision = _changed(base)
+            revision = _changed(base)  # from here on, no other process decides
+            there = base.execute(select(table).where(same | (table.c.id == decision.id))).first()
+            if there is not None:
+                return _decision(there)
             values = vars(decision) | {
                 "parameters": json.dumps(dict(decision.parameters)),
                 "evidence": json.dumps(dict(decision.evidence)),
                 "revision": revision,
             }
-            base.execute(insert(tables.decisions).values(values))
+            base.execute(table.insert().values(values))
             told = {name: values[name] for name in ("id", "scope", "subject", "rule", "action")}
             told |= {"enforced": decision.enforced, "until": decision.until}
-            self._note(base, decision.at, "policy", "decision", told)
+            if "reason" in decision.evidence:
+                told["reason"] = decision.evidence["reason"]
+            self._note(base, decision.at, actor, "decision", told)
+        return decision
 
     def lift(self, id: str, *, at: float, actor: str, reason: str) -> bool:
         """See ``Store.lift``."""
@@ -112,6 +183,22 @@ class SqlStore:
         wanted = select(table).where(table.c.subject == subject).order_by(table.c.at)
         return self._decisions(wanted if rule is None else wanted.where(table.c.rule == rule))
 
+    def tallies(self, since: float) -> list[Tally]:
+        """See ``Store.tallies``."""
+        table = tables.decisions.c
+        wanted = select(
+            table.rule,
+            table.enforced,
+            func.count(),
+            func.count(table.subject.distinct()),
+            func.count(table.lifted),
+        )
+        with self._base() as base:
+            rows = base.execute(
+                wanted.where(table.at >= since).group_by(table.rule, table.enforced)
+            )
+            return [Tally(*row) for row in rows]
+
     def _decisions(self, wanted: Select[Any]) -> list[Decision]:
         with self._base() as base:
             rows = base.execute(wanted).all()
@@ -121,7 +208,7 @@ class SqlStore:
         """See ``Store.add_key``."""
         with self._base(write=True) as base:
             _changed(base)
-            base.execute(insert(tables.keys).values(vars(key)))
+            base.execute(tables.keys.insert().values(vars(key)))
             told = {"id": key.id, "name": key.name, "role": key.role}
             self._note(base, key.created, "operator", "key", told)
 
@@ -153,7 +240,7 @@ class SqlStore:
             _changed(base)
             values = {"until": allowed.until, "reason": allowed.reason}
             base.execute(
-                insert(tables.allowed)
+                self._insert(tables.allowed)
                 .values(account=allowed.account, **values)
                 .on_conflict_do_update(index_elements=["account"], set_=values)
             )
@@ -198,7 +285,7 @@ class SqlStore:
         ]
         if not rows:
             return
-        order = insert(tables.histories)
+        order = self._insert(tables.histories)
         changed = {name: order.excluded[name] for name in ("items", "due")}
         with self._base(write=True) as base:
             base.execute(
@@ -221,6 +308,12 @@ class SqlStore:
             for row in rows.mappings():
                 yield Entry(**row)
 
+    def last_entries(self, most: int) -> list[Entry]:
+        """See ``Store.last_entries``."""
+        wanted = select(tables.trail).order_by(tables.trail.c.number.desc()).limit(most)
+        with self._base() as base:
+            return [Entry(**row) for row in base.execute(wanted).mappings()]
+
     def verify(self) -> list[str]:
         """See ``Store.verify``."""
         return broken(self._chain, self.trail())
@@ -234,8 +327,9 @@ class SqlStore:
         try:
             with self._engine.begin() if write else self._engine.connect() as base:
                 yield base
-        except DBAPIError as error:
-            raise StateLost(f"{self.path} does not answer: {error.orig}") from error
+        except (DBAPIError, PoolTimeout) as error:
+            why = str(getattr(error, "orig", None) or error).strip().splitlines()
+            raise StateLost(f"{self.name} does not answer: {why[0] if why else error}") from error
 
     def _note(
         self, base: Connection, at: float, actor: str, kind: str, body: Mapping[str, Any]
@@ -255,8 +349,30 @@ class SqlStore:
             "body": json.dumps(body, sort_keys=True),
         }
         base.execute(
-            insert(tables.trail).values(**line, hash=linked(self._chain, before, **line))  # type: ignore[arg-type]
+            tables.trail.insert().values(**line, hash=linked(self._chain, before, **line))  # type: ignore[arg-type]
         )
+
+
+def _url(place: str) -> URL:
+    try:
+        url = make_url(place)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError(f"{place!r} is no address of a database", hint=EXAMPLE) from error
+    if url.drivername not in KINDS:
+        raise ConfigError(f"{url.drivername} is no kind of state", hint=EXAMPLE)
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _server(url: URL) -> Engine:
+    """An engine that notices within seconds that its server is away, and when it is back."""
+    told = {
+        "connect_timeout": CONNECT,
+        "tcp_user_timeout": 1000 * CONNECT,
+        "options": f"-c statement_timeout={WAIT} -c lock_timeout={WAIT}",
+    }
+    return create_engine(
+        url, connect_args=told, pool_pre_ping=True, pool_size=4, pool_timeout=WAIT / 1000
+    )
 
 
 def _prepare(connection: Any, _: Any) -> None:

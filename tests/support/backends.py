@@ -1,0 +1,111 @@
+"""Real database servers for tests: in a folder of their own, on a free port, ended by their id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.conftest import absent
+
+USERS = ("postgres", "nobody")
+
+
+def free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A server that can be killed and started again, with what it kept."""
+
+    words: list[str]
+    folder: Path
+    port: int
+    user: str | None = None
+    running: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        log = (self.folder / "log.txt").open("ab")
+        self.running = subprocess.Popen(
+            self.words, stdout=log, stderr=log, cwd=self.folder, user=self.user
+        )
+        log.close()
+        for _ in range(2000):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            assert self.running.poll() is None, (self.folder / "log.txt").read_text()
+            time.sleep(0.005)
+        raise AssertionError("it does not listen")
+
+    def kill(self) -> None:
+        """As a crash: no warning, nothing is written."""
+        if self.running is not None:
+            self.running.send_signal(signal.SIGKILL)
+            self.running.wait()
+            self.running = None
+
+    def end(self) -> None:
+        if self.running is not None:
+            self.running.send_signal(signal.SIGINT)
+            self.running.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def redis_server() -> Server:
+    """A redis-server; what it holds is on disk after each command, so that a crash loses none."""
+    program = shutil.which("redis-server")
+    if program is None:
+        absent("redis", "redis-server is not installed")
+    folder, port = Path(tempfile.mkdtemp(prefix="recsec-redis-")), free_port()
+    words = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    found = Server(
+        [*words, "--save", "", "--appendonly", "yes", "--protected-mode", "no"], folder, port
+    )
+    found.start()
+    return found
+
+
+def postgres_server() -> Server:
+    """A PostgreSQL server with a superuser ``recsec`` and no passwords."""
+    places = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    found = shutil.which("initdb", path=os.pathsep.join(map(str, places))) or shutil.which("initdb")
+    if found is None:
+        absent("postgres", "PostgreSQL's server is not installed")
+    programs, folder = Path(str(found)).parent, Path(tempfile.mkdtemp(prefix="recsec-postgres-"))
+    user = _other_user() if os.getuid() == 0 else None
+    if user is not None:
+        shutil.chown(folder, user)
+    data, port = folder / "data", free_port()
+    subprocess.run(
+        [programs / "initdb", "-D", data, "-U", "recsec", "-A", "trust", "-N", "-E", "UTF8"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        user=user,
+    )
+    words = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder)]
+    quick = ["-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=8MB", "-F"]
+    server = Server([*words, *quick], folder, port, user)
+    server.start()
+    return server
+
+
+def _other_user() -> str:
+    """PostgreSQL refuses to run as root."""
+    import pwd
+
+    for name in USERS:
+        with suppress(KeyError):
+            pwd.getpwnam(name)
+            return name
+    raise AssertionError("there is no user but root")
