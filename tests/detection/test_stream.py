@@ -118,6 +118,7 @@ def test_what_is_wrong_is_said(world: World, client: Any, url: str, tmp_path: Pa
         RedisLog("redis://me:secret@127.0.0.1:1/0", world.fitted.catalog)
 
 
+@pytest.mark.hint("leave --processes out")
 def test_a_stream_through_the_front_door(
     world: World, client: Any, url: str, tmp_path: Path
 ) -> None:
