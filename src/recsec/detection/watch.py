@@ -248,6 +248,10 @@ class Watch:
         Raises:
             OSError: the disk is full or the folder cannot be written.
         """
+        write_arrays(path, *self.packed())
+
+    def packed(self) -> tuple[Arrays, dict[str, Any]]:
+        """The state as arrays and facts, for ``unpacked``."""
         arrays: Arrays = {
             name: np.array(list(kept.values()), dtype=np.int64)
             for name, kept in (("queries", self._queries), ("repeats", self._repeats))
@@ -260,7 +264,7 @@ class Watch:
             names, kept = one.state()
             self._keep(arrays, f"detector/{label}", names)
             arrays |= {f"detector/{label}/{name}": value for name, value in kept.items()}
-        write_arrays(path, arrays, {"seen": self.seen, "log": self.log, **self._identity()})
+        return arrays, {"seen": self.seen, "log": self.log, **self._identity()}
 
     def _identity(self) -> dict[str, Any]:
         """What a state must agree with."""
@@ -280,19 +284,27 @@ class Watch:
             RunError: it belongs to other detectors.
         """
         hint = "delete that file: the same command reads the log from its beginning"
-        arrays, facts = read_arrays(path, hint=hint)
+        return cls.unpacked(fitted, *read_arrays(path, hint=hint), name=f"the state {path}")
+
+    @classmethod
+    def unpacked(cls, fitted: Fitted, arrays: Arrays, facts: dict[str, Any], *, name: str) -> Watch:
+        """Go on from ``packed``.
+
+        Raises:
+            RunError: it belongs to other detectors.
+        """
         watch = fitted.watch()
-        if {name: facts.get(name) for name in watch._identity()} != watch._identity():
+        if {key: facts.get(key) for key in watch._identity()} != watch._identity():
             raise RunError(
-                f"the state {path} belongs to other detectors: {facts.get('labels')}",
+                f"{name} belongs to other detectors: {facts.get('labels')}",
                 hint="use the folder of detectors with which it was written, or another --state",
             )
 
         def under(prefix: str) -> tuple[list[str], Mapping[str, npt.NDArray[Any]]]:
             own = {
-                name.removeprefix(f"{prefix}/"): value
-                for name, value in arrays.items()
-                if name.startswith(f"{prefix}/")
+                key.removeprefix(f"{prefix}/"): value
+                for key, value in arrays.items()
+                if key.startswith(f"{prefix}/")
             }
             return unpack_names(own.pop("names"), own.pop("ends")), own
 
