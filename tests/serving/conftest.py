@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backends import Server, postgres_server, redis_server
 from service_world import Serve, Service, World
 from starlette.testclient import TestClient
 
@@ -32,6 +33,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     fitted, _, _ = fit_detectors(model, data.sequences(), config, streams=Streams(0))
     fitted.save(folder / "detectors")
     return World(model, data.sequences(), fitted, folder)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Server]:
+    """A real Redis."""
+    server = redis_server()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL."""
+    server = postgres_server()
+    yield server
+    server.end()
 
 
 @pytest.fixture

@@ -66,7 +66,8 @@ class LocalLive:
 
     def look(self, events: Sequence[Event]) -> list[Seen]:
         """See ``Live.look``."""
-        out, part = [], []
+        out: list[Seen] = []
+        part: list[Seen] = []
         for event in events:
             first = self._first.setdefault(event.account, event.at)
             if len(self._first) > 2 * self._policy.accounts:

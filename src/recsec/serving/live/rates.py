@@ -32,7 +32,7 @@ class Rates:
         self._most = policy.accounts
         self._young = policy.young
         old = {} if former is None else {_same(one.rule): one.counts for one in former._all}
-        self._all = [
+        self._all: list[_Rate] = [
             _Rate(rule, old.get(_same(rule), OrderedDict()))
             for rule in policy.rules
             if rule.more_than is not None

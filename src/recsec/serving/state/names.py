@@ -31,6 +31,8 @@ class Names:
         self._accounts = derive([secret], "account names", 32).tobytes()
         self.trail = derive([secret], "trail", 32).tobytes()
         """The key of the trail's chain."""
+        self.mark = derive([secret], "mark", 8).tobytes().hex()
+        """By which services with one secret know each other."""
 
     @classmethod
     def of(cls, path: Path) -> Names:
