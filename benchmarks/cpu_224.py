@@ -71,6 +71,11 @@ NETWORKS: dict[str, tuple[str | None, dict[str, Any]]] = {
 }
 """Patience as a share of the schedule is about that of the defaults: 3 of 45, and 10 of 100."""
 FIRST, SECOND = ("public", "tuned", "target"), ("adversarial", "curriculum", "curriculum-thesis")
+PUBLISHED = {
+    "public": "undefended",
+    "adversarial": "adversarial training",
+    "curriculum-thesis": "curriculum training",
+}
 EPS = (0.05, 0.03, 0.01)
 ROUNDS: tuple[tuple[str, tuple[float, ...], int, tuple[str, ...]], ...] = (
     ("auto", (0.05,), 25, FIRST),
@@ -80,17 +85,13 @@ ROUNDS: tuple[tuple[str, tuple[float, ...], int, tuple[str, ...]], ...] = (
     ("auto", (0.05, 0.03), 100, FIRST + SECOND),
     ("thesis-fgsm", EPS, 100, FIRST + SECOND),
     ("thesis-pgd-128", (0.01,), 10, FIRST + SECOND),
+    ("thesis-cw-1000", EPS, 5, tuple(PUBLISHED)),
     ("auto", (0.01,), 100, FIRST + SECOND),
     ("thesis-pgd-128", EPS, 10, FIRST + SECOND),
     ("thesis-cw-1000", EPS, 5, FIRST + SECOND),
     ("thesis-pgd-128", EPS, 100, FIRST + SECOND),
 )
 """Attack, budgets, the first so many pairs, networks."""
-PUBLISHED = {
-    "public": "undefended",
-    "adversarial": "adversarial training",
-    "curriculum-thesis": "curriculum training",
-}
 
 
 def last_epoch_wins(self: PhotoObjective) -> dict[str, float]:

@@ -19,7 +19,7 @@ import json
 import platform
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,13 @@ import torch
 from scipy import stats
 
 from recsec import models
-from recsec.attacks.extraction import ExtractionConfig, collect, fit_surrogate
+from recsec.attacks.extraction import (
+    ExtractionConfig,
+    collect,
+    fit_surrogate,
+    guide_of,
+    proxy_histories,
+)
 from recsec.data import load as load_data
 from recsec.data.sequences import Sequences, Split
 from recsec.evaluation import answer_lists, evaluate_lists
@@ -81,6 +87,7 @@ class Bench:
     before: str
     device: str
     surrogate: dict[str, Any]
+    proxy: str
 
     @cached_property
     def split(self) -> Split:
@@ -125,14 +132,20 @@ class Bench:
         target = self.served() if marked else LocalTarget(self.recommender)
         return self.steal(target, self.copy_folder(calls, marked=marked), calls)
 
-    def steal(self, target: Target, folder: Path, calls: int) -> Recommender:
+    def steal(
+        self, target: Target, folder: Path, calls: int, adaptive: Mapping[str, Any] | None = None
+    ) -> Recommender:
         """Extract into a folder; continues what is there."""
         if (folder / "model.safetensors").exists():
             return models.load(folder)
-        length = ExtractionConfig().length if self.policy == "mixed" else 63
         config = ExtractionConfig(
-            policy=self.policy, length=length, surrogate_settings=self.surrogate
+            policy=self.policy,
+            length=63 if self.policy == "rank-law" else ExtractionConfig().length,
+            surrogate_settings=self.surrogate,
+            proxy=self.proxy,
+            adaptive=dict(adaptive or {}),
         )
+        leak = proxy_histories(self.proxy, self.split.catalog) if self.proxy else None
         transcript = folder / "transcript"
         transcript.mkdir(parents=True, exist_ok=True)
         streams = self.streams.child("thief")
@@ -143,6 +156,7 @@ class Bench:
                 calls=calls,
                 k=10,
                 streams=streams.child("collect"),
+                leak=leak,
                 device=self.device,
             )
         recorded = Transcript.open(transcript, self.split.catalog)
@@ -152,6 +166,7 @@ class Bench:
             config,
             calls=calls,
             streams=streams.child("fit"),
+            guide=guide_of(config, transcript),
             out=folder,
             device=self.device,
         )
@@ -181,6 +196,40 @@ class Bench:
             "agr@10_clean": mean_estimate(agreement(found, self.clean_lists, 10), rng).to_json(),
             "hr@10": mean_estimate(hits, rng).to_json(),
         }
+
+
+class KeyOfAccount:
+    """A target with one key for each account, as who wants to know which of them leaked has it."""
+
+    def __init__(self, bench: Bench, keys: Mapping[str, bytes]) -> None:
+        self.catalog = bench.recommender.catalog
+        self.chunk, self.pool = 256, 4096
+        self.behind = {
+            account: LocalTarget(bench.recommender, [Watermark(key, bench.counts, bias=bench.bias)])
+            for account, key in keys.items()
+        }
+
+    def query(self, account: str, histories: IntArray, k: int) -> IntArray:
+        return self.behind[account].query(account, histories, k)
+
+
+def leaked(bench: Bench, calls: int, accounts: int) -> dict[str, Any]:
+    """Who leaked: some accounts with a key each made the copy; which of twelve keys is in it?"""
+    keys = [Streams(bench.seed).child(f"key-{at}").numpy("key").bytes(32) for at in range(12)]
+    names = ["thief"] if accounts == 1 else [f"thief-{at}" for at in range(accounts)]
+    target = KeyOfAccount(bench, dict(zip(names, keys, strict=False)))
+    folder = bench.out / f"leaked-{accounts}-{calls}"
+    copy = bench.steal(target, folder, calls, {"accounts": accounts})
+    streams = bench.streams.child("verify")
+    proofs = [prove(LocalTarget(copy), key, bench.split, streams=streams) for key in keys]
+    rest = [proof.p_value for proof in proofs[accounts:]]
+    return {
+        "p_value": max(proof.p_value for proof in proofs[:accounts]),
+        "p_values_of_the_guilty": [proof.p_value for proof in proofs[:accounts]],
+        "p_values_of_others": rest,
+        "smallest_of_others": min(rest),
+        "effect": proofs[0].effect.to_json(),
+    }
 
 
 def lists_of(target: Target, split: Split) -> IntArray:
@@ -373,6 +422,10 @@ def rows(bench: Bench) -> dict[str, Callable[[], dict[str, Any]]]:
         table[f"removal: ensemble with {path.name}"] = lambda path=path: ensemble(
             bench, models.load(path)
         )
+    for accounts in (1, 4):
+        table[f"who leaked: {accounts} of 12 keys"] = lambda accounts=accounts: leaked(
+            bench, few, accounts
+        )
     table["removal: ensemble with an unmarked copy"] = lambda: ensemble(
         bench, bench.copy(few, marked=False)
     )
@@ -404,7 +457,8 @@ def text(found: dict[str, Any]) -> str:
             return f"{value['value']:.{digits}f}"
         return f"{value:.2g}" if isinstance(value, float) else str(value)
 
-    columns = ("p_value", "green_p", "replies_p", "effect", "hr@10", "agr@10_clean", "overlap@10")
+    columns = ("p_value", "another_key_p", "green_p", "replies_p", "effect", "hr@10")
+    columns += ("agr@10_clean", "overlap@10")
     lines = [
         f"{found['data']}, SASRec, watermark guard; p exact with 9,999 other keys, floor 0.0001",
         f"bias {found['bias']:g}, seed {found['seed']}, machine {found['machine']['machine']}, "
@@ -415,6 +469,13 @@ def text(found: dict[str, Any]) -> str:
     for name, row in found["rows"].items():
         if name != "calibration":
             lines.append(f"{name:46}" + "".join(f"{cell(row, each):>15}" for each in columns))
+    for name, row in found["rows"].items():
+        if "smallest_of_others" in row:
+            guilty = ", ".join(f"{p:.2g}" for p in row["p_values_of_the_guilty"])
+            lines.append(
+                f"{name}: p {guilty} of the accounts that made the copy, of the others at least "
+                f"{row['smallest_of_others']:.2g}"
+            )
     null = found["rows"].get("calibration")
     if null:
         number = len(null["p_values"])
@@ -440,6 +501,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs=2, default=CALLS, help="budgets of the thieves")
     parser.add_argument("--results", type=Path, default=RESULTS, help="without .json and .txt")
     parser.add_argument("--policy", default="mixed", help="of the thieves")
+    parser.add_argument("--proxy", default="", help="data set whose histories the thief has")
     parser.add_argument("--before", default="none", help="a guard before the watermark")
     parser.add_argument("--device", default="cpu", help="where copies are trained")
     parser.add_argument("--surrogate", type=json.loads, default={}, help="settings, as JSON")
@@ -459,12 +521,14 @@ def main() -> None:
         options.before,
         options.device,
         options.surrogate,
+        options.proxy,
     )
-    path = options.results.with_suffix(".json")
+    path = Path(f"{options.results}.json")
     found = json.loads(path.read_text()) if path.exists() else {"rows": {}}
     settings: dict[str, Any] = {"data": options.data, "calls": list(options.calls)}
     settings |= {"bias": options.bias, "seed": options.seed, "key": KEY.hex()}
     settings |= {"policy": options.policy, "before": options.before}
+    settings |= {"proxy": options.proxy} if options.proxy else {}
     if found["rows"] and any(found.get(name) != value for name, value in settings.items()):
         raise SystemExit(f"{path} holds rows of other settings; move it away first")
     found |= settings | {"machine": {"machine": platform.machine(), **environment()}}
@@ -478,7 +542,7 @@ def main() -> None:
         row = measure()
         found["rows"][name] = {**row, "seconds": round(time.perf_counter() - start, 1)}
         atomic_write_text(path, json.dumps(found, indent=1) + "\n")
-        atomic_write_text(path.with_suffix(".txt"), text(found))
+        atomic_write_text(Path(f"{options.results}.txt"), text(found))
         shown = {key: row[key] for key in ("p_value", "hr@10", "agr@10_served") if key in row}
         print(f"{name}: {shown} ({found['rows'][name]['seconds']} s)", flush=True)
 

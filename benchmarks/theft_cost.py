@@ -11,7 +11,8 @@ all in ``benchmarks/results/theft_cost.json``, ``.txt`` and ``.png``. A thief wh
 is left out and named. ``--out`` keeps what was computed; the same command goes on from there.
 
 The pace of people is that of the public trivago sample. An account that is found out gets decoys
-from then on; the thief knows when he is found out and goes on with a new account.
+from then on; the thief knows when he is found out and goes on with a new account. The bound and the
+level of evidence are chosen on people who are not those that the prices are reported of.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ RESULTS = Path(__file__).parent / "results" / "theft_cost"
 K = 10
 LAW = ClickLaw(acceptance=0.42, bias=1.08, restart=0.0)
 CHECKPOINTS = (10, 20, 40, 60)
-LEVEL = 0.005
-"""Of honest accounts ever found out: half of what the bar allows, for a third of people is few."""
+LEVELS, WRONG = (0.02, 0.015, 0.01, 0.0075, 0.005), 0.004
+"""Of honest accounts ever found out, as it is calibrated; the first level that finds out at most
+this share of the people on whom it is chosen, else the last."""
+PACES, SLOWED = (0.99, 0.995, 0.996, 0.997, 0.998, 0.999), 0.005
+"""Of people whom the bound lets be, as it is fitted; chosen likewise by the share that it slows."""
 LIFTS = (0.1, 0.3, 0.5)
 TASTES = (0.0, 0.5, 1.0)
 VISITS = ("clickout item", "interaction item image", "interaction item info")
@@ -85,8 +89,12 @@ THIEVES: dict[str, dict[str, Any]] = {
 trained on the way, and those of the cells."""
 
 
-def pace_of_people(share: float) -> dict[str, Any]:
-    """Pace of the hotel visitors: requests and visited items, fitted to half of them."""
+def pace_of_people() -> dict[str, Any]:
+    """Pace of the hotel visitors, fitted to half of them: the rate limit and the bound.
+
+    The rate limit counts requests and lets 99 % be. The bound counts visited items; it is chosen on
+    a quarter of the visitors. Who is slower is told of the quarter that is left.
+    """
     path = Path(os.environ["RECSEC_MIRROR"]) / "trivago-2019-sample.parquet"
     log = pl.read_parquet(path).sort("user_id", "timestamp", "step")
     log = log.with_columns(user=pl.col("user_id").rank("dense").cast(pl.Int64) - 1)
@@ -94,17 +102,24 @@ def pace_of_people(share: float) -> dict[str, Any]:
     fresh = pl.col("reference") != pl.col("reference").shift(1).over("user").fill_null("")
     visits = visits.filter(fresh)
     found: dict[str, Any] = {}
-    for name, rows in (("requests", log), ("events", visits)):
+    for name, rows, shares in (("requests", log, PACES[:1]), ("events", visits, PACES)):
         who = rows["user"].rank("dense").cast(pl.Int64).to_numpy() - 1
         when = rows["timestamp"].to_numpy().astype(np.float64)
-        half = who % 2 == 0
-        fitted = Pace.measured(who[half] // 2, when[half], share=share)
-        kept = fitted.kept(who[~half] // 2, when[~half])
+        fit = who % 2 == 0
         daily = most_within(who, when, DAY)
+        for share in shares:
+            fitted = Pace.measured(who[fit] // 2, when[fit], share=share)
+            kept = fitted.kept(who[~fit] // 2, when[~fit])
+            halves = kept[::2], kept[1::2]
+            choosing, telling = (wilson(int((~half).sum()), len(half)) for half in halves)
+            if choosing.value <= SLOWED:
+                break
         found[name] = {
+            "share": share,
             "windows": fitted.windows,
             "users": len(daily),
-            "slowed_of_the_others": wilson(int((~kept).sum()), len(kept)).to_json(),
+            "slowed_of_who_chose": choosing.to_json(),
+            "slowed_of_the_others": telling.to_json(),
             "most_in_a_day": {f"{q:g}": float(np.quantile(daily, q)) for q in (0.5, 0.9, 0.99)},
         }
     return found
@@ -280,9 +295,9 @@ def calls_for(points: list[dict[str, Any]], lift: float) -> tuple[float, bool]:
     return float(np.exp(np.interp(lift, values, np.log(calls)))), False
 
 
-def found_out(p: np.ndarray) -> np.ndarray:
+def found_out(p: np.ndarray, level: float) -> np.ndarray:
     """``(A,)`` at which checkpoint each account is found out first, C for never."""
-    found = p <= LEVEL / len(CHECKPOINTS)
+    found = p <= level / len(CHECKPOINTS)
     return np.where(found.any(axis=1), found.argmax(axis=1), len(CHECKPOINTS))
 
 
@@ -306,8 +321,10 @@ def table(chosen: argparse.Namespace, split: Split, model: Any) -> None:
     rng = Streams(0).child("theft cost").numpy("table")
     with np.load(chosen.out / "people.npz") as file:
         kept = dict(file)
-    groups = np.array_split(np.arange(len(kept["people"])), 3)
-    fit, calibrate, test = ([kept[f"people-{n}"][rows] for n in CHECKPOINTS] for rows in groups)
+    groups = np.array_split(np.arange(len(kept["people"])), 4)
+    fit, calibrate, choose, test = (
+        [kept[f"people-{n}"][rows] for n in CHECKPOINTS] for rows in groups
+    )
     by_rank = len(kept["played"]) * 6 // 7
     trained = [range(0, by_rank, 2), range(by_rank, len(kept["played"]), 2)]
     kinds = [[kept[f"played-{n}"][rows] for n in CHECKPOINTS] for rows in trained]
@@ -319,11 +336,17 @@ def table(chosen: argparse.Namespace, split: Split, model: Any) -> None:
             p[:, at] = judge.p_values(judge.scores(habit, events), events)
         return p
 
+    for level in LEVELS:
+        flagged = found_out(judged(choose), level) < len(CHECKPOINTS)
+        chose = wilson(int(flagged.sum()), len(flagged))
+        if chose.value <= WRONG:
+            break
+
     def seen(measured: list[np.ndarray]) -> dict[str, Any]:
         p, size = judged(measured), min(chosen.pool, len(measured[0]))
         young = measured[0][rng.permutation(len(measured[0]))[:size]]
         people_young = test[0][rng.permutation(len(test[0]))[: len(test[0]) // 2]]
-        ever = found_out(p) < len(CHECKPOINTS)
+        ever = found_out(p, level) < len(CHECKPOINTS)
         return {
             "ever": wilson(int(ever.sum()), len(ever)).to_json(),
             "at_1_percent": {
@@ -334,7 +357,7 @@ def table(chosen: argparse.Namespace, split: Split, model: Any) -> None:
             "pooled_p": energy_test(young, people_young, rng=rng)[1],
         }
 
-    accounts = {"people, others than those of the fit": seen(test)}
+    accounts = {"people, others than those of fit and choice": seen(test)}
     rest = np.arange(1, by_rank, 2)
     for taste in TASTES:
         own = rest[np.resize(TASTES, by_rank)[rest] == taste]
@@ -350,12 +373,15 @@ def table(chosen: argparse.Namespace, split: Split, model: Any) -> None:
         habits = facts.pop("habits")
         measured = [np.array(habits[str(n)]) for n in CHECKPOINTS if str(n) in habits]
         accounts[f"thief: {name}"] = seen([rows[: len(measured[-1])] for rows in measured])
-        facts["found_out"] = found_out(judged([r[: len(measured[-1])] for r in measured])).tolist()
+        facts["found_out"] = found_out(
+            judged([rows[: len(measured[-1])] for rows in measured]), level
+        ).tolist()
         thieves[name] = facts
-    pace = {f"{share:g}": pace_of_people(share) for share in (0.99, 0.995)}
+    pace = pace_of_people()
     found: dict[str, Any] = {"data": chosen.data, "people": len(kept["people"]), "pace": pace}
+    found["evidence"] = {"level": level, "found_out_of_who_chose": chose.to_json()}
     found |= {"accounts": accounts, "thieves": thieves}
-    found["linked"] = linked(kept, groups[1], groups[2], rng)
+    found["linked"] = linked(kept, groups[1], groups[3], rng)
     found["pooled_null"] = []
     for _ in range(chosen.nulls):
         mixed_up = test[0][rng.permutation(len(test[0]))]
@@ -363,7 +389,7 @@ def table(chosen: argparse.Namespace, split: Split, model: Any) -> None:
         p = energy_test(mixed_up[:size], mixed_up[size : size + len(mixed_up) // 2], rng=rng)[1]
         found["pooled_null"].append(p)
     found["missing"] = [name for name in THIEVES if name not in thieves]
-    found["price"] = price(kept, groups[2], found_out(judged(test)) < len(CHECKPOINTS), pace)
+    found["price"] = price(kept, groups[3], found_out(judged(test), level) < len(CHECKPOINTS), pace)
     found["costs"] = costs(thieves, pace)
     found["bar"] = bar(found["costs"], found["price"])
     path = chosen.results
@@ -378,7 +404,7 @@ def price(
 ) -> dict[str, Any]:
     """What each defense costs honest accounts: who is ever served worse, HR@10 that is kept.
 
-    Wrong answers never hit. Accounts are those of the last third of people, after 60 events.
+    Wrong answers never hit. Accounts are those of the last quarter of people, after 60 events.
     """
     hits, wrong = kept["hits"][rows].astype(np.float64), kept["misinformed"][rows]
     lost = {
@@ -393,8 +419,8 @@ def price(
     }
     found: dict[str, Any] = {}
     for defense in DEFENSES:
-        share, what = ("0.99", "requests") if defense == DEFENSES[0] else ("0.995", "events")
-        found[defense] = {"slower": pace[share][what]["slowed_of_the_others"], "hr_kept": 1.0}
+        what = "requests" if defense == DEFENSES[0] else "events"
+        found[defense] = {"slower": pace[what]["slowed_of_the_others"], "hr_kept": 1.0}
         if defense in ever:
             found[defense]["worse"] = wilson(int(ever[defense].sum()), len(rows)).to_json()
             found[defense]["hr_kept"] = float((hits * ~lost[defense]).sum() / hits.sum())
@@ -453,8 +479,8 @@ def linked(
 
 def costs(thieves: dict[str, Any], pace: dict[str, Any]) -> list[dict[str, Any]]:
     """What each thief pays for each lift under each defense."""
-    requests = pace["0.99"]["requests"]["windows"][-1][1]
-    bound = Pace(tuple((seconds, most) for seconds, most in pace["0.995"]["events"]["windows"]))
+    requests = pace["requests"]["windows"][-1][1]
+    bound = Pace(tuple((seconds, most) for seconds, most in pace["events"]["windows"]))
     rows = []
     for defense in DEFENSES:
         for name, facts in thieves.items():
@@ -483,26 +509,30 @@ def costs(thieves: dict[str, Any], pace: dict[str, Any]) -> list[dict[str, Any]]
 
 def text(found: dict[str, Any]) -> str:
     """The tables that people read."""
-    paces = found["pace"]
+    paces, evidence = found["pace"], found["evidence"]
     lines = [
         f"{found['data']}, k = {K}; {found['people']} people replayed, {LAW.label}, 60 events",
-        "pace of people: trivago sample, two days, "
-        f"{paces['0.99']['events']['users']} users; fitted to half, tried on the others",
+        f"pace of people: trivago sample, two days, {paces['events']['users']} users; fitted to",
+        "half of them, the bound chosen on a quarter, the price told of the last quarter",
     ]
-    for share, pace in paces.items():
-        for what in ("requests", "events"):
-            slowed = pace[what]["slowed_of_the_others"]
-            limits = ", ".join(f"{most} in {window:g} s" for window, most in pace[what]["windows"])
-            lines.append(
-                f"  {float(share):.1%} of accounts, {what}: {limits}; of the others "
-                f"{span(slowed, 100)} % are slower served"
-            )
+    for what, pace in paces.items():
+        limits = ", ".join(f"{most} in {window:g} s" for window, most in pace["windows"])
+        lines.append(
+            f"  {what}, {pace['share']:.1%} of accounts: {limits}; slower served are "
+            f"{span(pace['slowed_of_who_chose'], 100)} % of who chose, "
+            f"{span(pace['slowed_of_the_others'], 100)} % of the others"
+        )
+    chose = evidence["found_out_of_who_chose"]
+    lines.append(
+        f"level of evidence {evidence['level']:g}: finds out {span(chose, 100)} % of the "
+        f"{chose['n']} people on whom it was chosen; what is told below is of others"
+    )
     lines += [
         "",
         "What a theft costs: * the best thief of a defense, > not reached by then. The rate limit",
-        f"is the fitted {paces['0.99']['requests']['windows'][-1][1]} requests a day of 99 % of "
-        f"people, the bound {paces['0.995']['events']['windows'][-1][1]} events of 99.5 %. Who is "
-        "found out by",
+        f"is the fitted {paces['requests']['windows'][-1][1]} requests a day of 99 % of "
+        f"people, the bound {paces['events']['windows'][-1][1]} events of "
+        f"{paces['events']['share']:.1%}. Who is found out by",
         "evidence goes on with a new account. Lifts below the first budget are on a line from 0 to",
         "it, and lifts of sessions that were cut short are those of whole ones: both flatter the",
         "thief. As asked: the accounts x days of the sessions as they were, at 20 events a day.",
@@ -608,7 +638,7 @@ def main() -> None:
     parser.add_argument("--audit", type=Path, required=True, help="where the thieves stole")
     parser.add_argument("--data", default="ml-1m")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--users", type=int, default=3000, help="people, at most")
+    parser.add_argument("--users", type=int, default=4500, help="people, at most")
     parser.add_argument("--measured", type=int, default=2000, help="users who measure copies")
     parser.add_argument("--played", type=int, default=900, help="accounts that the owner plays")
     parser.add_argument("--judged", type=int, default=400, help="accounts of a thief, at most")

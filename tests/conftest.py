@@ -55,6 +55,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Look for what the marks of a test ask for."""
     for mark in item.iter_markers("data"):
         archive(mark.args[0])
+    for mark in item.iter_markers("program"):
+        if shutil.which(mark.args[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+            absent(mark.args[0], f"{mark.args[0]} is not installed")
     if item.get_closest_marker("browser") is not None:
         for program in ("chromium", "chromedriver"):
             if shutil.which(program) is None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import io
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+import transformers
+import visual_shop
 from liar import Liar
 from PIL import Image
 
@@ -19,15 +24,8 @@ from recsec.sources import KINDS, SAID, Command, SourceKind, lacking
 
 PHOTOS = "photos:items=60,categories=3,seed=1"
 OPTIONS = ("--model", "--suspect", "--control")
-OFFERED = {
-    "checkpoint": "checkpoint folder",
-    "encoder": "checkpoint folder of an encoder",
-    "callable": "callable:module:function",
-    "scores": "scores:module:function",
-    "address": "http(s) address",
-    "toml": "TOML file",
-}
-"""Kind -> how the help of an option names it."""
+SEEN = 32
+"""Side of what the tiny networks see."""
 
 WORDS = {
     "data traffic --model": "data traffic shop.csv --out NEW --users 5",
@@ -35,7 +33,7 @@ WORDS = {
     "recommend --model": "recommend --data shop.csv",
     "similar --model": f"similar --data {PHOTOS} --item 10001 --out NEW.png",
     "compare --model": "compare --data shop.csv --model model --genre-bias 0 --users 20",
-    "evade --model": f"evade --data {PHOTOS} --attack fgsm --n 2 --out NEW",
+    "evade --model": f"evade --data {PHOTOS} --attack square-3 --n 2 --out NEW",
     "extract --model": "extract --data shop.csv --out NEW --calls 60 --twins 0 --set length=5 "
     "--set sessions=4 --set surrogate_settings.embedding_dim=8 --surrogate meanpool "
     "--set surrogate_settings.epochs=1 --device cpu",
@@ -50,7 +48,7 @@ WORDS = {
 """For each option that names a recommender, the rest of a small command."""
 
 
-EXTRACT = WORDS["extract --model"]
+EXTRACT, EVADE = WORDS["extract --model"], f"evade --data {PHOTOS} --n 2 --out NEW --device cpu"
 EXAMPLES = {
     "evaluate": WORDS["evaluate --model"],
     "evaluate --guard truncate": "evaluate --data shop.csv --guard truncate:length=3",
@@ -67,14 +65,28 @@ EXAMPLES = {
     "detect fit": WORDS["detect fit --model"],
     "harden": "harden --method gro --data shop.csv --out NEW --set epochs=1 --device cpu",
     "target check": "target check --data shop.csv",
+    "try": WORDS["try --model"],
+    "target check photos": f"target check --data {PHOTOS}",
+    "evaluate photos": f"evaluate --data {PHOTOS}",
+    "evaluate --attack pgd photos": f"evaluate --data {PHOTOS} --attack pgd --steps 1",
+    "similar": WORDS["similar --model"],
+    "evade": f"{EVADE} --attack square-3",
+    "evade --attack transfer": f"{EVADE} --attack transfer-2 --set surrogates=['encoder']",
+    "evade --attack apgd": f"{EVADE} --attack apgd-2",
+    "evade --goal hub": f"{EVADE} --goal hub --attack square-2 --targets 2",
+    "screen": WORDS["screen --model"],
+    "certify": WORDS["certify --model"],
+    "audit photos": "audit plan.toml --out NEW",
+    "harden photos": WORDS["harden --model"],
+    "try photos": f"try --no-browser --data {PHOTOS}",
 }
-"""A small command for each row of the table that is about sequences."""
+"""A small command for each row of the table."""
 
 CELLS = [
     pytest.param(row, kind, id=f"{row.words} on {kind.name}")
     for row in ROWS.values()
     for kind in KINDS
-    if row.threat == kind.threat == "extraction"
+    if row.threat == kind.threat
 ]
 
 PLAN = """[target]
@@ -89,6 +101,15 @@ length = 5
 sessions = 4
 surrogate = "meanpool"
 surrogate_settings = { embedding_dim = 8, epochs = 1 }
+[gate]
+"""
+PHOTO_PLAN = f"""[visual]
+data = "{PHOTOS}"
+models = [{{ name = "own", model = "SPEC" }}]
+pairs = 2
+[[evasion]]
+attacks = "square-2"
+eps = 0.05
 [gate]
 """
 
@@ -121,23 +142,53 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "def score(histories, items):\n"
         "    return [[-((i - h[-1]) % 41) for i in items] for h in histories]\n"
     )
-    small = ["--set", "size=16", "--set", "stem=8", "--set", "widths=[16]", "--set", "shift=2"]
-    with pytest.MonkeyPatch.context() as patch, Liar() as server:
+    photos = load_photos(PHOTOS)
+    seen = np.array(photos.pixels(np.arange(len(photos)), SEEN)).transpose(0, 2, 3, 1)
+    search = visual_shop.Search(photos.ids.tolist(), visual_shop.vectors(seen))
+    small = ["--set", f"size={SEEN}", "--set", "stem=8", "--set", "widths=[16]"]
+    with pytest.MonkeyPatch.context() as patch, Liar() as server, search:
         patch.chdir(folder)
         assert main(["train", "markov", "--data", "shop.csv", "--out", "model", "-q"]) == 0
         neural = ["train", "meanpool", "--data", "shop.csv", "--out", "neural", "--device", "cpu"]
         assert main([*neural, "--set", "epochs=1", "--set", "embedding_dim=8", "-q"]) == 0
         train = ["train", "encoder", "--data", PHOTOS, "--out", "encoder", "--set", "epochs=1"]
-        assert main([*train, *small, "--device", "cpu", "-q"]) == 0
+        assert main([*train, *small, "--set", "shift=2", "--device", "cpu", "-q"]) == 0
         assert main(["verify", "keygen", "--out", "key", "-q"]) == 0
-        photo = load_photos(PHOTOS).pixels([0], 16)[0].transpose(1, 2, 0)
-        Image.fromarray(photo).save("photo.png")
+        Image.fromarray(photos.pixels([0], SEEN)[0].transpose(1, 2, 0)).save("photo.png")
+        pretrained("network")
+        exported("network.onnx")
         (folder / "target.toml").write_text(f'url = "{server.url}"\nresponse = "$.items"\n')
+        (folder / "guarded.toml").write_text(
+            'model = "scores:offered_shop:score"\n[[guards]]\nname = "truncate"\nlength = 15\n'
+        )
+        (folder / "search.toml").write_text(f'[search]\nurl = "{search.url}/search"\nsize = {SEEN}')
+        (folder / "encoder.toml").write_text(
+            f'[encoder]\nsource = "torch:visual_shop:factory"\nsize = {SEEN}\n'
+        )
         (folder / "address").write_text(server.url)
+        (folder / "search").write_text(f"{search.url}/search")
         yield folder
 
 
-def named(kind: str, folder: Path) -> str:
+def pretrained(folder: str) -> None:
+    """A tiny network of transformers."""
+    config = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8], depths=[1], layer_type="basic", image_size=SEEN
+    )
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+
+
+def exported(file: str) -> None:
+    """A tiny network as ONNX."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            visual_shop.NETWORK, (torch.rand(2, 3, SEEN, SEEN),), file, dynamo=False,
+            input_names=["images"], dynamic_axes={"images": {0: "B"}},
+        )  # fmt: skip
+
+
+def named(kind: SourceKind, folder: Path) -> str:
     """The words for a recommender of a kind."""
     words = {
         "checkpoint": "model",
@@ -148,27 +199,37 @@ def named(kind: str, folder: Path) -> str:
         "python-scores": f"python:{sys.executable}:scores:offered_shop:score",
         "address": (folder / "address").read_text(),
         "toml": "target.toml",
+        "guarded": "guarded.toml",
+        "hf": "hf:network",
+        "torch": "torch:visual_shop:sized",
+        "onnx": "onnx:network.onnx",
+        "search-file": "search.toml",
+        "encoder-file": "encoder.toml",
+        "search": (folder / "search").read_text(),
     }
-    return words[kind]
-
-
-def offered(text: str) -> set[str]:
-    """The kinds that the help of an option names."""
-    found = {kind for kind, words in OFFERED.items() if re.search(re.escape(words), text)}
-    return found - {"checkpoint"} if "encoder" in found else found
+    photos = kind.threat == "evasion" and kind.name == "callable"
+    return "callable:visual_shop:sized_vectors" if photos else words[kind.name]
 
 
 def test_every_option_that_names_a_recommender_is_tried() -> None:
     assert set(HELP) == set(WORDS)
-    assert all(offered(text) for text in HELP.values())
 
 
-def test_every_row_of_the_table_is_tried_and_its_help_offers_the_rest() -> None:
-    rows = {row.words for row in ROWS.values() if row.threat == "extraction"}
-    assert set(EXAMPLES) == rows
-    kinds = {kind.name for kind in KINDS if kind.threat == "extraction"} & set(OFFERED)
-    for option in ("evaluate --model", "verify --suspect", "data traffic --model"):
-        assert offered(HELP[option]) == kinds
+def test_every_row_of_the_table_is_tried() -> None:
+    assert set(EXAMPLES) == set(ROWS)
+
+
+@pytest.mark.parametrize("option", sorted(HELP))
+def test_help_offers_the_forms_that_work_and_no_others(option: str) -> None:
+    command = option.rpartition(" ")[0]
+    rows = [row for row in ROWS.values() if re.sub(" (photos|--.*)$", "", row.words) == command]
+    takes = {
+        kind.form
+        for row in rows
+        for kind in KINDS
+        if row.threat == kind.threat and not lacking(row.words, kind.gives)
+    }
+    assert {kind.form for kind in KINDS if kind.form in HELP[option]} == takes
 
 
 @pytest.mark.parametrize(("row", "kind"), CELLS)
@@ -183,12 +244,15 @@ def test_a_cell_of_the_table_holds(
     """Where nothing is lacking the command ends well; else it says what, and leaves nothing."""
     monkeypatch.chdir(shop)
     monkeypatch.setattr("sys.stdin", io.StringIO("add 1\nrecommend\n"))
+    monkeypatch.setattr("recsec.trying.serve", lambda app, opened: opened.close())
     gradients = row.words == "harden" and kind.name == "checkpoint"
-    spec = "neural" if gradients else named(kind.name, shop)
+    spec = "neural" if gradients else named(kind, shop)
     words = EXAMPLES[row.words].replace("NEW", str(tmp_path / "new")).split()
-    if row.words == "audit":
+    audit = row.words.startswith("audit")
+    if audit:
         plan = tmp_path / "plan.toml"
-        plan.write_text(PLAN.replace("SPEC", spec))
+        text = PLAN if row.words == "audit" else PHOTO_PLAN
+        plan.write_text(text.replace("SPEC", spec))
         words[1] = str(plan)
     else:
         words += [row.option, spec] if row.option else [spec]
@@ -198,33 +262,9 @@ def test_a_cell_of_the_table_holds(
     if missing:
         assert code == 2, said
         assert all(SAID[one] in said for one in missing)
-        assert "a checkpoint folder" in said
+        assert ("a checkpoint folder", "the checkpoint folder of an encoder")[
+            row.threat == "evasion"
+        ] in said
         assert not (tmp_path / "new").exists()
     else:
-        assert code in ((0, 1, 4) if row.words == "audit" else (0,)), said
-
-
-@pytest.mark.parametrize("kind", sorted(set(OFFERED) - {"encoder"}))
-@pytest.mark.parametrize("option", ["harden --model"])
-def test_what_is_offered_is_opened_and_nothing_else(
-    option: str,
-    kind: str,
-    shop: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(shop)
-    monkeypatch.setattr("sys.stdin", io.StringIO("add 1\nrecommend\n"))
-    monkeypatch.setattr("recsec.trying.serve", lambda app, opened: opened.close())
-    kinds = offered(HELP[option])
-    photos = PHOTOS in WORDS[option]
-    spec = named("encoder" if photos and kind == "checkpoint" else kind, shop)
-    words = WORDS[option].replace("NEW", str(tmp_path / "new")).split()
-    code = main([*words, option.rpartition(" ")[2], spec, "--quiet"])
-    said = capsys.readouterr().err
-    if kind in kinds or (kind == "checkpoint" and "encoder" in kinds):
-        assert code == 0, said
-    else:
-        assert code == 2, said
-        assert "checkpoint folder" in said
+        assert code in ((0, 1, 4) if audit else (0,)), said

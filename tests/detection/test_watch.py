@@ -12,7 +12,18 @@ import polars as pl
 import pytest
 from detection_world import QUERIES, World, joined
 
-from recsec.detection import CHECKPOINTS, COMBINED, FitConfig, Fitted, Watch, account_table, judge
+import recsec
+from recsec.detection import (
+    CHECKPOINTS,
+    COMBINED,
+    FitConfig,
+    Fitted,
+    Watch,
+    account_table,
+    follow_log,
+    following,
+    judge,
+)
 from recsec.errors import CheckpointError, RunError
 from recsec.metrics import threshold_at
 from recsec.targets.meter.segments import Calls
@@ -96,6 +107,7 @@ from pathlib import Path
 import recsec.detection.following
 
 recsec.detection.following.BLOCK = 100
+recsec.detection.following.SECONDS = recsec.detection.following.TIMES = 0
 move, count = os.replace, int(sys.argv[1])
 
 
@@ -149,6 +161,53 @@ def test_killed_and_continued(
     found = pl.read_parquet(tmp_path / "t.parquet")
     whole = judge(watched(small, log), log, level=0.05)
     assert found.equals(whole)
+
+
+def test_saved_by_time_and_only_when_changed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = world.honest(world.groups.test[:6], UNSEEN)
+    saved: list[int] = []
+    keep = Watch.save
+    monkeypatch.setattr(following, "BLOCK", 4)
+    monkeypatch.setattr(Watch, "save", lambda one, path: (saved.append(one.seen), keep(one, path)))
+    follow_log(world.fitted, log, state=tmp_path / "state")
+    assert saved == [len(log)], "no second has passed: at the end alone"
+    follow_log(world.fitted, log, state=tmp_path / "state")
+    assert saved == [len(log)], "nothing is new"
+    ticks = iter(range(10_000))
+    monkeypatch.setattr(following, "SECONDS", 0.0)
+    monkeypatch.setattr(following.time, "monotonic", lambda: float(next(ticks)))
+    follow_log(world.fitted, log, state=tmp_path / "other")
+    gaps = np.diff(saved[1:]) // 4
+    assert len(gaps) > 1
+    assert gaps[:-1].min() >= following.TIMES - 1, "a save took one tick, and a block passes in one"
+
+
+def test_processes_find_what_one_does(world: World, tmp_path: Path) -> None:
+    """Through real processes, and again from the states that they kept."""
+    log = joined(world.honest(world.groups.test[:8], UNSEEN), world.thieves("autoregressive", 2))
+    write_log(tmp_path / "log.parquet", log)
+    fast = ("accepted-rank", "transition")
+    small = Fitted(
+        world.fitted.catalog,
+        {name: world.fitted.detectors[name] for name in fast},
+        {name: world.fitted.scales[name] for name in fast},
+        {name: world.fitted.calibrations[name] for name in (*fast, COMBINED)},
+        world.fitted.linker,
+        world.fitted.protocol,
+    )
+    small.save(tmp_path / "D")
+    whole = recsec.detect(tmp_path / "log.parquet", tmp_path / "D")
+    state = tmp_path / "state"
+    for _ in range(2):
+        found = recsec.detect(tmp_path / "log.parquet", tmp_path / "D", state=state, processes=2)
+        assert found.accounts.equals(whole.accounts)
+        assert found.faults == whole.faults
+    assert sorted(one.name for one in tmp_path.glob("state*")) == ["state.1-of-2", "state.2-of-2"]
+    seen = [Watch.resume(small, one).seen for one in tmp_path.glob("state*")]
+    assert sum(seen) == len(log)
+    assert min(seen) > 0
 
 
 def test_watches_of_disjoint_accounts_merge(world: World) -> None:

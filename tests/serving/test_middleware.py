@@ -113,7 +113,7 @@ def test_enforced_it_acts(world: World, tmp_path: Path, action: str) -> None:
 
 
 @pytest.mark.hint('[traffic] with path = "/recommend", account = "header:x-user"')
-@pytest.mark.hint("recsec serve MODEL makes them; here, block or shorten")
+@pytest.mark.hint("name detectors and history, or block or shorten")
 def test_a_policy_that_cannot_work_here_is_refused(world: World, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text("enforce = false\n")
@@ -122,7 +122,7 @@ def test_a_policy_that_cannot_work_here_is_refused(world: World, tmp_path: Path)
     traffic = '[traffic]\npath = "/recommend"\naccount = "header:x-user"\n'
     rule = '[[rules]]\nname = "a"\nmore_than = 1\nwithin = "1m"\n'
     policy.write_text(traffic + rule + 'action = "decoy"\n')
-    with pytest.raises(ConfigError, match="decoys need"):
+    with pytest.raises(ConfigError, match="decoys are lists"):
         recsec.Guard(None, policy=policy, state=tmp_path / "state")
     policy.write_text(traffic + rule + 'action = "block"\n')
     recsec.Guard(None, policy=policy, state=tmp_path / "state").engine.store.close()

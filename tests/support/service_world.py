@@ -11,13 +11,18 @@ import numpy as np
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from recsec.data import load
 from recsec.data.sequences import Sequences
-from recsec.detection import Fitted
+from recsec.detection import FitConfig, Fitted, fit_detectors
+from recsec.models import Training, train
 from recsec.models.base import Recommender
+from recsec.rng import Streams
 from recsec.serving.engine import Engine
 from recsec.targets import LocalTarget
 from recsec.targets.meter.segments import Calls
 from recsec.traffic import QueryLog
+
+DATA = "synthetic:users=300,items=130,length=30,seed=2"
 
 
 @dataclass(frozen=True)
@@ -60,3 +65,13 @@ def thief_log(world: World, accounts: int, queries: int) -> QueryLog:
         answers=np.concatenate(lists).astype(np.int32),
     )
     return QueryLog(world.people.catalog, calls)
+
+
+def small_world(folder: Path) -> World:
+    """A model and its detectors, which are saved in the folder too."""
+    data = load(DATA)
+    model = train("markov", data.split(), seed=0, training=Training(out=folder / "markov"))
+    config = FitConfig(queries=25, users=60, patterns={})
+    fitted, _, _ = fit_detectors(model, data.sequences(), config, streams=Streams(0))
+    fitted.save(folder / "detectors")
+    return World(model, data.sequences(), fitted, folder)

@@ -48,6 +48,17 @@ def exported() -> Any:
     return torch.export.export(Tiny().eval(), (images,), dynamic_shapes=({0: size},))
 
 
+def sized() -> nn.Module:
+    """The same, for images of any size."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(SIZE), Tiny())
+
+
+def sized_vectors(images: np.ndarray) -> np.ndarray:
+    """The same for images (B, S, S, 3) uint8 of any size S that SIZE divides."""
+    step = images.shape[1] // SIZE
+    return vectors(images[:, ::step, ::step])
+
+
 def no_module() -> int:
     return 3
 
@@ -71,6 +82,22 @@ def growing(images: np.ndarray) -> np.ndarray:
 
 def not_finite(images: np.ndarray) -> np.ndarray:
     return np.full((len(images), 4), np.nan)
+
+
+def blind(images: np.ndarray) -> np.ndarray:
+    """The same vector for whatever is seen."""
+    return np.ones((len(images), 4))
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Vectors without a direction."""
+    return images.mean((1, 2)) * 1e-20
+
+
+def moody(images: np.ndarray) -> np.ndarray:
+    """Statistics of the batch in every vector, as a network in training has them."""
+    found = vectors(images[:, ::7, ::7])
+    return found - found.mean(0) + 0.01
 
 
 def refusing(images: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from recsec.detection.fit import (
 )
 from recsec.detection.following import follow_log
 from recsec.detection.own import fit_on_log
+from recsec.detection.sharding import follow_in_processes
 from recsec.detection.sybil import Linker
 from recsec.detection.verdict.check import strange_ways
 from recsec.detection.verdict.explain import Explained, explain
@@ -61,6 +62,7 @@ __all__ = [
     "explain",
     "fit_detectors",
     "fit_on_log",
+    "follow_in_processes",
     "follow_log",
     "hardness",
     "judge",

@@ -20,7 +20,7 @@ from scipy.spatial.distance import pdist, squareform
 from recsec.traffic import QueryLog
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["Linker"]
+__all__ = ["MOST", "Linker"]
 
 LONG = 3
 """Items from which on a history is unlikely to be shared by chance."""

@@ -52,21 +52,25 @@ class GroupRow:
         return row | {name: value.to_json() for name, value in self.metrics.items()}
 
 
-def activity_groups(lengths: IntArray) -> Grouping:
-    """Quartiles of history length; users of equal length are never parted, so sizes may differ.
+def activity_groups(lengths: IntArray, *, parts: int = 4) -> Grouping:
+    """Quartiles of history length, or as many parts; users of equal length are never parted, so
+    sizes may differ.
 
-    The names say which lengths are in: ``Q1 (17-43)``.
+    The names say which lengths are in: ``Q1 (17-43)``, of ten parts ``D1 (17-25)``.
 
     Args:
         lengths: ``(U,)`` items in each history.
+        parts: 4 or 10.
     """
-    edges = np.unique(np.quantile(lengths, [0.25, 0.5, 0.75], method="higher"))
+    shares = np.arange(1, parts) / parts
+    letter = {4: "Q", 10: "D"}[parts]
+    edges = np.unique(np.quantile(lengths, shares, method="higher"))
     member = np.searchsorted(edges, lengths, side="left").astype(np.int64)
     kept = np.unique(member)
     names = []
     for at, group in enumerate(kept, start=1):
         inside = lengths[member == group]
-        names.append(f"Q{at} ({inside.min()}-{inside.max()})")
+        names.append(f"{letter}{at} ({inside.min()}-{inside.max()})")
     return Grouping("activity", tuple(names), np.searchsorted(kept, member).astype(np.int64))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recsec.errors import UsageError
 from recsec.library.photos import encoder_source, open_split, place_encoder
 from recsec.library.results import Estimates, to_pandas
+from recsec.sources import needs
 from recsec.types import ItemId
 
 if TYPE_CHECKING:
@@ -300,17 +301,14 @@ def fitting(tool: EvasionAttack, source: EncoderSource) -> EvasionAttack:
     """
     from recsec.attacks.evasion import open_attack
 
-    if tool.access != "gradients" or source.encoder.gradients:
+    if tool.access != "gradients":
         return tool
-    if tool.name == "auto":
+    if tool.name == "auto" and "gradients" not in source.gives:
         return open_attack("square")
     why = getattr(source.encoder, "opaque", "")
-    raise UsageError(
-        f"--attack {tool.name} follows gradients, and {source.spec} shows none"
-        + (f": {why}" if why else ""),
-        hint="--attack square asks for scores, --attack transfer searches on surrogates of its "
-        "own (--set 'surrogates=[\"hf:FOLDER\"]'); torch:module:factory has gradients",
-    )
+    spec = f"{source.spec} ({why})" if why else source.spec
+    needs("evade --attack apgd", spec, source.gives, said=f"evade --attack {tool.name}")
+    return tool
 
 
 def knowledge(tool: EvasionAttack) -> str:

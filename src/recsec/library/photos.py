@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsec.errors import ConfigError, DataError, UsageError
-from recsec.sources import is_folder
+from recsec.sources import is_folder, kind_of_source, needs
 from recsec.types import ItemId
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ def checkpoint_folder(spec: str) -> Path:
     from recsec.targets.visual import is_source
 
     if is_source(spec) or not is_folder(spec):
-        raise UsageError(
-            f"--model {spec}: this needs weights of recsec's own, the checkpoint folder of an "
-            "encoder",
-            hint="recsec train encoder --data DATA --out DIR makes one; with --set "
-            "backbone=hf:FOLDER --set epochs=0 --set size=224 of a pretrained network",
-        )
+        needs("harden photos", spec, kind_of_source(spec, "evasion").gives - {"weights"})
     return Path(os.path.expanduser(spec))
 
 
@@ -82,21 +77,12 @@ def place_encoder(encoder: PhotoEncoder, device: str) -> None:
     Raises:
         ConfigError: there is no such device.
     """
-    import torch
+    from recsec.models import resolve_device
 
-    name = device
-    if device == "auto":
-        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
     try:
-        encoder.to(name)
+        encoder.to(resolve_device(device))
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
-
-
-def _accelerated() -> bool:
-    import torch
-
-    return torch.accelerator.is_available()
 
 
 def open_photos(

@@ -148,6 +148,7 @@ def detect(
     *,
     level: float = 0.05,
     state: Path | str | None = None,
+    processes: int = 1,
     columns: Mapping[str, str] | None = None,
     dialect: Dialect | None = None,
     progress: Progress | None = None,
@@ -159,6 +160,7 @@ def detect(
         detectors: the folder that ``fit_detectors`` wrote.
         level: share of false flags allowed among the flagged.
         state: keep the state here; a longer log goes on from it.
+        processes: share the accounts among so many.
         columns: of the log, our names to the file's.
         dialect: what there is to say about the table.
         progress: is told how it goes.
@@ -168,20 +170,32 @@ def detect(
         DataError: the log is missing, broken or empty.
         RunError: the state belongs to another log or to other detectors.
     """
-    from recsec.detection import Fitted, follow_log, judge
-    from recsec.traffic import read_log
+    from recsec.detection import Fitted, follow_in_processes, follow_log, judge
+    from recsec.traffic import open_log
 
     fitted = Fitted.load(Path(detectors))
-    found = read_log(Path(log), fitted.catalog, columns=dict(columns or {}), dialect=dialect)
+    found = open_log(Path(log), fitted.catalog, columns=dict(columns or {}), dialect=dialect)
     kept = None if state is None else Path(state)
-    seen = follow_log(fitted, found, name=str(log), state=kept, progress=progress)
+    if processes > 1:
+        seen = follow_in_processes(
+            Path(detectors),
+            Path(log),
+            processes=processes,
+            columns=columns,
+            dialect=dialect,
+            state=kept,
+            progress=progress,
+        )
+    else:
+        seen = follow_log(fitted, found, name=str(log), state=kept, progress=progress)
+    accounts = judge(seen, found, level=level)
     protocol = {
         **fitted.protocol,
         "level": level,
         "rule": "Benjamini-Hochberg over accounts",
         "combined": sorted(fitted.scales),
     }
-    return Detected(judge(seen, found, level=level), len(found), tuple(found.faults), protocol)
+    return Detected(accounts, len(found), tuple(found.faults), protocol)
 
 
 def _request(model: str, data: Dataset | QueryLog, plan: FitConfig, seed: int) -> str:
@@ -189,11 +203,12 @@ def _request(model: str, data: Dataset | QueryLog, plan: FitConfig, seed: int) -
     from recsec.runs import digest
     from recsec.sources import is_folder
     from recsec.targets import target_digests
-    from recsec.traffic import Prefix, QueryLog
+    from recsec.traffic import Prefix, QueryLog, WholeLog
 
     if isinstance(data, QueryLog):
         prefix = Prefix()
-        prefix.add(data, len(data))
+        for part in WholeLog(data).parts():
+            prefix.add(part)
         fingerprint = prefix.digest
     else:
         fingerprint = data.fingerprint

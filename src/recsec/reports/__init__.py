@@ -25,6 +25,7 @@ from recsec.reports.evasion.published import published_evasion
 from recsec.reports.evasion.threat import EvasionReport
 from recsec.reports.extraction.part import (
     UNDEFENDED,
+    ActivityRow,
     Cell,
     CopyCheck,
     Cost,
@@ -69,6 +70,7 @@ from recsec.reports.threat import Case, Threat, parts_of, threats
 __all__ = [
     "SCHEMA_VERSION",
     "UNDEFENDED",
+    "ActivityRow",
     "BaseRate",
     "Case",
     "CatalogMap",

@@ -28,6 +28,7 @@ LABELS = {
     "hr@10": "HR@10",
     "ndcg@10": "NDCG@10",
     "hr_ratio": "HR ratio",
+    "target_hr@10": "target’s HR@10",
     "map@r": "mAP@R",
     "overlap@10": "overlap@10",
     "utility": "utility kept",

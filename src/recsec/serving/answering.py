@@ -95,6 +95,10 @@ class Answering:
         await self.batcher.ask("probe", np.ones(1, dtype=np.int64), min(10, len(self._index)))
         self.ready = True
 
+    async def answers(self) -> bool:
+        """Whether a first query was answered."""
+        return self.ready
+
     def index(self, items: Sequence[ItemId]) -> IntArray:
         """Catalog indices of external ids.
 

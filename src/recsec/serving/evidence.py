@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,36 @@ import numpy as np
 from recsec.detection import COMBINED, Fitted, Watch
 from recsec.errors import ConfigError
 from recsec.serving.ledger import Ledger
-from recsec.serving.live import NONE, Event, Live, LocalLive, Seen
+from recsec.serving.live import NONE, Asked, Event, Live, LocalLive, Seen
 from recsec.serving.policy import Policy, share
 from recsec.serving.state import Decision
 from recsec.types import IntArray
 
-__all__ = ["NONE", "Event", "Evidence"]
+__all__ = ["NONE", "Asked", "Event", "Evidence", "Judged"]
+
+JUDGED = 50_000
+"""Newest looks at accounts that are kept; some 10 MB."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A look at an account.
+
+    Attributes:
+        account: the name under which it is kept.
+        at: seconds since 1970.
+        queries: how many there were, repeats left out.
+        share: of a rule's level that this look may spend.
+        p_values: by detector; those that rules ask for, and ``combined``.
+        young: whether the account was.
+    """
+
+    account: str
+    at: float
+    queries: int
+    share: float
+    p_values: dict[str, float]
+    young: bool
 
 
 class Evidence:
@@ -50,9 +76,11 @@ class Evidence:
         check_rules(policy, fitted)
         self.policy = policy
         self._ledger = ledger
-        self._fitted = fitted
+        self.fitted = fitted
         self._names = names
         self._told = told
+        self.judged: deque[Judged] = deque(maxlen=JUDGED)
+        """Looks at accounts, the newest last; they outlive the period."""
         self.live: Live = LocalLive(policy, fitted, clock=clock) if live is None else live
 
     @property
@@ -68,11 +96,28 @@ class Evidence:
         """
         check_rules(policy, fitted)
         self.live.anew(policy, fitted)
-        self.policy, self._fitted = policy, fitted
+        self.policy, self.fitted = policy, fitted
 
     def __len__(self) -> int:
         """Accounts with evidence in this period."""
         return len(self.live)
+
+    def __contains__(self, account: object) -> bool:
+        """Whether an account has evidence in this period, as far as this process knows."""
+        return account in self.live
+
+    @property
+    def began(self) -> float:
+        """When the period began."""
+        return self.live.began
+
+    def recent(self, account: str) -> list[Asked]:
+        """Last queries of an account, oldest first, as far as this process knows."""
+        return self.live.recent(account)
+
+    def first_seen(self, account: str) -> float | None:
+        """When an account was seen first, as far as that is kept."""
+        return self.live.first(account)
 
     def observe(self, events: Sequence[Event]) -> list[Decision]:
         """Take note of requests in the order of answering, and decide.
@@ -110,9 +155,9 @@ class Evidence:
 
     def _by_detectors(self, seen: Seen) -> list[Decision]:
         """Judge an account by all rules about p-values, if it has come to a checkpoint."""
-        if self._fitted is None or not seen.queries:
+        if self.fitted is None or not seen.queries:
             return []
-        calibrations = self._fitted.calibrations
+        calibrations = self.fitted.calibrations
         checkpoints = tuple(int(one) for one in calibrations[COMBINED].checkpoints.tolist())
         looks = range(seen.before + 1, seen.queries + 1)
         spent = sum(share(queries, checkpoints) for queries in looks)
@@ -124,13 +169,16 @@ class Evidence:
             for label, score in seen.scores.items()
         }
         made, account = [], seen.event.account
+        young = seen.event.at - seen.first < self.policy.young
+        wanted = {COMBINED, *(rule.detector for rule in self.policy.rules if rule.p_value)}
+        kept = {label: found[label] for label in wanted}
+        self.judged.append(Judged(account, seen.event.at, seen.queries, spent, kept, young))
         for rule in self.policy.rules:
             if rule.p_value is None:
                 continue
             p_value, level = found[rule.detector], rule.p_value * spent
             if rule.clear_above is not None and p_value > rule.clear_above:
                 self._ledger.clear(rule, account, p_value)
-            young = seen.event.at - seen.first < self.policy.young
             if p_value > level or (rule.scope == "young" and not young):
                 continue
             shown = {
@@ -142,8 +190,8 @@ class Evidence:
                 "level": rule.p_value,
                 "share": spent,
                 "last": [
-                    {"history": self._names(history), "list": self._names(answer)}
-                    for history, answer in seen.recent
+                    {"history": self._names(one.history), "list": self._names(one.answer)}
+                    for one in seen.recent
                 ],
             }
             made.append(self._ledger.decide(rule, "account", account, shown))

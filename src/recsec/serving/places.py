@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import posixpath
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse
@@ -81,6 +83,19 @@ class Places(BaseModel):
         places = (self.account, self.history, self.list)
         return {place: parse(place) for place in places if place and place.startswith("$")}
 
+    def told(self) -> str:
+        """Where things stand, in one clause."""
+        history = "no history" if self.history is None else f"history {self.history}"
+        return f"{self.path}: account {self.account}, {history}, list {self.list}"
+
+    def watches(self, path: str) -> bool:
+        """Whether requests of a path are watched, also where it takes a detour."""
+        if path.startswith(self.path):
+            return True
+        if "//" not in path and "/." not in path:
+            return False
+        return re.sub(r"/+", "/", posixpath.normpath(path)).startswith(self.path.rstrip("/"))
+
     @property
     def needs_body(self) -> bool:
         """Whether account or history stand in the body of a request."""
@@ -92,7 +107,7 @@ class Places(BaseModel):
         """Read a request; what is not there, or not as expected, is None."""
         document = _json(body) if self.needs_body else None
 
-        def at(place: str | None) -> Any:
+        def at(place: str | None, *, many: bool = False) -> Any:
             if place is None:
                 return None
             if place in self._parsed:
@@ -103,7 +118,7 @@ class Places(BaseModel):
                 return headers.get(name.lower())
             if source == "query":
                 values = parse_qs(query.decode("latin-1")).get(name)
-                return values[0] if values else None
+                return values if many and values and values[1:] else values and values[0]
             if source == "path":
                 parts = path.strip("/").split("/")
                 return parts[int(name)] if int(name) < len(parts) else None
@@ -113,22 +128,61 @@ class Places(BaseModel):
 
         who = at(self.account)
         known = isinstance(who, str | int) and not isinstance(who, bool) and who != ""
-        return Seen(str(who)[:LONGEST] if known else None, _ids(at(self.history)))
+        name = str(who)[:LONGEST].encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return Seen(name if known else None, _ids(at(self.history, many=True)))
+
+    def moved(
+        self, query: bytes, body: bytes, move: Callable[[ItemId], ItemId]
+    ) -> tuple[bytes, bytes] | None:
+        """Query and body of a request with other items in its history; None where that fails."""
+        place = self.history or ""
+        source, _, name = place.partition(":")
+        if source == "query":
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+            changed = [
+                (
+                    key,
+                    ",".join(str(move(one)) for one in _ids(value) or ()) if key == name else value,
+                )
+                for key, value in pairs
+            ]
+            return urlencode(changed).encode("ascii"), body
+        if place not in self._parsed:
+            return None
+        document = _json(body)
+        for match in self._parsed[place].find(document):
+            many = isinstance(match.value, list)
+            found = _ids(match.value if many else [match.value])
+            if found is None:
+                return None
+            others = [move(one) for one in found]
+            document = match.full_path.update(document, others if many else others[0])
+        return query, json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
     def served(self, body: bytes) -> tuple[ItemId, ...] | None:
         """The list in an answer, best first; None where there is none."""
         found = [match.value for match in self._parsed[self.list].find(_json(body))]
         return _ids(found[0] if len(found) == 1 and isinstance(found[0], list) else found)
 
-    def shortened(self, body: bytes, length: int) -> bytes:
-        """An answer whose list has at most so many items; as it came where there is none."""
+    def kept(self, body: bytes, length: int | None, without: Container[str] = ()) -> bytes:
+        """An answer with a part of its list; as it came where there is none.
+
+        Args:
+            body: the answer.
+            length: most items; None: all.
+            without: items that are left out, as texts.
+        """
         document = _json(body)
         whole = parse(self.list.rpartition("[*]")[0] or self.list)
         matches = whole.find(document)
-        if len(matches) == 1 and isinstance(matches[0].value, list):
-            document = matches[0].full_path.update(document, matches[0].value[:length])
-            return json.dumps(document, ensure_ascii=False).encode()
-        return body
+        if len(matches) != 1 or not isinstance(matches[0].value, list):
+            return body
+        kept = matches[0].value
+        ids = self.served(body) or ()
+        if len(ids) == len(kept):
+            kept = [one for one, item in zip(kept, ids, strict=True) if str(item) not in without]
+        document = matches[0].full_path.update(document, kept[:length])
+        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _json(body: bytes | None) -> Any:

@@ -143,8 +143,8 @@ class Policy(BaseModel):
         return self
 
     def enforced(self, rule: Rule) -> bool:
-        """Whether a rule acts, or only says what it would do."""
-        return self.enforce and rule.enforce
+        """Whether the rule of that name acts, or only says what it would do."""
+        return self.enforce and any(one.name == rule.name and one.enforce for one in self.rules)
 
     @property
     def acts(self) -> bool:

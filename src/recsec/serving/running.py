@@ -135,6 +135,7 @@ def run(
     *,
     linger: float = 0.0,
     connections: int = 1000,
+    own_date: bool = True,
 ) -> int:
     """Serve until a signal ends it; returns the exit code.
 
@@ -144,6 +145,7 @@ def run(
         socket_: what ``listen`` gave.
         linger: seconds of not being ready before it stops.
         connections: requests at a time; more are refused with 503.
+        own_date: add the date to answers; not to those of an upstream, which have their own.
     """
     config = uvicorn.Config(
         app,
@@ -154,6 +156,7 @@ def run(
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=own_date,
         proxy_headers=False,
         limit_concurrency=connections,
         timeout_keep_alive=30,

@@ -22,17 +22,30 @@ class Command:
         threat: of which sources.
         needs: what the source must be able to do.
         option: which option names the source; empty where it is an argument.
+        way: how to come by what it needs, where that is not plain.
     """
 
     words: str
     threat: Threat
     needs: frozenset[Capability]
     option: str = "--model"
+    way: str = ""
 
 
-def _command(words: str, threat: Threat, *need: Capability, option: str = "--model") -> Command:
-    return Command(words=words, threat=threat, needs=frozenset(need), option=option)
+def _command(
+    words: str, threat: Threat, *need: Capability, option: str = "--model", way: str = ""
+) -> Command:
+    return Command(words=words, threat=threat, needs=frozenset(need), option=option, way=way)
 
+
+OWN = (
+    "recsec train encoder --data DATA --out DIR makes one; with --set backbone=hf:FOLDER "
+    "--set epochs=0 --set size=224 of a pretrained network"
+)
+OTHERS = (
+    "--attack square asks for scores or lists, --attack transfer searches on surrogates of its "
+    "own (--set 'surrogates=[\"hf:FOLDER\"]')"
+)
 
 COMMANDS: Final[dict[str, Command]] = {
     command.words: command
@@ -52,13 +65,20 @@ COMMANDS: Final[dict[str, Command]] = {
         _command("data traffic", "extraction", "ids"),
         _command("detect fit", "extraction", "ids"),
         _command("harden", "extraction", "weights"),
+        _command("try", "extraction", "ids"),
+        _command("target check photos", "evasion", "ids", option=""),
         _command("evaluate photos", "evasion", "embeddings"),
+        _command("evaluate --attack pgd photos", "evasion", "weights", way=OWN),
         _command("similar", "evasion", "embeddings"),
-        _command("evade", "evasion", "embeddings"),
+        _command("evade", "evasion", "ids"),
+        _command("evade --attack transfer", "evasion", "ids"),
+        _command("evade --attack apgd", "evasion", "gradients", way=OTHERS),
+        _command("evade --goal hub", "evasion", "embeddings"),
         _command("screen", "evasion", "embeddings"),
         _command("certify", "evasion", "embeddings"),
         _command("audit photos", "evasion", "embeddings"),
-        _command("harden photos", "evasion", "weights"),
+        _command("harden photos", "evasion", "weights", way=OWN),
+        _command("try photos", "evasion", "embeddings"),
     )
 }
 """By words. A row for a command on photos that also exists for sequences ends in ``photos``."""
@@ -70,20 +90,22 @@ def lacking(command: str, gives: Collection[Capability]) -> list[Capability]:
     return [one for one in CAPABILITIES if one in missing]
 
 
-def needs(command: str, spec: str, gives: Collection[Capability]) -> None:
+def needs(command: str, spec: str, gives: Collection[Capability], *, said: str = "") -> None:
     """Say at once what a source cannot do for a command.
 
     Args:
         command: a key of ``COMMANDS``.
         spec: the user's words for the source.
         gives: what it can do.
+        said: what to call the command; as the table does by default.
 
     Raises:
         UsageError: it cannot do all that the command needs; the hint names what can.
     """
     row = COMMANDS[command]
-    who = f"recsec {command.removesuffix(' photos')}"
-    require(row.needs, f"{row.option} {spec}".strip(), gives, who=who, threat=row.threat)
+    who = f"recsec {said or command.removesuffix(' photos')}"
+    source = f"{row.option} {spec}".strip()
+    require(row.needs, source, gives, who=who, threat=row.threat, way=row.way)
 
 
 def require(
@@ -93,6 +115,7 @@ def require(
     *,
     who: str,
     threat: Threat,
+    way: str = "",
 ) -> None:
     """``needs`` for whoever is no command, such as a guard.
 
@@ -102,6 +125,7 @@ def require(
         gives: what it can do.
         who: asks for it.
         threat: which kinds of sources the hint may offer.
+        way: what the hint says beside.
 
     Raises:
         UsageError: it cannot do all that is asked for.
@@ -111,10 +135,10 @@ def require(
         raise UsageError(
             f"{source}: {who} needs {' and '.join(missing)}, and this gives "
             f"{', '.join(SAID[one] for one in CAPABILITIES if one in gives) or 'nothing'}",
-            hint=f"give {offered(threat, need)}",
+            hint=f"give {offered(threat, need)}" + (f"; {way}" if way else ""),
         )
 
 
-def refuse_source(command: str, spec: str) -> None:
+def refuse_source(command: str, spec: str, *, said: str = "") -> None:
     """``needs`` by the words alone, before anything is opened."""
-    needs(command, spec, kind_of_source(spec, COMMANDS[command].threat).gives)
+    needs(command, spec, kind_of_source(spec, COMMANDS[command].threat).gives, said=said)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from recsec.sources.capabilities import Capability
@@ -27,6 +29,7 @@ class SourceKind:
             does is it.
         gives: what it can do at most; an opened one may do less.
         about: what it is, for the table of the documentation.
+        keys: of a TOML file: it is this kind if it holds one of these keys; empty: any file.
     """
 
     name: str
@@ -35,9 +38,18 @@ class SourceKind:
     pattern: str
     gives: frozenset[Capability]
     about: str
+    keys: frozenset[str] = frozenset()
+
+    def fits(self, spec: str) -> bool:
+        """Whether the words of a user are of this kind."""
+        if re.fullmatch(self.pattern, spec, re.DOTALL) is None:
+            return False
+        return not self.keys or bool(self.keys & _keys(spec))
 
 
 LISTS: Final = frozenset[Capability]({"ids"})
+VECTORS: Final = frozenset[Capability]({"ids", "embeddings"})
+SEEN: Final = frozenset[Capability]({"ids", "embeddings", "gradients"})
 RANKS: Final = frozenset[Capability]({"ids", "scores", "all-scores"})
 
 KINDS: Final[tuple[SourceKind, ...]] = (
@@ -82,12 +94,21 @@ KINDS: Final[tuple[SourceKind, ...]] = (
         about="an API that takes a history and answers a list",
     ),
     SourceKind(
+        name="guarded",
+        threat="extraction",
+        form="a TOML file with guards",
+        pattern=r".*\.toml",
+        gives=LISTS,
+        about="another source, as it answers through the guards that the file names",
+        keys=frozenset({"checkpoint", "guards"}),
+    ),
+    SourceKind(
         name="toml",
         threat="extraction",
         form="the TOML file of a target",
         pattern=r".*\.toml",
         gives=LISTS,
-        about="an API as the file describes it, or a source behind guards",
+        about="an API as the file describes it",
     ),
     SourceKind(
         name="checkpoint",
@@ -96,6 +117,63 @@ KINDS: Final[tuple[SourceKind, ...]] = (
         pattern=".*",
         gives=RANKS | {"growing", "weights"},
         about="what `recsec train` and `recsec harden` write",
+    ),
+    SourceKind(
+        name="hf",
+        threat="evasion",
+        form="hf:FOLDER or hf:ORG/NAME@REVISION",
+        pattern="hf:.*",
+        gives=SEEN,
+        about="a pretrained network as it is, of a folder or downloaded",
+    ),
+    SourceKind(
+        name="torch",
+        threat="evasion",
+        form="torch:module:factory",
+        pattern="torch:.*",
+        gives=SEEN,
+        about="a network that a function of yours returns, or a TorchScript file: `torch:FILE.pt`",
+    ),
+    SourceKind(
+        name="onnx",
+        threat="evasion",
+        form="onnx:FILE",
+        pattern="onnx:.*",
+        gives=SEEN,
+        about="answered by onnxruntime; gradients where its graph can be turned into torch",
+    ),
+    SourceKind(
+        name="callable",
+        threat="evasion",
+        form="callable:module:function",
+        pattern="callable:.*",
+        gives=VECTORS,
+        about="a function from images (B, S, S, 3) uint8 to vectors",
+    ),
+    SourceKind(
+        name="search-file",
+        threat="evasion",
+        form="a TOML file with [search]",
+        pattern=r".*\.toml",
+        gives=LISTS,
+        about="a visual search as the file describes it: a photo goes up, ids come back",
+        keys=frozenset({"search"}),
+    ),
+    SourceKind(
+        name="encoder-file",
+        threat="evasion",
+        form="a TOML file with [encoder]",
+        pattern=r".*\.toml",
+        gives=SEEN,
+        about="one of hf:, torch:, onnx: and callable:, and what it wants to see",
+    ),
+    SourceKind(
+        name="search",
+        threat="evasion",
+        form="the http(s) address of a visual search",
+        pattern="https?://.*",
+        gives=LISTS,
+        about="the same without a file: what is not said has its default",
     ),
     SourceKind(
         name="encoder",
@@ -115,8 +193,7 @@ def kind_of_source(spec: str, threat: Threat) -> SourceKind:
     >>> kind_of_source("callable:shop:recommend", "extraction").name
     'callable'
     """
-    kinds = [kind for kind in KINDS if kind.threat == threat]
-    return next(kind for kind in kinds if re.fullmatch(kind.pattern, spec, re.DOTALL))
+    return next(kind for kind in KINDS if kind.threat == threat and kind.fits(spec))
 
 
 def is_folder(spec: str) -> bool:
@@ -129,6 +206,14 @@ def is_folder(spec: str) -> bool:
         kind.pattern == ".*" or re.fullmatch(kind.pattern, spec, re.DOTALL) is None
         for kind in KINDS
     )
+
+
+def _keys(path: str) -> set[str]:
+    """The keys of a TOML file; none where it cannot be read: whoever opens it says why."""
+    try:
+        return set(tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return set()
 
 
 def offered(threat: Threat, need: Collection[Capability] = ()) -> str:

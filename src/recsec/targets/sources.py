@@ -55,7 +55,7 @@ def target_digests(spec: str) -> dict[str, str]:
     if kind == "address":
         return {}
     path = Path(spec).expanduser()
-    if kind != "toml":
+    if kind not in ("toml", "guarded"):
         return checkpoint_digests(path)
     file = read_guarded(path)
     if file is None:

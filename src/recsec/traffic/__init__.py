@@ -4,6 +4,8 @@ from recsec.traffic.clicks import ACCEPTANCES, BIASES, ClickLaw
 from recsec.traffic.events import LOGS, read_events
 from recsec.traffic.log import QueryLog, read_log, write_log
 from recsec.traffic.measure import measure_people
+from recsec.traffic.parts.parquet import ParquetLog, open_log
+from recsec.traffic.parts.part import Part, Queries, Shard, WholeLog
 from recsec.traffic.patterns import PATTERNS, Pattern, pattern_log
 from recsec.traffic.people import MEASURED, Measured, People, click_law, read_people
 from recsec.traffic.prefix import Prefix
@@ -23,16 +25,22 @@ __all__ = [
     "ClickLaw",
     "Follower",
     "Measured",
+    "ParquetLog",
+    "Part",
     "Pattern",
     "People",
     "Prefix",
+    "Queries",
     "Query",
     "QueryLog",
+    "Shard",
     "Steps",
+    "WholeLog",
     "account_of",
     "click_law",
     "honest_log",
     "measure_people",
+    "open_log",
     "pattern_log",
     "read_events",
     "read_log",

@@ -21,16 +21,27 @@ from recsec.data.sources.tables import (
     WRITTEN,
     Dialect,
     Field,
-    Table,
+    OpenTable,
     choose,
     open_table,
+    parts_of,
     write_table,
 )
 from recsec.errors import DataError
 from recsec.targets.meter.segments import COLUMNS, Calls, encode_calls, ranges
 from recsec.types import IntArray
 
-__all__ = ["QueryLog", "read_log", "write_log"]
+__all__ = [
+    "FIELDS",
+    "NOBODY",
+    "TORN",
+    "UNKNOWN",
+    "QueryLog",
+    "choose_columns",
+    "known_ids",
+    "read_log",
+    "write_log",
+]
 
 FIELDS = {
     "call": Field("whole", needed=False, strict=True),
@@ -41,6 +52,10 @@ FIELDS = {
     "answer": Field("ids", needed=False, filled=False),
     "time": Field("time", needed=False, filled=False, strict=True),
 }
+
+NOBODY = "queries without an account, left out: {:,}"
+UNKNOWN = "ids that the catalog lacks, left out: {:,}"
+TORN = "queries that extend one that the log lacks: {:,}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +163,15 @@ def write_log(path: Path, log: QueryLog) -> Path:
     return path
 
 
-def _read(path: Path, columns: Mapping[str, str] | None, dialect: Dialect | None) -> Table:
+def choose_columns(
+    path: Path, columns: Mapping[str, str] | None, dialect: Dialect | None
+) -> tuple[OpenTable, list[Path], dict[str, str]]:
+    """The table of a log, its files, and its columns by our names.
+
+    Raises:
+        DataError: it is missing, broken or lacks a column.
+        ConfigError: a key of ``columns`` that is not ours.
+    """
     segments = sorted(path.glob("calls-*.parquet")) if path.is_dir() else []
     if not path.exists():
         raise DataError(
@@ -156,11 +179,12 @@ def _read(path: Path, columns: Mapping[str, str] | None, dialect: Dialect | None
             hint="recsec data traffic writes one; so does every attack, under transcript/",
         )
     hint = f"columns are {', '.join(COLUMNS)}, and time if known"
-    table = open_table(path, files=segments or None, wanted=COLUMNS, dialect=dialect)
-    return table.read(FIELDS, choose(table.name, table.columns, FIELDS, columns or {}, hint=hint))
+    files = segments or parts_of(path)
+    table = open_table(path, files=files, wanted=COLUMNS, dialect=dialect)
+    return table, files, choose(table.name, table.columns, FIELDS, columns or {}, hint=hint)
 
 
-def _known(column: pl.Series, catalog: Catalog) -> tuple[IntArray, IntArray, int]:
+def known_ids(column: pl.Series, catalog: Catalog) -> tuple[IntArray, IntArray, int]:
     """Flat catalog indices, row lengths and the number of ids left out as unknown."""
     ids = catalog.table["id"]
     rows = pl.DataFrame({"row": np.arange(len(column)), "id": column}).explode("id").drop_nulls()
@@ -181,7 +205,7 @@ def _ordered(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     rows = frame.height
     frame = frame.filter(pl.col("account").is_not_null())
     if rows - frame.height:
-        faults.append(f"queries without an account, left out: {rows - frame.height:,}")
+        faults.append(NOBODY.format(rows - frame.height))
     if "call" not in frame.columns:
         frame = frame.with_row_index("call").with_columns(pl.col("call").cast(pl.Int64))
     rows = frame.height
@@ -222,19 +246,20 @@ def read_log(
             or nothing is left.
         ConfigError: a key of ``columns`` that is not ours.
     """
-    table = _read(path, columns, dialect)
+    opened, _, chosen = choose_columns(path, columns, dialect)
+    table = opened.read(FIELDS, chosen)
     frame, faults = _ordered(table.rows)
     faults = [*table.notes, *faults]
     if frame.height == 0:
         raise DataError(f"the query log {path} holds no query with an account")
-    items, added, unknown = _known(frame["items"], catalog)
+    items, added, unknown = known_ids(frame["items"], catalog)
     if "answer" in frame.columns:
-        flat, served, lost = _known(frame["answer"], catalog)
+        flat, served, lost = known_ids(frame["answer"], catalog)
     else:
         flat, served, lost = np.zeros(0, np.int64), np.zeros(frame.height, np.int64), 0
     call = frame["call"].to_numpy()
     if unknown + lost:
-        faults.append(f"ids that the catalog lacks, left out: {unknown + lost:,}")
+        faults.append(UNKNOWN.format(unknown + lost))
     place = np.argsort(call, kind="stable")
     rank = np.empty(len(call), dtype=np.int64)
     rank[:] = np.arange(len(call))
@@ -246,7 +271,7 @@ def read_log(
         parent = np.where(found, rank[place[near]], -1)
         torn = int(((asked >= 0) & ~(found & (parent < rank))).sum())
         if torn:
-            faults.append(f"queries that extend one that the log lacks: {torn:,}")
+            faults.append(TORN.format(torn))
     answers = np.zeros((len(call), int(served.max(initial=0))), dtype=np.int32)
     ranks = np.arange(len(flat)) - np.repeat(np.cumsum(served) - served, served)
     answers[np.repeat(rank, served), ranks] = flat

@@ -6,7 +6,8 @@ from hashlib import sha256
 
 import numpy as np
 
-from recsec.traffic.log import QueryLog
+from recsec.targets.meter.segments import ranges
+from recsec.traffic.parts.part import Part
 
 __all__ = ["Prefix"]
 
@@ -24,23 +25,25 @@ class Prefix:
         self.queries = 0
         self._columns = [sha256() for _ in range(7)]
 
-    def add(self, log: QueryLog, end: int) -> None:
-        """Take in the queries of ``log`` up to row ``end``."""
-        rows = slice(self.queries, end)
-        calls, ends = log.calls, log.calls.offsets
+    def add(self, part: Part) -> None:
+        """Take in the next queries."""
+        calls, rows = part.log.calls, part.rows
+        sizes = np.diff(calls.offsets)[rows]
         answers = calls.answers[rows].astype(np.int64)
         columns = (
-            "".join(f"{len(name)}:{name}" for name in calls.account[rows]).encode(),
-            calls.items[ends[rows.start] : ends[end]].astype(np.int64).tobytes(),
-            np.diff(ends[rows.start : end + 1]).astype(np.int64).tobytes(),
-            calls.parent[rows].astype(np.int64).tobytes(),
+            "".join(
+                f"{len(name)}:{name}" for name in map(calls.account.__getitem__, rows)
+            ).encode(),
+            calls.items[ranges(calls.offsets[rows], sizes)].astype(np.int64).tobytes(),
+            sizes.astype(np.int64).tobytes(),
+            part.parents.astype(np.int64).tobytes(),
             answers[answers > 0].tobytes(),
             (answers > 0).sum(axis=1).astype(np.int64).tobytes(),
-            b"" if log.times is None else log.times[rows].tobytes(),
+            b"" if part.log.times is None else part.log.times[rows].tobytes(),
         )
         for told, column in zip(self._columns, columns, strict=True):
             told.update(column)
-        self.queries = max(self.queries, end)
+        self.queries += len(rows)
 
     @property
     def digest(self) -> str:

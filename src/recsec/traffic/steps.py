@@ -17,10 +17,8 @@ asks it again: only then is its item chosen.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,31 +26,34 @@ import numpy.typing as npt
 from recsec.errors import UsageError
 from recsec.targets.meter.segments import ranges
 from recsec.traffic.log import QueryLog
+from recsec.traffic.memory import (
+    BRANCHES,
+    EXTENDS,
+    HEAD,
+    LEAVES,
+    REACH,
+    REPEATS,
+    SIDE,
+    STARTS,
+    TAIL,
+    Memory,
+    Past,
+    packed,
+    place_in,
+)
 from recsec.types import IntArray
 
 __all__ = ["BRANCHES", "EXTENDS", "REPEATS", "STARTS", "Follower", "Query", "Steps"]
 
-TAIL = 8
-"""Newest items by which a history is recognized. Clients that send a window instead of the whole
-history are followed too, because positions do not count."""
 
-REACH = 4
-"""Items that a query may add at once and still extend."""
-
-LEAVES = 256
-"""Histories of one account that the next query may extend, newest kept."""
-
-PAST = 16
-"""Extended histories of one account that may be asked again or extended in another way."""
-
-SIDE = 8
-"""Histories of one account that may grow side by side and still are near: devices, persons."""
-
-NONE = np.zeros(0, dtype=np.int64)
-
-STARTS, EXTENDS, REPEATS, BRANCHES = 0, 1, 2, 3
-"""A query starts a history, extends an earlier one of its account, repeats it, or extends one that
-was extended already and not asked again since."""
+SMALL = {
+    "account": np.int32,
+    "chain": np.int32,
+    "rank": np.int32,
+    "past": np.uint8,
+    "width": np.int32,
+}
+"""Columns of a state that need no more room: a crowd's is written often."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,77 +146,6 @@ class Steps:
         return self.items[place], before, row
 
 
-Kept: TypeAlias = tuple[int, IntArray, int]
-"""Of a history: its chain, the list served, and the rank of its newest item until it is chosen."""
-
-
-@dataclass
-class _Memory:
-    """What is kept of one account: histories by tail, oldest first, and which grew last."""
-
-    leaves: dict[bytes, Kept] = field(default_factory=dict)
-    past: dict[bytes, Kept] = field(default_factory=dict)
-    chains: int = 0
-    recent: list[int] = field(default_factory=list)
-
-    def parent(
-        self, keys: Sequence[bytes], length: int
-    ) -> tuple[int, int, int, IntArray, int] | None:
-        """What a query goes on from: its kind, items added, and what was kept; None if nothing.
-
-        Args:
-            keys: tails of the history less its last 0, 1, .. items.
-            length: of the history.
-        """
-        for back in range(min(REACH, length) + 1):
-            if back and not any(keys[back]):
-                break
-            if (found := self.leaves.pop(keys[back], None)) is not None:
-                if back:
-                    self._close(keys[back], found)
-                return (EXTENDS if back else REPEATS), back, *found
-            if (found := self.past.get(keys[back])) is not None:
-                if not back:
-                    del self.past[keys[back]]
-                return (BRANCHES if back else REPEATS), back, *found[:2], -1
-        return self._window(keys[0][-4 * length :], length) if 1 < length <= TAIL else None
-
-    def _window(self, own: bytes, length: int) -> tuple[int, int, int, IntArray, int] | None:
-        """A window of a few items that moved on."""
-        for key in list(self.leaves)[: -SIDE - 1 : -1]:
-            if any(key[: -4 * length]) or not any(key[-4 * length : TAIL * 4 - 4 * length + 4]):
-                continue
-            for back in range(1, min(REACH, length - 1) + 1):
-                if key[-4 * (length - back) :] == own[: 4 * (length - back)]:
-                    found = self.leaves.pop(key)
-                    self._close(key, found)
-                    return EXTENDS, back, *found
-        return None
-
-    def alone(self) -> tuple[int, IntArray, int] | None:
-        """The newest history of one item that nobody extended: that item, its list, its rank."""
-        for key in list(self.leaves)[: -SIDE - 1 : -1]:
-            if not any(key[:-4]):
-                chain, answer, rank = self.leaves[key]
-                self.leaves[key] = (chain, answer, -1)
-                return int.from_bytes(key[-4:], sys.byteorder), answer, rank
-        return None
-
-    def _close(self, key: bytes, found: Kept) -> None:
-        self.past[key] = found
-        if len(self.past) > PAST:
-            del self.past[next(iter(self.past))]
-
-    def keep(self, key: bytes, chain: int, answer: IntArray, rank: int) -> None:
-        """Remember a query as one that may be extended."""
-        self.leaves[key] = (chain, answer, rank)
-        if len(self.leaves) > LEAVES:
-            del self.leaves[next(iter(self.leaves))]
-        if chain in self.recent:
-            self.recent.remove(chain)
-        self.recent = [*self.recent, chain][-SIDE:]
-
-
 def _tails(items: IntArray, offsets: IntArray, back: int) -> npt.NDArray[np.int32]:
     """``(n, TAIL)`` newest items of each history less its last ``back``, zeros in front."""
     columns = np.arange(-TAIL, 0) - back
@@ -229,7 +159,7 @@ class Follower:
     """Finds what each query extends. One for all accounts; state is bounded per account."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, _Memory] = {}
+        self._accounts: dict[str, Memory] = {}
 
     def follow(
         self, accounts: Sequence[str], items: IntArray, offsets: IntArray, answers: IntArray
@@ -244,7 +174,7 @@ class Follower:
         """
         n, width = len(accounts), TAIL * 4
         tails = [_tails(items, offsets, back).tobytes() for back in range(REACH + 1)]
-        lengths = np.diff(offsets)
+        lengths, lists = np.diff(offsets), packed(answers)
         kind, chain = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         near, added = np.zeros(n, dtype=bool), lengths.astype(np.int64)
         before = np.zeros(n, dtype=np.int64)
@@ -256,9 +186,9 @@ class Follower:
             account[row] = names.setdefault(name, len(names))
             memory = self._accounts.get(name)
             if memory is None:
-                memory = self._accounts[name] = _Memory()
+                memory = self._accounts[name] = Memory()
             keys = [tail[row * width : (row + 1) * width] for tail in tails]
-            found, parent = memory.parent(keys, length), NONE
+            found, parent = memory.parent(keys, length), b""
             if found is None:
                 number = memory.chains
                 memory.chains += 1
@@ -269,11 +199,10 @@ class Follower:
             else:
                 kind[row], added[row], number, parent, chosen[row] = found
                 near[row] = number in memory.recent
-            if kind[row] != REPEATS and parent.any():
-                place = np.flatnonzero(parent == items[offsets[row + 1] - added[row]])
-                rank[row] = place[0] + 1 if len(place) else 0
+            if parent and kind[row] != REPEATS:
+                rank[row] = place_in(parent, int(items[offsets[row + 1] - added[row]]))
             chain[row] = number
-            memory.keep(keys[0], number, answers[row], int(rank[row]))
+            memory.keep(keys[0], number, lists[row], int(rank[row]))
         return Steps(
             accounts=list(names),
             account=account,
@@ -302,30 +231,51 @@ class Follower:
 
     def state(self) -> tuple[list[str], dict[str, npt.NDArray[np.integer]]]:
         """Names of the accounts, and what is kept of them as arrays."""
-        rows = [
-            (code, key, *leaf, past)
-            for code, memory in enumerate(self._accounts.values())
-            for past, kept in enumerate((memory.leaves, memory.past))
-            for key, leaf in kept.items()
-        ]
-        wide = max((len(row[3]) for row in rows), default=0)
-        answers = np.zeros((len(rows), wide), dtype=np.int32)
-        for place, row in enumerate(rows):
-            answers[place, : len(row[3])] = row[3]
-        counters = np.full((len(self._accounts), 1 + SIDE), -1, dtype=np.int64)
-        for place, memory in enumerate(self._accounts.values()):
+        every = list(self._accounts.values())
+        counters = np.full((len(every), 1 + SIDE), -1, dtype=np.int64)
+        for place, memory in enumerate(every):
             counters[place, : 1 + len(memory.recent)] = [memory.chains, *memory.recent]
-        tails = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.int32)
-        return list(self._accounts), {
-            "counters": counters,
-            "account": np.array([row[0] for row in rows], dtype=np.int64),
-            "tail": tails.reshape(-1, TAIL).copy(),
-            "chain": np.array([row[2] for row in rows], dtype=np.int64),
-            "rank": np.array([row[4] for row in rows], dtype=np.int64),
-            "past": np.array([row[5] for row in rows], dtype=np.int64),
-            "width": np.array([len(row[3]) for row in rows], dtype=np.int64),
-            "answer": answers,
-        }
+        leaves = [
+            (code, key, *leaf)
+            for code, memory in enumerate(every)
+            for key, leaf in memory.leaves.items()
+        ]
+        wide = max((len(leaf[3]) for leaf in leaves), default=0)
+        wide = max(wide, max((memory.past.wide for memory in every), default=0)) // 4
+        tails = np.frombuffer(b"".join(leaf[1] for leaf in leaves), dtype=np.int32)
+        flat = b"".join(leaf[3].ljust(4 * wide, b"\0") for leaf in leaves)
+        columns = [
+            (
+                np.array([leaf[0] for leaf in leaves], dtype=np.int64),
+                tails.reshape(-1, TAIL),
+                np.array([leaf[2] for leaf in leaves], dtype=np.int64),
+                np.array([leaf[4] for leaf in leaves], dtype=np.int64),
+                np.zeros(len(leaves), dtype=np.int64),
+                np.frombuffer(flat, dtype=np.int32).reshape(len(leaves), wide),
+            )
+        ]
+        for size in sorted({memory.past.wide for memory in every}):
+            codes = [code for code, memory in enumerate(every) if memory.past.wide == size]
+            text = b"".join(every[code].past.records for code in codes)
+            records = np.frombuffer(text, dtype=np.int32).reshape(-1, (HEAD + size) // 4)
+            counts = [len(every[code].past.records) // (HEAD + size) for code in codes]
+            answers = np.zeros((len(records), wide), dtype=np.int32)
+            answers[:, : size // 4] = records[:, HEAD // 4 :]
+            columns.append(
+                (
+                    np.repeat(codes, counts),
+                    records[:, :TAIL],
+                    np.ascontiguousarray(records[:, TAIL : TAIL + 2]).view(np.int64)[:, 0],
+                    np.full(len(records), -1),
+                    np.ones(len(records), dtype=np.int64),
+                    answers,
+                )
+            )
+        names = ("account", "tail", "chain", "rank", "past", "answer")
+        found = dict(zip(names, map(np.concatenate, zip(*columns, strict=True)), strict=True))
+        found["width"] = (found["answer"] > 0).sum(axis=1)
+        small = {name: found[name].astype(kind) for name, kind in SMALL.items()}
+        return list(self._accounts), {"counters": counters, **found, **small}
 
     @classmethod
     def from_state(
@@ -335,13 +285,28 @@ class Follower:
         follower = cls()
         memories = []
         for name, (chains, *recent) in zip(names, arrays["counters"].tolist(), strict=True):
-            memories.append(_Memory(chains=chains, recent=[one for one in recent if one >= 0]))
+            kept = tuple(one for one in recent if one >= 0)
+            memories.append(Memory(chains=chains, recent=kept))
             follower._accounts[name] = memories[-1]
-        for row, code in enumerate(arrays["account"].tolist()):
-            answer = arrays["answer"][row, : int(arrays["width"][row])].astype(np.int64)
-            leaf = (int(arrays["chain"][row]), answer, int(arrays["rank"][row]))
-            kept = memories[code].past if arrays["past"][row] else memories[code].leaves
-            kept[arrays["tail"][row].tobytes()] = leaf
+        past = arrays["past"] > 0
+        answers = packed(arrays["answer"][~past].astype(np.int64))
+        tails = arrays["tail"][~past].astype(np.int32)
+        columns = (arrays[name][~past].tolist() for name in ("account", "chain", "rank"))
+        for row, (code, chain, rank) in enumerate(zip(*columns, strict=True)):
+            memories[code].leaves[tails[row].tobytes()] = (chain, answers[row], rank)
+        parts = (
+            arrays["tail"][past].astype(np.int32),
+            arrays["chain"][past].astype(np.int64)[:, None].view(np.int32),
+            arrays["answer"][past].astype(np.int32),
+        )
+        order = np.argsort(arrays["account"][past], kind="stable")
+        codes, counts = np.unique(arrays["account"][past], return_counts=True)
+        records = np.concatenate(parts, axis=1)[order].tobytes()
+        wide, at = 4 * arrays["answer"].shape[1], 0
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+            end = at + count * (HEAD + wide)
+            memories[code].past = Past(records[at:end], wide)
+            at = end
         return follower
 
     def merge(self, other: Follower) -> None:
@@ -350,16 +315,16 @@ class Follower:
         An account that both know keeps the histories of both; its newest query is the other's.
         """
         for name, theirs in other._accounts.items():
-            mine = self._accounts.setdefault(name, _Memory())
+            mine = self._accounts.setdefault(name, Memory())
             shift = mine.chains
-            for kept, other_kept, most in (
-                (mine.leaves, theirs.leaves, LEAVES),
-                (mine.past, theirs.past, PAST),
-            ):
-                for key, (chain, answer, rank) in other_kept.items():
-                    kept.pop(key, None)
-                    kept[key] = (chain + shift, answer, rank)
-                while len(kept) > most:
-                    del kept[next(iter(kept))]
+            for key, (chain, answer, rank) in theirs.leaves.items():
+                mine.leaves.pop(key, None)
+                mine.leaves[key] = (chain + shift, answer, rank)
+            while len(mine.leaves) > LEAVES:
+                del mine.leaves[next(iter(mine.leaves))]
+            for key, chain, answer in theirs.past.rows():
+                if (at := mine.past.find(key)) >= 0:
+                    mine.past.drop(at)
+                mine.past.put(key, chain + shift, answer)
             mine.chains += theirs.chains
-            mine.recent = [*mine.recent, *(one + shift for one in theirs.recent)][-SIDE:]
+            mine.recent = (*mine.recent, *(one + shift for one in theirs.recent))[-SIDE:]

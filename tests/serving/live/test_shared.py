@@ -19,7 +19,8 @@ from recsec.serving.engine import open_state
 from recsec.serving.evidence import Event, Evidence
 from recsec.serving.ledger import Ledger
 from recsec.serving.live import Live, LocalLive
-from recsec.serving.live.shared import RedisLive, connect
+from recsec.serving.live.client import connect
+from recsec.serving.live.shared import RedisLive
 from recsec.serving.policy import Policy
 from recsec.serving.state import Decision
 from recsec.traffic import QueryLog

@@ -19,7 +19,7 @@ from recsec.targets.guards import (
     answer_in_turn,
     build_guards,
 )
-from recsec.targets.guards.typical import NEWEST, RankLaw, own_ranks
+from recsec.targets.guards.typical import NEWEST, KeptRanks, RankLaw, own_ranks
 
 ITEMS, LENGTH = 400, 40
 
@@ -117,6 +117,47 @@ def test_only_the_newest_items_are_ranked_and_the_older_ones_known(model):
     np.testing.assert_array_equal(own_ranks(model, whole)[:, : NEWEST - 8], first[:, 8:])
     scores = masked(model, whole[:, :-1])[0]
     assert own_ranks(model, whole)[0, -1] == int((scores > scores[whole[0, -1]]).sum()) + 1
+
+
+@pytest.mark.parametrize("room", [1_000_000, 20 * (ITEMS + 1), 0])
+def test_kept_ranks_are_those_found_anew(model, room):
+    """Histories that grow side by side and alone, repeat items, come again, outgrow the model."""
+    rng = np.random.default_rng(3)
+    kept = KeptRanks(model, kept=room)
+    sessions = rng.integers(1, ITEMS + 1, (6, 2 * NEWEST + 8))
+    sessions[:, 30] = sessions[:, 29]
+    looked = 0
+    for length in (*range(1, 8), *range(28, 34), *range(NEWEST - 2, NEWEST + 3), 99, 100, 101, 102):
+        asked = [sessions[:4, :length], sessions[4:5, :length], sessions[:1, :length]]
+        for histories in asked:
+            found = kept.ranks(histories, masked(model, histories))
+            plain = own_ranks(model, histories)
+            looked += plain.size
+            np.testing.assert_array_equal(found, plain)
+    padded = np.pad(sessions[:2, :5], ((0, 0), (0, 3)))
+    padded[1, 3:] = 0
+    scores = masked(model, padded)
+    np.testing.assert_array_equal(kept.ranks(padded, scores), own_ranks(model, padded))
+    assert looked
+    assert len(kept._rows) <= room // (ITEMS + 1)
+
+
+def test_a_model_without_prefixes_keeps_ranks_too(monkeypatch):
+    model = untrained(Bert4Rec, Bert4RecConfig(embedding_dim=8, blocks=1, max_length=12))
+    rng = np.random.default_rng(0)
+    sessions, kept = rng.integers(1, ITEMS + 1, (3, 16)), KeptRanks(model)
+    plain = [own_ranks(model, sessions[:, :length]) for length in range(1, 17)]
+    found = []
+    with monkeypatch.context() as patch:
+        patch.setattr("recsec.targets.guards.typical.own_ranks", None)  # nothing is found anew
+        for length in range(1, 17):
+            histories = sessions[:, :length]
+            repeats = [len(set(row)) < length for row in histories.tolist()]
+            if any(repeats):
+                break
+            found.append(kept.ranks(histories, masked(model, histories)))
+    assert len(found) > 8
+    np.testing.assert_array_equal(found, plain[: len(found)])
 
 
 def test_the_law_of_people_is_recovered_and_probabilities_add_up(model, known):

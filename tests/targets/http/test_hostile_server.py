@@ -21,7 +21,7 @@ from liar import good_list, raw, status
 
 from recsec.errors import ConfigError, TargetError
 from recsec.targets import HttpConfig, HttpTarget, PartialAnswer
-from recsec.targets.http import addresses, exchange, sender
+from recsec.targets.http import addresses, exchange, patience, sender
 
 HISTORIES = np.array([[3, 5, 0], [8, 0, 0], [1, 2, 9]])
 LIMIT = 0.4
@@ -217,7 +217,7 @@ def test_what_is_called_loopback_is_what_is_asked(catalog, url):
     ],
 )
 def test_what_retry_after_asks_for(text, seconds):
-    assert sender.retry_after(text) == seconds
+    assert patience.retry_after(text) == seconds
 
 
 def test_a_retry_date_at_the_end_of_time_ends_the_run(server, ask):
@@ -242,7 +242,7 @@ def test_cookies_are_not_kept(server, ask):
 @pytest.mark.hostile(kind="server", what="ids that only look like numbers")
 @pytest.mark.parametrize(
     "item",
-    [" 10 ", "+10", "010", "1_0", "１０", "٣", "10\n", "10.0", "1e1", "-10", "", "0x0a", -10],
+    [" 10 ", "+10", "010", "1_0", "１０", "٣", "10\n", "10.0", "1e1", "", "0x0a"],
 )
 def test_an_id_is_the_number_only_when_it_is_written_so(server, ask, item):
     server.otherwise = liar.answers({"items": ["9", item]})

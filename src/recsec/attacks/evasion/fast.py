@@ -68,6 +68,23 @@ class Prepared:
 
 
 def _vectors(embedder: Callable[[Tensor], Tensor], images: Tensor, *, raw: bool) -> Tensor:
+    count = len(images)
+    if images.device.type != "cpu":
+        images = _few_sizes(images)
+    return _embedded(embedder, images, raw=raw)[:count]
+
+
+def _few_sizes(images: Tensor) -> Tensor:
+    """The images filled up with zeros to a power of two, from 64 on to a multiple of 64.
+
+    cuDNN plans every size of batch anew, and rows that succeed leave an attack one by one.
+    """
+    count = len(images)
+    size = -(-count // 64) * 64 if count > 64 else 1 << max(0, count - 1).bit_length()
+    return F.pad(images, (0, 0) * (images.ndim - 1) + (0, size - count))
+
+
+def _embedded(embedder: Callable[[Tensor], Tensor], images: Tensor, *, raw: bool) -> Tensor:
     features: Callable[[Tensor], Tensor] | None = getattr(embedder, "features", None)
     if raw and features is None:
         raise ConfigError(

@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from recsec.data import Dataset, Dialect, Split
-from recsec.data import load as load_data
-from recsec.models import Recommender
+from torch import nn
+
+from recsec.data import Dataset, Reading, Split, load_as
+from recsec.models import Recommender, resolve_device
 from recsec.sources import is_folder
 from recsec.targets import (
     CallableTarget,
@@ -26,6 +27,7 @@ __all__ = [
     "open_data",
     "open_defended",
     "open_model",
+    "placed",
 ]
 
 
@@ -46,18 +48,13 @@ class OpenTarget:
 
 @lru_cache(maxsize=1)
 def _open_data(
-    name: str,
-    columns: tuple[tuple[str, str], ...],
-    dialect: Dialect | None,
-    state: tuple[str, int, int] | None,
+    name: str, reading: str, state: tuple[str, int, int] | None
 ) -> tuple[Dataset, Split]:
-    dataset = load_data(name, columns=dict(columns) or None, dialect=dialect)
+    dataset = load_as(name, Reading.model_validate_json(reading))
     return dataset, dataset.split()
 
 
-def open_data(
-    name: str, columns: Mapping[str, str], dialect: Dialect | None
-) -> tuple[Dataset, Split]:
+def open_data(name: str, reading: Reading) -> tuple[Dataset, Split]:
     """The data of a plan and its leave-one-out split; the last one stays open.
 
     Raises:
@@ -68,10 +65,10 @@ def open_data(
     if path.is_file():
         found = path.stat()
         state = (str(path.resolve()), found.st_mtime_ns, found.st_size)
-    return _open_data(name, tuple(sorted(columns.items())), dialect, state)
+    return _open_data(name, reading.model_dump_json(), state)
 
 
-def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
+def open_model(spec: str, dataset: Dataset, *, authorised: bool, device: str = "cpu") -> OpenTarget:
     """Open what ``target.model`` names; raises as ``recsec.targets.open_target`` does.
 
     Args:
@@ -79,8 +76,10 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
             file of an HTTP target.
         dataset: whose catalog it speaks.
         authorised: the owner of a target beyond this machine agreed.
+        device: where a checkpoint ranks.
     """
-    api = open_target(spec, dataset.catalog, authorised=authorised)
+    counts = dataset.split().train.counts
+    api = open_target(spec, dataset.catalog, authorised=authorised, counts=counts, device=device)
     if isinstance(api, LocalTarget) and is_folder(spec):
         return OpenTarget(api, api.recommender, _architecture(api.recommender))
     if isinstance(api, CallableTarget | LocalTarget):
@@ -97,6 +96,7 @@ def open_defended(
     split: Split,
     *,
     authorised: bool,
+    device: str,
 ) -> Target:
     """A source behind guards, as it is served.
 
@@ -105,8 +105,18 @@ def open_defended(
         TargetError: it ranks other items.
         ConfigError: a guard does not fit, or its key is missing.
     """
-    found = open_target(spec, dataset.catalog, authorised=authorised)
+    counts = split.train.counts
+    found = open_target(spec, dataset.catalog, authorised=authorised, counts=counts, device=device)
     return guarded_target(found, guards, train=split.train, name=spec)
+
+
+def placed(model: Recommender, device: str) -> None:
+    """Let a network answer where the audit trains: ``auto``, ``cpu``, ``cuda`` ...
+
+    Lists can differ from those of a CPU in the last bits of scores.
+    """
+    if isinstance(model, nn.Module):
+        model.to(resolve_device(device))
 
 
 def _architecture(model: Recommender) -> str:

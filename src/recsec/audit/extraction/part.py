@@ -10,6 +10,7 @@ import numpy as np
 from recsec.attacks.extraction import switches
 from recsec.audit.engines import Failure
 from recsec.audit.extraction.cells import CellSpec, Grid
+from recsec.audit.extraction.evidence.activity import activity_rows
 from recsec.audit.extraction.evidence.answers import SERVED
 from recsec.audit.extraction.evidence.checks import Again, copy_checks
 from recsec.audit.extraction.evidence.defenses import defense_findings, defenses_part
@@ -19,6 +20,7 @@ from recsec.audit.extraction.gate import judge
 from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
 from recsec.audit.threat import Found
 from recsec.data import Dataset
+from recsec.evaluation import Seen, compare_hits
 from recsec.reports import (
     UNDEFENDED,
     Cell,
@@ -95,6 +97,7 @@ def extraction_part(
         twin=None if twin.reason else (twin.metrics or {}).get("agr@10"),
     )
     defenses = defenses_part(desk, rows)
+    deciding = () if verdict.row is None else _cells_of(desk, rows[verdict.row])
     where = target.model or f"trained by this audit ({target.train})"
     part = Extraction(
         target=TargetSummary(
@@ -122,12 +125,22 @@ def extraction_part(
         rows=rows,
         defenses=defenses,
         checks=checks,
-        examples=_examples(desk, rows[verdict.row] if verdict.row is not None else None),
+        activity=activity_rows(desk, deciding),
+        examples=_examples(desk, deciding),
         cost=_cost(desk.plan, grid),
         published=published_numbers(dataset.name),
         verdict=verdict,
     )
-    found_bare = findings(bare, verdict, floor, twin, missing=missing, defects=desk.found.defects)
+    found_bare = findings(
+        bare,
+        verdict,
+        floor,
+        twin,
+        missing=missing,
+        defects=desk.found.defects,
+        unknown=desk.found.unknown,
+        seen=_seen(desk),
+    )
     return Found(part, (*found_bare, *defense_findings(defenses, rows)))
 
 
@@ -191,15 +204,28 @@ def _cell(desk: Desk, spec: CellSpec) -> Cell:
 def _twin(desk: Desk) -> Twin:
     """The independent models; one that is the target itself is no scale and left out."""
     found = desk.found
-    metrics = desk.metrics(list(found.twins)) if found.twins else None
-    if metrics is not None and metrics["agr@10"].value == 1 and metrics["rbo"].value == 1:
+    if found.twins and all(_same_lists(desk, name) for name in found.twins):
         return Twin(
             metrics=None,
             reason="left out: training this kind of model does not depend on the seed, so a second "
             "one is the target itself",
         )
+    metrics = desk.metrics(list(found.twins)) if found.twins else None
     reason = found.no_twin
     return Twin(metrics=metrics, seeds=tuple(found.twins.values()), reason=reason)
+
+
+def _same_lists(desk: Desk, name: str) -> bool:
+    return np.array_equal(desk.answers(name).lists, desk.target.lists)
+
+
+def _seen(desk: Desk) -> Seen | None:
+    """Its hit rate beside that of the twins; where there are none, of a chain over items."""
+    if not desk.found.twins:
+        return desk.found.target.seen
+    twins = [desk.answers(name).quality["hr@10"] for name in desk.found.twins]
+    ours, theirs = desk.target.quality["hr@10"], np.mean(twins, axis=0)
+    return compare_hits(ours, theirs, name="an independently trained twin", places=10)
 
 
 def _rows(desk: Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
@@ -271,6 +297,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
             f"excluded. Quality: {desk.found.target.protocol}. Intervals: percentile bootstrap "
             f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
             + against
+            + (f" {said}." if (said := desk.found.unknown.said()) else "")
             + (AGAIN if desk.found.target.fingerprint is None else "")
         ),
         users=users,
@@ -288,17 +315,24 @@ def _items(desk: Desk, indices: IntArray) -> tuple[ExampleItem, ...]:
     )
 
 
-def _examples(desk: Desk, row: Row | None) -> tuple[Example, ...]:
-    """Users at the 90th, 50th and 10th percentile of Agr@10 under the deciding row's first cell."""
-    if row is None or not row.seeds:
-        return ()
-    chosen = next(
+def _cells_of(desk: Desk, row: Row) -> tuple[CellSpec, ...]:
+    """The measured cells of a row."""
+    return tuple(
         spec
         for spec in desk.grid.cells
-        if (spec.defense, spec.policy, spec.k, spec.calls, spec.seed)
-        == (row.defense, row.policy, row.k, row.calls, row.seeds[0])
+        if (spec.defense, spec.policy, spec.k, spec.calls)
+        == (row.defense, row.policy, row.k, row.calls)
+        and spec.seed in row.seeds
         and (spec.config.surrogate, spec.config.loss) == (row.surrogate, row.loss)
+        and switches(spec.config) == row.adaptive
     )
+
+
+def _examples(desk: Desk, deciding: Sequence[CellSpec]) -> tuple[Example, ...]:
+    """Users at the 90th, 50th and 10th percentile of Agr@10 under the deciding row's first cell."""
+    if not deciding:
+        return ()
+    chosen = deciding[0]
     copy, split = desk.answers(chosen.id), desk.dataset.split()
     agreement = copy.compared_with(desk.target)["agr@10"]
     order = np.argsort(agreement, kind="stable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -14,13 +14,18 @@ from recsec.cli.shared.common import (
     QuietOption,
     SepOption,
     TimeFormatOption,
-    open_data,
 )
 from recsec.cli.shared.output import note, say
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data
 from recsec.cli.shared.service import STATE, LiveOption, PolicyOption, StateOption, need_extra
-from recsec.errors import ConfigError, UsageError
+from recsec.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from recsec.data import Dataset
     from recsec.detection import Fitted
     from recsec.serving.policy import Policy
     from recsec.targets import Target
@@ -31,7 +36,17 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def run(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"Who answers: {SOURCES}.")],
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help=f"Who answers: {SOURCES}.")
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="API",
+            help="Instead of MODEL: stand before this API as a reverse proxy. The TOML file of an "
+            "HTTP target, or an address if the policy has [traffic].",
+        ),
+    ] = None,
     policy: PolicyOption = None,
     state: StateOption = STATE,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -68,6 +83,8 @@ def run(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     authorised: AuthorisedOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -82,6 +99,16 @@ def run(
     from recsec.serving.running import json_log, listen
     from recsec.serving.workers import Worker, command, supervise
 
+    if (model is None) == (upstream is None):
+        raise UsageError(
+            "somebody has to answer: a model here, or an API behind",
+            hint="recsec serve MODEL, or recsec serve --upstream API",
+        )
+    if model is None and (bound or data is not None):
+        raise UsageError(
+            "--bound and --data are about a model that answers here",
+            hint="leave them out with --upstream",
+        )
     if pace and not bound:
         raise UsageError("--pace is about histories that the service keeps", hint="add --bound")
     rules = Policy.model_validate({}) if policy is None else read_policy(policy)
@@ -93,11 +120,22 @@ def run(
 
     from recsec.serving.answering import Answering, Limits
     from recsec.serving.api import create_app
+    from recsec.serving.dashboard import PREFIX, Place, add_dashboard
     from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.running import run as run_server
     from recsec.targets.bounded import HOTELS
 
+    def opened() -> tuple[socket.socket, str, bool]:
+        """The port, where it is, and whether this process is to talk about it."""
+        found = listen(host, port) if worker is None else worker.socket
+        if worker is not None:
+            worker.end_with_parent()
+        place = f"{host}:{found.getsockname()[1]}"
+        return found, place, worker is None or worker.number == 0
+
     torch.set_num_threads(threads)
+    if model is None:
+        _stand_before(upstream or "", rules, state, live, policy, opened, host=host, linger=linger)
     target = _open(model, data, columns, authorised=authorised)
     names, store = open_state(state)
     engine = Engine(
@@ -120,18 +158,18 @@ def run(
             hint=f"recsec keys create NAME --state {state}",
         )
     app = create_app(Answering(engine, target, Limits(k=k), bound=bound), open_to_all=local)
-    opened = listen(host, port) if worker is None else worker.socket
-    if worker is not None:
-        worker.end_with_parent()
-    if worker is None or worker.number == 0:
-        place = f"{host}:{opened.getsockname()[1]}"
+    add_dashboard(app, engine, Place(policy, folder_of(state), target.catalog.title))
+    taken, place, talks = opened()
+    if talks:
         say(f"serving {target!r} at http://{place}" + (f" by {workers} workers" if worker else ""))
         say(f"policy: {rules.told()}")
         keys = f"{len(engine.keys)} keys" if len(engine.keys) else "no keys, so this machine only"
-        note(
-            f"state: {store.name}, {keys}; histories are {'bound' if bound else 'sent by clients'}"
-        )
-    raise typer.Exit(run_server(app, engine, opened, linger=linger))
+        kept = "bound" if bound else "sent by clients"
+        note(f"state: {store.name}, {keys}; histories are {kept}")
+        people = len(store.operators())
+        there = f"http://{place}{PREFIX}, {people} operators"
+        note(f"dashboard: {there if people else 'recsec operators add NAME'}")
+    raise typer.Exit(run_server(app, engine, taken, linger=linger))
 
 
 def _check_workers(live: str | None, *, bound: bool) -> None:
@@ -146,12 +184,64 @@ def _check_workers(live: str | None, *, bound: bool) -> None:
         )
 
 
+def _stand_before(
+    upstream: str,
+    rules: Policy,
+    state: str,
+    live: str | None,
+    policy: Path | None,
+    opened: Callable[[], tuple[socket.socket, str, bool]],
+    *,
+    host: str,
+    linger: float,
+) -> NoReturn:
+    """Run the reverse proxy."""
+    from recsec.serving.engine import Engine, folder_of, open_state
+    from recsec.serving.running import json_log
+    from recsec.serving.running import run as run_server
+    from recsec.serving.upstream import OWN, check_actions, create_proxy, read_upstream
+    from recsec.targets.http.addresses import public_url
+
+    url, places = read_upstream(upstream, rules.traffic)
+    check_actions(rules, places)
+    names, store = open_state(state)
+    engine = Engine(
+        rules,
+        names,
+        store,
+        folder=folder_of(state),
+        log=json_log(),
+        live=live,
+        source=policy,
+        fits=lambda changed: check_actions(changed, places),
+    )
+    app = create_proxy(engine, url, places, open_to_all=host in LOOPBACK)
+    taken, place, talks = opened()
+    if talks:
+        say(f"before {public_url(url)} at http://{place}")
+        say(f"policy: {rules.told()}")
+        note(f"watched: {places.told()}; own pages begin with {OWN}")
+    raise typer.Exit(run_server(app, engine, taken, linger=linger, own_date=False))
+
+
 def _open(model: str, data: str | None, columns: str | None, *, authorised: bool) -> Target:
     """The target that the words name."""
     from recsec.library.opening import open_target_to_serve
 
-    dataset = open_data(data, columns) if data is not None else None
-    return open_target_to_serve(model, dataset, authorised=authorised)
+    return open_target_to_serve(model, _data(model, data, columns), authorised=authorised)
+
+
+def _data(model: str, data: str | None, columns: str | None) -> Dataset | None:
+    """The data that say what is popular; a checkpoint serves without them too."""
+    if data is not None:
+        return open_data(data, columns)
+    try:
+        return open_data(None, columns, model=model)
+    except UsageError:
+        return None  # nothing is known of them
+    except DataError as error:
+        note(f"an account without events gets what the model says: {error.message}")
+        return None
 
 
 def _check_items(rules: Policy, target: Target, fitted: Fitted | None = None) -> None:

@@ -1,67 +1,41 @@
-"""``recsec target check``: does a source work, and for which commands?"""
+"""The part of ``recsec target check`` that is about recommenders of sequences."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 
-from recsec.cli.shared.common import (
-    SOURCES,
-    AuthorisedOption,
-    ColumnsOption,
-    DataOption,
-    DropBadOption,
-    JsonOption,
-    QuietOption,
-    SepOption,
-    TimeFormatOption,
-    open_data,
-)
+from recsec.cli.sequential.answering import note_unknown, unknown_json
 from recsec.cli.shared.output import emit, note
+from recsec.cli.shared.reading import open_data, told_name
+from recsec.cli.shared.tables import show_commands
 from recsec.sources import CAPABILITIES, SAID
 
 if TYPE_CHECKING:
     from recsec.library.checking import CheckedSource
 
-__all__ = ["app"]
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+__all__ = ["check_sequences"]
 
 SHOWN = 5
 """Ids at the end of a history and at the beginning of a list that are shown."""
 
 
-@app.callback()
-def target() -> None:
-    """Look at a recommender of yours before an audit spends calls on it."""
-
-
-@app.command("check")
-def check(
-    spec: Annotated[str, typer.Argument(metavar="MODEL", help=f"The recommender: {SOURCES}.")],
-    data: DataOption,
-    columns: ColumnsOption = None,
-    sep: SepOption = None,
-    time_format: TimeFormatOption = None,
-    drop_bad: DropBadOption = False,
-    k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 10,
-    authorised: AuthorisedOption = False,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
+def check_sequences(
+    spec: str, data: str | None, *, columns: str | None, k: int, authorised: bool, json: bool
 ) -> None:
-    """Open a recommender, ask a few questions, and say which commands will work with it.
+    """Ask a recommender a few questions, and show what it answered.
 
-    Shows what was sent, what was understood of the answers and how long they took. 27 calls; exit
-    code 3 where it fails, does not repeat itself, or does not look at the history.
+    Raises:
+        TargetError: it cannot be audited.
     """
     from recsec.library.checking import check_source
 
-    found = check_source(spec, open_data(data, columns), k=k, authorised=authorised)
+    dataset = open_data(data, columns, model=spec)
+    found = check_source(spec, dataset, k=k, authorised=authorised)
     result: dict[str, Any] = {
         "model": spec,
-        "data": data,
+        "data": told_name(data, dataset),
         "kind": found.kind,
         "gives": [one for one in CAPABILITIES if one in found.gives],
         "calls": found.calls,
@@ -71,11 +45,13 @@ def check(
         "own_history": found.own_history,
         "questions": [vars(one) for one in found.questions],
         "defects": list(found.defects),
+        "unknown_ids": unknown_json(found.unknown),
         "commands": found.lacks,
     }
     emit(result, lambda out: _render(out, found), json=json)
     for defect in found.defects:
         note(f"warning: {defect}")
+    note_unknown(found.unknown)
 
 
 def _render(out: Console, found: CheckedSource) -> None:
@@ -102,9 +78,4 @@ def _render(out: Console, found: CheckedSource) -> None:
         soft_wrap=True,
         highlight=False,
     )
-    works = [words for words, missing in found.lacks.items() if not missing]
-    out.print(f"works with: {', '.join(works)}", soft_wrap=True, highlight=False)
-    for words, missing in found.lacks.items():
-        if missing:
-            needed = " and ".join(SAID[one] for one in missing)
-            out.print(f"not with {words}: it needs {needed}", soft_wrap=True, highlight=False)
+    show_commands(out, found.lacks)

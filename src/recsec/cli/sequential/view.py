@@ -19,6 +19,7 @@ __all__ = [
     "ExtractionView",
     "count_json",
     "metrics_json",
+    "show_activity",
     "show_checks",
     "show_defenses",
     "show_rows",
@@ -35,6 +36,7 @@ class ExtractionView(ThreatView):
         return {
             "rows": [_row_json(part, at) for at in range(len(part.rows))],
             "defenses": [one.model_dump(mode="json") for one in part.defenses],
+            "activity": [one.model_dump(mode="json") for one in part.activity],
             "checks": [one.model_dump(mode="json") for one in part.checks],
             "protocol": part.protocol.statement,
         }
@@ -42,11 +44,21 @@ class ExtractionView(ThreatView):
     def show(self, console: Console, part: Extraction) -> None:
         """Tables, and what could not be measured."""
         show_rows(console, part)
+        show_activity(console, part)
         show_defenses(console, part)
         for one in part.cells:
             if one.error is not None:
                 console.print(f"{one.status}: {one.id}: {one.error}")
         show_checks(console, part)
+
+
+def show_activity(console: Console, found: Extraction) -> None:
+    """The deciding copy for the least and the most active tenth of the users."""
+    if len(found.activity) < 2:
+        return
+    for which, row in (("least", found.activity[0]), ("most", found.activity[-1])):
+        numbers = (f"{name} {metric_text(row.metrics[name])}" for name in ("agr@10", "hr_ratio"))
+        console.print(f"{which} active, {row.group}, {row.users:,} users: {', '.join(numbers)}")
 
 
 def show_checks(console: Console, found: Extraction) -> None:

@@ -18,11 +18,13 @@ __all__ = ["STATE", "LiveOption", "PolicyOption", "StateOption", "need_extra", "
 
 NEEDED = (
     "alembic",
+    "argon2",
     "fastapi",
     "limits",
     "prometheus_client",
     "sqlalchemy",
     "structlog",
+    "tomlkit",
     "uvicorn",
 )
 

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recsec.sources import SAID, Capability
+
 if TYPE_CHECKING:
     from recsec.evaluation import GroupRow
     from recsec.reports import Metric
@@ -27,6 +29,7 @@ __all__ = [
     "name_table",
     "percent",
     "plain_table",
+    "show_commands",
 ]
 
 
@@ -125,3 +128,18 @@ def metric_text(metric: Metric | None) -> str:
     if metric.low is None or metric.high is None:
         return f"{metric.value:.2f}"
     return f"{metric.value:.2f} ({bound_text(metric.low)}-{bound_text(metric.high)})"
+
+
+def show_commands(out: Console, lacks: Mapping[str, Sequence[Capability]]) -> None:
+    """Which commands work, and what the others need.
+
+    Args:
+        lacks: by command, what is missing.
+    """
+    said = {words.removesuffix(" photos"): missing for words, missing in lacks.items()}
+    works = [words for words, missing in said.items() if not missing]
+    out.print(f"works with: {', '.join(works)}", soft_wrap=True, highlight=False)
+    for words, missing in said.items():
+        if missing:
+            needed = " and ".join(SAID[one] for one in missing)
+            out.print(f"not with {words}: it needs {needed}", soft_wrap=True, highlight=False)

@@ -19,6 +19,7 @@ from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import open_embedded
 from recsec.library.photos import encoder_source
+from recsec.sources import refuse_source
 
 if TYPE_CHECKING:
     from recsec.attacks.evasion import Pairs
@@ -59,6 +60,7 @@ def run(
     from recsec.models import ExactIndex, frozen_copy
     from recsec.rng import Streams
 
+    refuse_source("certify", model)
     source = encoder_source(model)
     encoder = frozen_copy(source.encoder)
     streams = Streams(seed).child("certify")

@@ -11,8 +11,9 @@ from recsec.cli.shared.common import dialect_of_tables
 from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.opening import open_embedded
-from recsec.errors import DataError, UsageError
+from recsec.errors import DataError
 from recsec.library.photos import encoder_source
+from recsec.sources import refuse_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,13 +68,9 @@ def evaluate_photos(
     from recsec.models import Encoder
     from recsec.rng import Streams
 
+    refuse_source("evaluate photos" if attack is None else "evaluate --attack pgd photos", model)
     source = encoder_source(model)
     encoder = source.encoder
-    if attack is not None and not isinstance(encoder, Encoder):
-        raise UsageError(
-            f"{model} has no heads: there are no labels to attack",
-            hint="recsec evade attacks its neighbors",
-        )
     streams = Streams(seed).child("evaluate")
     with progress() as report:
         split, features = open_embedded(source, data, report, dialect=dialect_of_tables())

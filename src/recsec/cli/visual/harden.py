@@ -12,6 +12,7 @@ from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
 from recsec.cli.visual.opening import refuse_columns
+from recsec.sources import refuse_source
 
 __all__ = ["harden_photos"]
 
@@ -29,6 +30,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
     from recsec.library.harden import harden_encoder
 
     refuse_columns(options.columns)
+    refuse_source("harden photos", model)
     kind = hardening_class(method, hardens="encoder")
     chosen = options.settings(kind.config_class, method)
     start(options.out)
@@ -36,7 +38,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         found = harden_encoder(
             method,
             model,
-            options.data,
+            options.named_data,
             chosen,
             seed=options.seed,
             training=options.training(report),
@@ -50,7 +52,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         "method": method,
         "start": found.start,
         "model": model,
-        "data": options.data,
+        "data": options.named_data,
         "seed": options.seed,
         "checkpoint": str(options.out),
         "synthetic": found.synthetic,
@@ -59,7 +61,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         "cost": found.cost,
         "protocol": found.before.protocol,
     }
-    words = ["recsec", "evade", "--model", str(options.out), "--data", options.data]
+    words = ["recsec", "evade", "--model", str(options.out), "--data", options.named_data]
     step = shlex.join([*words, "--attack", "apgd", "--eps", "0.05", "--out", "RUN"])
     emit(result, lambda console: _render(console, result, step), json=options.json)
     note_synthetic(found.synthetic, photos=True)

@@ -20,6 +20,7 @@ from recsec.cli.shared.tables import plain_table
 from recsec.cli.visual.opening import tell_of
 from recsec.errors import DataError
 from recsec.library.photos import encoder_source, open_split
+from recsec.sources import refuse_source
 
 if TYPE_CHECKING:
     from recsec.screening import Screen
@@ -55,6 +56,7 @@ def run(
     from recsec.rng import Streams
     from recsec.screening import catalog_of, fit_panel, uploads_of
 
+    refuse_source("screen", model)
     source = encoder_source(model)
     encoder = frozen_copy(source.encoder)
     try:

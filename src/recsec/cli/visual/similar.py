@@ -13,6 +13,7 @@ from recsec.cli.shared.common import EncoderOption, JsonOption, PhotosOption, Qu
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import plain_table
 from recsec.errors import UsageError
+from recsec.sources import refuse_source
 
 if TYPE_CHECKING:
     from recsec.data import Photos
@@ -42,6 +43,7 @@ def run(
 
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: expected a file that ends in .png")
+    refuse_source("similar", model)
     with progress() as report:
         opened = open_encoder(model, data, progress=report)
         photos = opened.photos

@@ -47,7 +47,9 @@ def strange_ways(watch: Watch) -> dict[str, str]:
     reach = np.array([max([APART, *honest.tolist()]) for honest in calibration.scores])
     # a client that repeats a lot leaves accounts without a verdict, which show it all the same
     able = asking.counts[:, 0] >= calibration.checkpoints[0]
+    order = np.argsort(np.array(names, dtype=np.str_), kind="stable")
     odd = np.flatnonzero(able & (distance > reach[np.maximum(place, 0)]))
+    odd = order[np.isin(order, odd)]  # by name: in whatever order they were seen
     enough = max(CROWD, SHARE * able.sum())
     if len(odd) < enough:
         return {}

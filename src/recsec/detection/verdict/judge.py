@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from recsec.detection.sybil import MOST
 from recsec.detection.verdict.check import strange_ways
 from recsec.detection.watch import Watch
 from recsec.metrics.detection import benjamini_hochberg
-from recsec.traffic import QueryLog
+from recsec.traffic import Queries, QueryLog, WholeLog
 
 __all__ = ["judge"]
 
@@ -16,7 +17,7 @@ SUSPECT = 0.05
 """Accounts with a p-value up to this are compared with each other."""
 
 
-def judge(watch: Watch, log: QueryLog, *, level: float) -> pl.DataFrame:
+def judge(watch: Watch, log: Queries | QueryLog, *, level: float) -> pl.DataFrame:
     """One row per account, the most suspicious first.
 
     Args:
@@ -49,8 +50,10 @@ def judge(watch: Watch, log: QueryLog, *, level: float) -> pl.DataFrame:
     best = np.argmax(views, axis=0) if views else np.zeros(0, np.int64)
     suspects = table.filter(pl.col("p_value") <= SUSPECT)["id"].to_list()
     cluster = np.full(len(table), -1)
-    if watch.fitted.linker is not None:
-        cluster[: len(suspects)] = watch.fitted.linker.link(log, suspects)
+    if watch.fitted.linker is not None and suspects:
+        whole: Queries = WholeLog(log) if isinstance(log, QueryLog) else log
+        compared = suspects[:MOST]
+        cluster[: len(compared)] = watch.fitted.linker.link(whole.of(compared), compared)
     return table.with_columns(
         pl.Series("flagged", flagged),
         pl.Series("view", [labels[place] for place in best.tolist()], dtype=pl.String),

@@ -30,7 +30,10 @@ from recsec.models.sequential.neural import (
 __all__ = ["Narm", "NarmConfig", "local_attention"]
 
 CACHED = 2**20
-"""Gates that are held at a time."""
+"""Gates that are held at a time on a CPU."""
+
+HELD = 2**26
+"""Elsewhere, where many small steps cost more than memory."""
 
 
 class NarmConfig(NeuralConfig):
@@ -53,7 +56,8 @@ def _summed(query: Tensor, key: Tensor, first: int, size: int) -> Tensor:
 
 def _chunk(query: Tensor) -> int:
     """How many positions are gated at a time, so that the gates stay in cache."""
-    return max(1, CACHED // max(1, query.shape[0] * query.shape[1] * query.shape[2]))
+    gates = CACHED if query.device.type == "cpu" else HELD
+    return max(1, gates // max(1, query.shape[0] * query.shape[1] * query.shape[2]))
 
 
 class _Gates(torch.autograd.Function):

@@ -122,9 +122,10 @@ class SasRec(CausalRecommender):
     def open(self, histories: IntArray) -> SasRecState:
         """See ``Incremental.open``: encode ``(B, L)`` histories of one common length, L >= 1."""
         self.eval()
-        window = torch.from_numpy(histories[:, -self.config.max_length :])
+        place = self.items.weight.device
+        window = torch.from_numpy(histories[:, -self.config.max_length :]).to(place)
         batch, length = window.shape
-        x = self.embed(window) + self.positions(torch.arange(length))
+        x = self.embed(window) + self.positions(torch.arange(length, device=place))
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for block in self.layers:
@@ -145,7 +146,8 @@ class SasRec(CausalRecommender):
             fresh.reencoded = state.reencoded + 1
             return fresh
         at = state.used
-        x = self.embed(torch.from_numpy(items))[:, None] + self.positions.weight[at]
+        newest = torch.from_numpy(items).to(self.items.weight.device)
+        x = self.embed(newest)[:, None] + self.positions.weight[at]
         for block, keys, values in zip(self.layers, state.keys, state.values, strict=True):
             q, k, v = block.split(x)
             keys[:, :, at], values[:, :, at] = k[:, :, 0], v[:, :, 0]

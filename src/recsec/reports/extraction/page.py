@@ -18,6 +18,7 @@ __all__ = ["extraction_fragments"]
 FIDELITY = ("agr@1", "agr@5", "agr@10", "agr@20", "rbo", "tau", "lift")
 SHORT = ("agr@10", "lift")
 QUALITY = ("hr@10", "ndcg@10", "hr_ratio")
+ACTIVITY = ("agr@10", "lift", "hr@10", "target_hr@10", "hr_ratio")
 DEFENSE = ("hr@10", "ndcg@10", "overlap@10", "utility")
 DEFENDED = ("agr@10", "served_agr@10", "lift", "lift_taken", "hr_ratio")
 CURVE = "agr@10"
@@ -39,6 +40,7 @@ def extraction_fragments(found: Extraction, document: Document) -> dict[str, str
         fidelity=_columns(found, FIDELITY, rest=True),
         short=_columns(found, SHORT, rest=False),
         quality=_columns(found, QUALITY, rest=False),
+        activity=ACTIVITY,
         frontier=_frontier(found),
         defense_columns=DEFENSE,
         defended=DEFENDED,

@@ -21,6 +21,7 @@ from recsec.reports.parts import (
 
 __all__ = [
     "UNDEFENDED",
+    "ActivityRow",
     "Cell",
     "CopyCheck",
     "Cost",
@@ -129,6 +130,16 @@ class Row(Part):
     metrics: Metrics = Field(description="Means over seeds with their intervals.")
 
 
+class ActivityRow(Part):
+    """About a tenth of the users, by the items in their histories: what the copy is for them."""
+
+    group: Text = Field(description="Which tenth, and the shortest and longest history in it.")
+    users: Count = Field(description="Users in it.")
+    metrics: Metrics = Field(
+        description="Of the copy, over these users; ``target_hr@10`` is the target's."
+    )
+
+
 class CopyCheck(Part):
     """A property that a sound evaluation has, over the thieves of the bare target."""
 
@@ -226,6 +237,9 @@ class Extraction(ThreatPart):
         default=(), description="What the plan put before the thief; empty: the bare target only."
     )
     checks: tuple[CopyCheck, ...] = Field(default=(), description="Is the evaluation itself sound?")
+    activity: tuple[ActivityRow, ...] = Field(
+        default=(), description="The deciding row by activity of the users, least active first."
+    )
     examples: tuple[Example, ...] = Field(default=(), description="Lists side by side.")
     cost: tuple[Cost, ...] = Field(default=(), description="What the calls cost the thief.")
     published: tuple[Published, ...] = Field(default=(), description="Others' numbers, apart.")

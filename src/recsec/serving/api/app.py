@@ -67,7 +67,7 @@ def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
     )
     add_handlers(app)
 
-    def client(request: Request) -> Key:
+    async def client(request: Request) -> Key:  # a plain one would go through a thread
         return caller(engine, request, "client", open_to_all=open_to_all)
 
     asking = Depends(client)
@@ -129,12 +129,12 @@ def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
         return Items(items=[Named(id=one.id, title=one.title) for one in found])
 
     add_gateway(app, engine, open_to_all=open_to_all, index=answering.index)
-    add_probes(app, engine, ready=lambda: answering.ready)
+    add_probes(app, engine, ready=answering.answers)
     app.add_middleware(Edge, engine=engine)
     return app
 
 
-def add_probes(app: FastAPI, engine: Engine, *, ready: Callable[[], bool]) -> None:
+def add_probes(app: FastAPI, engine: Engine, *, ready: Callable[[], Awaitable[bool]]) -> None:
     """``/livez``, ``/readyz`` and ``/metrics``."""
     no_cache = {"Cache-Control": "no-store"}
 
@@ -142,7 +142,7 @@ def add_probes(app: FastAPI, engine: Engine, *, ready: Callable[[], bool]) -> No
         return PlainTextResponse("alive\n", headers=no_cache)
 
     async def readyz(_: Request) -> Response:
-        if engine.draining or not ready():
+        if engine.draining or not await ready():
             return problem(503, "Draining" if engine.draining else "Not ready", headers=no_cache)
         return JSONResponse({"ready": True}, headers=no_cache)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
 from recsec.serving.api.problems import problem
@@ -22,6 +24,10 @@ MAX_BODY = 256 * 1024
 
 PATIENCE = 10.0
 """Seconds for the body of a request to arrive."""
+
+
+STILL = 60.0
+"""Seconds between two parts of a body that is passed on."""
 
 
 class _TooMuch(Exception):  # noqa: N818 - a state
@@ -41,15 +47,24 @@ class Edge:
         engine: for its metrics and its log.
         max_body: bytes of a request that are read.
         patience: seconds for a body to arrive.
+        passing: requests are another server's: answers get no id, bodies may have any size, and
+            only a pause of ``STILL`` seconds ends one.
     """
 
     def __init__(
-        self, app: Any, engine: Engine, *, max_body: int = MAX_BODY, patience: float = PATIENCE
+        self,
+        app: Any,
+        engine: Engine,
+        *,
+        max_body: int = MAX_BODY,
+        patience: float = PATIENCE,
+        passing: bool = False,
     ) -> None:
         self._app = app
         self._engine = engine
         self._max_body = max_body
         self._patience = patience
+        self._passing = passing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -62,20 +77,24 @@ class Edge:
         async def sending(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 state["status"], state["begun"] = message["status"], True
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request.encode()),
-                ]
+                if not self._passing:
+                    message["headers"] = [
+                        *message.get("headers", ()),
+                        (b"x-request-id", request.encode()),
+                    ]
             await send(message)
 
+        reading = _moving(receive) if self._passing else self._bounded(scope, receive)
         try:
-            await self._app(scope, self._bounded(scope, receive), sending)
+            await self._app(scope, reading, sending)
         except _TooMuch as error:
             if not state["begun"]:
                 refusal = problem(error.status, error.title, headers={"Connection": "close"})
                 await refusal(scope, receive, sending)
         except Exception as error:
-            self._engine.log("failed", request=request, error=f"{type(error).__name__}: {error}")
+            place = traceback.extract_tb(error.__traceback__)[-1]  # its text may hold anything
+            told = f"{type(error).__name__} at {FilePath(place.filename).name}:{place.lineno}"
+            self._engine.log("failed", request=request, error=told)
             if not state["begun"]:
                 refusal = problem(500, "The server failed", request=request)
                 await refusal(scope, receive, sending)
@@ -109,8 +128,9 @@ class Edge:
         return receiving
 
     def _note(self, scope: Scope, request: str, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None) or "none"
-        if scope["path"] in ("/livez", "/readyz", "/metrics"):
+        none = "upstream" if self._passing else "none"
+        route = getattr(scope.get("route"), "path", None) or none
+        if not self._passing and scope["path"] in ("/livez", "/readyz", "/metrics"):
             return
         self._engine.metrics.requests.labels(route, str(status)).inc()
         self._engine.metrics.duration.labels(route).observe(seconds)
@@ -124,3 +144,22 @@ class Edge:
             ms=round(seconds * 1000, 2),
             **told,
         )
+
+
+def _moving(receive: Receive) -> Receive:
+    """Ends a body of which nothing more comes."""
+    whole = False
+
+    async def receiving() -> MutableMapping[str, Any]:
+        nonlocal whole
+        if whole:
+            return await receive()  # waits for the client to go away
+        try:
+            async with asyncio.timeout(STILL):
+                message = await receive()
+        except TimeoutError:
+            raise _TooMuch(408, "The body took too long") from None
+        whole = not message.get("more_body", False)
+        return message
+
+    return receiving

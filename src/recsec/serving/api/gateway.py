@@ -13,13 +13,16 @@ from pydantic import BaseModel
 from recsec.errors import DataError
 from recsec.serving.api.bodies import Logged, Told
 from recsec.serving.api.callers import caller
-from recsec.serving.api.problems import PROBLEM, Refused, blocked_fields, problem
+from recsec.serving.api.problems import PROBLEM, blocked_fields, problem
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import NONE, Event
+from recsec.serving.policy import Policy
 from recsec.serving.state import Key
 from recsec.types import IntArray, ItemId
 
 __all__ = ["add_gateway"]
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class Decided(BaseModel):
@@ -53,29 +56,14 @@ def add_gateway(
         index: catalog indices of external ids; None without a catalog.
     """
 
-    def gateway(request: Request) -> Key:
+    async def gateway(request: Request) -> Key:
         return caller(engine, request, "gateway", open_to_all=open_to_all)
 
     asking = Depends(gateway)
 
-    @app.get(
-        "/v1/check",
-        tags=["gateways"],
-        status_code=204,
-        responses={403: {"description": "blocked", "content": {PROBLEM: {}}}},
-    )
-    async def check(
-        request: Request,
-        account: Annotated[str, Query(max_length=200)] = "",
-        key: Key = asking,
-    ) -> Response:
-        """May this account be served? For nginx's auth_request, ForwardAuth and ext_authz.
-
-        The account is the query's, or that of the header X-Recsec-Account.
-        """
-        asked = account or request.headers.get("x-recsec-account", "")
-        if not asked:
-            raise Refused(422, "No account", "send ?account= or the header X-Recsec-Account")
+    def verdict(request: Request, asked: str, key: Key) -> Response:
+        if not asked:  # what cannot be read passes: a gateway makes an outage of anything else
+            return Response(status_code=204, headers={"X-Recsec-Action": "unknown"})
         name = engine.names.account(asked)
         request.state.account = name
         treatment = engine.treatment(name, key.id)
@@ -89,6 +77,32 @@ def add_gateway(
             return problem(403, "Blocked", headers=headers, **fields)
         headers = {"X-Recsec-Action": decision.action, "X-Recsec-Decision": decision.id}
         return Response(status_code=204, headers=headers)
+
+    @app.get(
+        "/v1/check",
+        tags=["gateways"],
+        status_code=204,
+        responses={403: {"description": "blocked", "content": {PROBLEM: {}}}},
+    )
+    async def check(
+        request: Request,
+        account: Annotated[str, Query(max_length=200)] = "",
+        key: Key = asking,
+    ) -> Response:
+        """May this account be served? For nginx's auth_request and Traefik's ForwardAuth.
+
+        The account is the query's, or what ``[traffic]`` of the policy finds in the headers and in
+        the address that the gateway tells (X-Forwarded-Uri, X-Original-Uri), or that of the header
+        X-Recsec-Account.
+        """
+        told = request.headers.get("x-forwarded-uri") or request.headers.get("x-original-uri", "/")
+        return verdict(request, account or _account(engine.policy, request, told), key)
+
+    @app.api_route("/v1/check/{rest:path}", methods=METHODS, include_in_schema=False)
+    async def check_there(request: Request, rest: str, key: Key = asking) -> Response:
+        """``check`` as Envoy's ext_authz asks: with method and address of the request itself."""
+        told = f"/{rest}?{request.url.query}"
+        return verdict(request, _account(engine.policy, request, told), key)
 
     @app.get("/v1/decisions", tags=["gateways"])
     async def decisions(
@@ -145,3 +159,12 @@ def add_gateway(
             name = engine.names.account(query.account)
             engine.note(Event(name, key.id, engine.clock(), history, known(query.answer)))
         return Taken(taken=len(logged.queries), unknown_items=unknown)
+
+
+def _account(policy: Policy, request: Request, address: str) -> str:
+    """The account of a request that a gateway tells about; empty if it is not to be found."""
+    if policy.traffic is not None:
+        path, _, query = address.partition("?")
+        headers = dict(request.headers)
+        return policy.traffic.request(path, query.encode("utf-8"), headers, None).account or ""
+    return request.headers.get("x-recsec-account", "")[:200]

@@ -14,7 +14,7 @@ from recsec.serving.policy import Policy
 from recsec.traffic import REPEATS
 from recsec.types import IntArray
 
-__all__ = ["NONE", "SHOWN", "TAIL", "Event", "Live", "Seen", "observed"]
+__all__ = ["NONE", "SHOWN", "Asked", "Event", "Live", "Seen", "observed"]
 
 NONE = np.zeros(0, dtype=np.int64)
 
@@ -44,6 +44,25 @@ class Event:
     answer: IntArray = field(default_factory=lambda: NONE)
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A query as it is shown afterwards.
+
+    Attributes:
+        at: seconds since 1970.
+        history: newest items, catalog indices.
+        answer: the list.
+        kind: ``STARTS``, ``EXTENDS``, ``REPEATS`` or ``BRANCHES``.
+        rank: place of the newest item in the list served before; 0 not listed, -1 no such list.
+    """
+
+    at: float
+    history: IntArray
+    answer: IntArray
+    kind: int
+    rank: int
+
+
 @dataclass
 class Seen:
     """What is known of an account when an event of it has been counted.
@@ -55,7 +74,7 @@ class Seen:
         queries: that detectors judge, this one included; 0 where they have nothing to judge.
         before: as many were judged before: checkpoints after it are still to be judged.
         scores: by label, after the event.
-        recent: the last queries, history and list.
+        recent: the last queries.
     """
 
     event: Event
@@ -64,11 +83,15 @@ class Seen:
     queries: int = 0
     before: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
-    recent: Sequence[tuple[IntArray, IntArray]] = ()
+    recent: Sequence[Asked] = ()
 
 
-def observed(watch: Watch, events: Sequence[Event]) -> list[tuple[int, dict[str, float]]]:
-    """Let detectors see events with histories; queries to judge (0: none) and scores of each."""
+def observed(watch: Watch, events: Sequence[Event]) -> list[tuple[int, dict[str, float], Asked]]:
+    """Let detectors see events with histories.
+
+    Returns:
+        Of each event: how many queries there are to judge (0: none), scores, and what is shown.
+    """
     histories = [NONE if event.history is None else event.history for event in events]
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in histories])]).astype(np.int64)
     width = max(len(event.answer) for event in events)
@@ -82,8 +105,15 @@ def observed(watch: Watch, events: Sequence[Event]) -> list[tuple[int, dict[str,
         (
             0 if steps.kind[row] == REPEATS else int(queries[row]),
             {label: float(values[row]) for label, values in scores.items()},
+            Asked(
+                event.at,
+                histories[row][-TAIL:],
+                event.answer,
+                int(steps.kind[row]),
+                int(steps.rank[row]),
+            ),
         )
-        for row in range(len(events))
+        for row, event in enumerate(events)
     ]
 
 
@@ -106,6 +136,19 @@ class Live(Protocol):
 
     def check(self) -> list[Seen]:
         """Reach for what was lost; what was counted meanwhile is merged, and told."""
+        ...
+
+    @property
+    def began(self) -> float:
+        """When the period began."""
+        ...
+
+    def recent(self, account: str) -> list[Asked]:
+        """Last queries of an account, oldest first, as far as this process knows."""
+        ...
+
+    def __contains__(self, account: object) -> bool:
+        """Whether an account has evidence in this period, as far as this process knows."""
         ...
 
     def first(self, account: str) -> float | None:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recsec.detection import Fitted, Watch
-from recsec.serving.live.base import NONE, SHOWN, TAIL, Event, Seen, observed
+from recsec.serving.live.base import SHOWN, Asked, Event, Seen, observed
 from recsec.serving.live.rates import Rates
 from recsec.serving.policy import Policy
-from recsec.types import IntArray
 
 __all__ = ["LocalLive"]
 
@@ -35,7 +34,7 @@ class LocalLive:
         self._clock = clock
         self._rates = Rates(policy)
         self._first: OrderedDict[str, float] = OrderedDict()
-        self._recent: dict[str, deque[tuple[IntArray, IntArray]]] = {}
+        self._recent: dict[str, deque[Asked]] = {}
         self.watch: Watch | None = None
         self._begin(clock())
 
@@ -55,6 +54,14 @@ class LocalLive:
     def __len__(self) -> int:
         """See ``Live.__len__``."""
         return len(self._recent)
+
+    def __contains__(self, account: object) -> bool:
+        """See ``Live.__contains__``."""
+        return account in self._recent
+
+    def recent(self, account: str) -> list[Asked]:
+        """See ``Live.recent``."""
+        return list(self._recent.get(account, ()))
 
     def first(self, account: str) -> float | None:
         """See ``Live.first``."""
@@ -94,10 +101,9 @@ class LocalLive:
         if not part or self.watch is None:
             return
         found = observed(self.watch, [seen.event for seen in part])
-        for seen, (queries, scores) in zip(part, found, strict=True):
+        for seen, (queries, scores, asked) in zip(part, found, strict=True):
             recent = self._recent[seen.event.account]
-            history = NONE if seen.event.history is None else seen.event.history
-            recent.append((history[-TAIL:], seen.event.answer))
+            recent.append(asked)
             seen.queries, seen.before, seen.scores = queries, max(0, queries - 1), scores
             seen.recent = list(recent)
 
@@ -115,7 +121,7 @@ class LocalLive:
         began = float(watch.log.get("began", "0"))
         if not over(self._clock(), began, self._policy.period):
             self.watch, self.began = watch, began
-            for name in watch.accounts()["id"].to_list():
+            for name in watch.names:
                 self._recent.setdefault(name, deque(maxlen=SHOWN))
 
 

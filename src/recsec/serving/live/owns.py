@@ -13,8 +13,7 @@ import numpy as np
 from recsec.detection import COMBINED, Fitted, Watch
 from recsec.detection.state import pack_arrays, unpack_arrays
 from recsec.errors import RecsecError
-from recsec.serving.live.base import NONE, SHOWN, TAIL, Event, Seen, observed
-from recsec.types import IntArray
+from recsec.serving.live.base import NONE, SHOWN, Asked, Event, Seen, observed
 
 __all__ = ["LARGEST", "Own"]
 
@@ -32,7 +31,7 @@ class Own:
         period: in which its evidence began, as text.
         version: of what is shared; 0: nothing is.
         watch: the detectors with this account alone.
-        recent: its last queries, history and list.
+        recent: its last queries.
         since: what was counted since the shared state was lost; None: nothing.
         sent: the bytes that were offered when nothing came back; empty: all came back.
         last: its last event.
@@ -41,7 +40,7 @@ class Own:
     period: str
     watch: Watch
     version: int = 0
-    recent: deque[tuple[IntArray, IntArray]] = field(default_factory=lambda: deque(maxlen=SHOWN))
+    recent: deque[Asked] = field(default_factory=lambda: deque(maxlen=SHOWN))
     since: Watch | None = None
     sent: bytes = b""
     last: Event | None = None
@@ -56,10 +55,11 @@ class Own:
             unpacked = zlib.decompress(content)
             arrays, facts = unpack_arrays(unpacked, name="an account", hint=AGAIN)
             own.watch = Watch.unpacked(fitted, arrays, facts, name="an account")
-            ends, lists = arrays["recent/ends"].tolist(), arrays["recent/lists"].tolist()
             items, before = arrays["recent/items"].astype(np.int64), 0
-            for end, length in zip(ends, lists, strict=True):
-                own.recent.append((items[before : end - length], items[end - length : end]))
+            told = zip(arrays["recent/at"].tolist(), arrays["recent/rows"].tolist(), strict=True)
+            for at, (end, length, kind, rank) in told:
+                history, answer = items[before : end - length], items[end - length : end]
+                own.recent.append(Asked(at, history, answer, kind, rank))
                 before = end
         except (RecsecError, KeyError, ValueError, zlib.error):
             own.watch = fitted.watch()
@@ -69,11 +69,15 @@ class Own:
         """For ``opened``; at most ``LARGEST``."""
         arrays, facts = self.watch.packed()
         for recent in (list(self.recent), []):
-            rows = [np.concatenate(pair) for pair in recent]
+            rows = [np.concatenate([one.history, one.answer]) for one in recent]
             arrays["recent/items"] = np.concatenate([NONE, *rows]).astype(np.int32)
-            arrays["recent/ends"] = np.cumsum([len(row) for row in rows], dtype=np.int64)
-            lists = [len(answer) for _, answer in recent]
-            arrays["recent/lists"] = np.array(lists, dtype=np.int64)
+            arrays["recent/at"] = np.array([one.at for one in recent], dtype=np.float64)
+            ends = np.cumsum([len(row) for row in rows]).tolist()
+            told = [
+                (end, len(one.answer), one.kind, one.rank)
+                for end, one in zip(ends, recent, strict=True)
+            ]
+            arrays["recent/rows"] = np.array(told, dtype=np.int64).reshape(-1, 4)
             content = zlib.compress(pack_arrays(arrays, facts), 1)
             if len(content) <= LARGEST:
                 return content
@@ -84,9 +88,9 @@ class Own:
     def count(self, found: Sequence[Seen]) -> None:
         """Let the detectors see events of this account, and say what is known after each."""
         events = [seen.event for seen in found]
-        for seen, (queries, scores) in zip(found, observed(self.watch, events), strict=True):
-            history = NONE if seen.event.history is None else seen.event.history
-            self.recent.append((history[-TAIL:], seen.event.answer))
+        told = observed(self.watch, events)
+        for seen, (queries, scores, asked) in zip(found, told, strict=True):
+            self.recent.append(asked)
             seen.queries, seen.before, seen.scores = queries, max(0, queries - 1), scores
             seen.recent = list(self.recent)
         self.last = events[-1]

@@ -10,24 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis, RedisError
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
-from redis.retry import Retry
 
 from recsec.detection import Fitted
-from recsec.errors import ConfigError
-from recsec.serving.live.base import Event, Seen
+from recsec.serving.live.base import Asked, Event, Seen
+from recsec.serving.live.client import PATIENCE
 from recsec.serving.live.local import over
 from recsec.serving.live.owns import Own
 from recsec.serving.live.rates import Rates
 from recsec.serving.policy import Policy, Rule
 
-__all__ = ["RedisLive", "connect"]
+__all__ = ["RedisLive"]
 
 STEP = (Path(__file__).parent / "step.lua").read_text(encoding="utf-8")
-
-PATIENCE = 0.5
-"""Seconds that an answer of Redis may take."""
 
 HERE = 5000
 """Accounts that a process keeps at hand, so that it need not fetch them."""
@@ -40,25 +35,6 @@ AGE = 30 * 86_400
 
 CHUNK = 256
 """Accounts that are merged at a time."""
-
-
-def connect(url: str) -> Redis:
-    """A client that gives up soon.
-
-    Raises:
-        ConfigError: an address that is none.
-    """
-    try:
-        return Redis.from_url(
-            url,
-            socket_timeout=PATIENCE,
-            socket_connect_timeout=PATIENCE,
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError as error:
-        raise ConfigError(
-            f"{url!r} is no address of Redis", hint="as in redis://localhost:6379/0"
-        ) from error
 
 
 @dataclass
@@ -122,6 +98,20 @@ class RedisLive:
     def __len__(self) -> int:
         """See ``Live.__len__``."""
         return len(self._owns)
+
+    @property
+    def began(self) -> float:
+        """See ``Live.began``."""
+        return float(self._period)
+
+    def __contains__(self, account: object) -> bool:
+        """See ``Live.__contains__``."""
+        return account in self._owns
+
+    def recent(self, account: str) -> list[Asked]:
+        """See ``Live.recent``."""
+        own = self._owns.get(account)
+        return [] if own is None else list(own.recent)
 
     def first(self, account: str) -> float | None:
         """See ``Live.first``."""

@@ -16,7 +16,7 @@ from recsec.models.base import Recommender
 from recsec.rng import Streams
 from recsec.targets.guards.base import GuardConfig, Rescoring, Surroundings
 from recsec.targets.guards.key import seed_of, seed_of_weights
-from recsec.targets.guards.typical import NEWEST, RankLaw, own_ranks, read_ranks
+from recsec.targets.guards.typical import NEWEST, KeptRanks, RankLaw, own_ranks, read_ranks
 from recsec.types import IntArray
 
 __all__ = ["Misinform", "MisinformConfig"]
@@ -71,7 +71,8 @@ class Misinform(Rescoring):
     thief has got hold of. People whom the recommender has not seen choose at other ranks than those
     it was trained on: ``people`` fits law and threshold to them. A thief may notice that a list has
     nothing in common with the one before it, and start anew: see ``wary`` among his switches. Costs
-    a pass over the history and the ranks of its newest 50 items for each question.
+    a pass over the history and the ranks of its newest 50 items for a question, and one comparison
+    where the history before its newest item was asked lately.
 
     Source: adaptive misinformation of Kariyappa & Qureshi, CVPR 2020, for classifiers of images;
     test and wrong answers are ours.
@@ -93,6 +94,7 @@ class Misinform(Rescoring):
         self.recommender = recommender
         self.law = law
         self.threshold = threshold
+        self.kept = KeptRanks(recommender)
         self.seed = seed
         rng = Streams(seed).numpy("another world")
         vectors = rng.standard_normal((2, len(recommender.catalog) + 1, WIDTH), dtype=np.float32)
@@ -133,7 +135,8 @@ class Misinform(Rescoring):
 
     def rescored(self, histories: IntArray, scores: Tensor) -> Tensor:
         """See ``Rescoring.rescored``."""
-        rows = torch.from_numpy(self.suspected(histories))
+        suspicion = self.law.suspicion(self.kept.ranks(histories, scores))
+        rows = torch.from_numpy(np.flatnonzero(suspicion > self.threshold))
         if len(rows) == 0:
             return scores
         wrong = self.elsewhere(histories[rows.numpy()])

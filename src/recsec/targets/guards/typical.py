@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Self
@@ -19,13 +22,16 @@ from recsec.models.sequential.neural import CausalRecommender
 from recsec.runs import atomic_write_json
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["RankLaw", "binned", "keep_ranks", "own_ranks", "read_ranks"]
+__all__ = ["KeptRanks", "RankLaw", "binned", "keep_ranks", "own_ranks", "read_ranks"]
 
 NEWEST = 50
 """Items of a history that are judged, the newest; what came before them is known."""
 
 CELLS = 2_000_000
 """Scores that are held at once: 8 MB."""
+
+KEPT = 16_000_000
+"""Scores that are kept for histories that may grow: 64 MB, 4,700 histories of 3,416 items."""
 
 SERVED = (10, 100)
 """Lengths of the lists that a machine takes items from."""
@@ -103,6 +109,91 @@ def _prefix_scores(recommender: Recommender, histories: IntArray, ends: IntArray
     kept = np.arange(histories.shape[1]) < ends[:, :, None]
     prefixes = np.where(kept, histories[:, None, :], 0).reshape(-1, histories.shape[1])
     return recommender.scores(prefixes).view(*ends.shape, -1)
+
+
+class KeptRanks:
+    """``own_ranks`` of histories that grow: what was found out before is kept.
+
+    The rank of an item never changes, and that of a new one follows from the scores with which the
+    history before it was answered: one comparison instead of a pass over the whole history. What is
+    not known is found by ``own_ranks``. Both count the same scores, up to the rounding of a sum in
+    another order; a history longer than a causal recommender sees is always looked at anew, because
+    there the two see different items.
+
+    Args:
+        recommender: who ranks.
+        kept: scores that are kept, the newest.
+    """
+
+    def __init__(self, recommender: Recommender, *, kept: int = KEPT) -> None:
+        self.recommender = recommender
+        width = len(recommender.catalog) + 1
+        self.room = kept // width
+        self.longest = recommender.reach if isinstance(recommender, CausalRecommender) else None
+        if self.longest is not None and self.longest <= NEWEST:
+            self.longest = None
+        self._rows: OrderedDict[bytes, tuple[IntArray, Tensor]] = OrderedDict()
+
+    def ranks(self, histories: IntArray, scores: Tensor) -> IntArray:
+        """See ``own_ranks``.
+
+        Args:
+            histories: ``(B, L)`` int64, zeros on the right.
+            scores: ``(B, N + 1)`` of these histories by the recommender; history items may be -inf.
+        """
+        lengths = (histories > 0).sum(axis=1)
+        keys = [row[:n].tobytes() for row, n in zip(histories, lengths.tolist(), strict=True)]
+        ranks = np.zeros((len(histories), NEWEST), dtype=np.int64)
+        grown: list[int] = []
+        before: list[Tensor] = []
+        unknown: list[int] = []
+        for row, key in enumerate(keys):
+            n = int(lengths[row])
+            same, parent = self._rows.get(key), self._rows.get(key[:-8])
+            if n < 2:
+                continue
+            if same is not None:
+                ranks[row] = same[0]
+            elif parent is None or (self.longest is not None and n > self.longest):
+                unknown.append(row)
+            else:
+                ranks[row] = parent[0]
+                grown.append(row)
+                before.append(parent[1])
+        if grown:
+            newest = histories[grown, lengths[grown] - 1]
+            unknown += self._grow(ranks, np.array(grown), lengths, torch.stack(before), newest)
+        if unknown:
+            ranks[unknown] = own_ranks(self.recommender, histories[unknown])
+        self._keep(keys, histories, ranks, scores)
+        return ranks
+
+    @staticmethod
+    def _grow(
+        ranks: IntArray, rows: IntArray, lengths: IntArray, before: Tensor, newest: IntArray
+    ) -> list[int]:
+        """Add the rank of the newest item; gives the rows where it is in the history already."""
+        own = before.gather(1, torch.from_numpy(newest)[:, None])
+        found = (before > own).sum(dim=1).numpy() + 1
+        places = lengths[rows] - 2
+        full = rows[places >= NEWEST]
+        ranks[full, :-1] = ranks[full, 1:]
+        ranks[rows, np.minimum(places, NEWEST - 1)] = found
+        again: list[int] = rows[torch.isneginf(own[:, 0]).numpy()].tolist()
+        return again
+
+    def _keep(
+        self, keys: Sequence[bytes], histories: IntArray, ranks: IntArray, scores: Tensor
+    ) -> None:
+        if self.room < 1:
+            return
+        rows = scores.clone()
+        rows.scatter_(1, torch.from_numpy(histories), float("-inf"))
+        for row, key in enumerate(keys):
+            self._rows[key] = (ranks[row], rows[row].clone() if len(keys) > 1 else rows[row])
+            self._rows.move_to_end(key)
+        while len(self._rows) > self.room:
+            self._rows.popitem(last=False)
 
 
 def keep_ranks(path: Path, ranks: IntArray, *, items: int) -> None:
@@ -195,10 +286,24 @@ class RankLaw:
     def suspicion(self, ranks: IntArray) -> FloatArray:
         """``log P(ranks | machine) - log P(ranks | person)`` of each row, in nats."""
         counts = binned(ranks, self.edges)
-        machine = np.stack([_log_likelihood(counts, law) for law in self.machines])
-        mixture = logsumexp(machine, axis=0) - np.log(len(self.machines))
-        found: FloatArray = mixture - _log_likelihood(counts, self.honest)
+        whole, of_bins = self._tables
+        n = counts.sum(axis=1)
+        bins = np.arange(counts.shape[1])
+        likely = whole[:, n] + of_bins[:, bins, counts].sum(axis=2)
+        mixture = logsumexp(likely[1:], axis=0) - np.log(len(self.machines))
+        found: FloatArray = mixture - likely[0]
         return found
+
+    @cached_property
+    def _tables(self) -> tuple[FloatArray, FloatArray]:
+        """What counts of 0 to ``NEWEST`` add to the log-likelihood under each law, people first.
+
+        For all ranks together ``(1 + M, NEWEST + 1)``, and by bin ``(1 + M, W, NEWEST + 1)``.
+        """
+        laws = np.concatenate([self.honest[None], self.machines])
+        counts, total = np.arange(NEWEST + 1), laws.sum(axis=1, keepdims=True)
+        whole = gammaln(total) - gammaln(total + counts)
+        return whole, gammaln(counts + laws[:, :, None]) - gammaln(laws)[:, :, None]
 
 
 def binned(ranks: IntArray, edges: IntArray) -> IntArray:
@@ -207,11 +312,3 @@ def binned(ranks: IntArray, edges: IntArray) -> IntArray:
     found = np.zeros((len(ranks), len(edges) + 1), dtype=np.int64)
     np.add.at(found, (np.arange(len(ranks))[:, None], bins), 1)
     return found[:, 1:]
-
-
-def _log_likelihood(counts: IntArray, law: FloatArray) -> FloatArray:
-    """Of counts ``(B, W)`` in an order, under Dirichlet parameters ``(W,)``."""
-    total = law.sum()
-    whole = gammaln(total) - gammaln(total + counts.sum(axis=1))
-    found: FloatArray = whole + (gammaln(counts + law) - gammaln(law)).sum(axis=1)
-    return found

@@ -6,6 +6,7 @@ from recsec.targets.visual.network import NetworkEncoder
 from recsec.targets.visual.open import SOURCES, EncoderSource, is_source, open_source
 from recsec.targets.visual.ranks import check_ranks
 from recsec.targets.visual.recipe import Recipe
+from recsec.targets.visual.repeats import check_vectors
 from recsec.targets.visual.search.client import ImageSearch
 from recsec.targets.visual.search.file import SearchFile, is_search, read_search_file
 from recsec.targets.visual.search.preflight import Repeats, check_search
@@ -24,6 +25,7 @@ __all__ = [
     "SearchFile",
     "check_ranks",
     "check_search",
+    "check_vectors",
     "is_search",
     "is_source",
     "open_source",

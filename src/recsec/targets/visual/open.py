@@ -9,11 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from recsec.data import Photos, cache_folder
-from recsec.errors import ConfigError, UsageError
+from recsec.errors import ConfigError
 from recsec.models import PhotoEncoder, catalog_features, load_encoder, read_config
+from recsec.sources import Capability, kind_of_source, require
 from recsec.targets.visual.file import EncoderFile, read_encoder_file
 from recsec.targets.visual.ranks import check_ranks
 from recsec.targets.visual.recipe import Recipe
+from recsec.targets.visual.repeats import check_vectors
 from recsec.targets.visual.sources import function, hugging_face, onnx_file, torch_module
 from recsec.types import IntArray, Progress
 
@@ -43,6 +45,13 @@ class EncoderSource:
     ranks: Path | None = None
     words: str = ""
 
+    @property
+    def gives(self) -> frozenset[Capability]:
+        """What it can do."""
+        known: set[Capability] = {"ids", "embeddings"}
+        known |= {"gradients"} if self.encoder.gradients else set()
+        return frozenset(known | ({"weights"} if self.checkpoint is not None else set()))
+
     def features(
         self, photos: Photos, *, rows: IntArray | None = None, progress: Progress | None = None
     ) -> Tensor:
@@ -61,7 +70,9 @@ class EncoderSource:
         return found
 
     def check(self, features: Tensor, photos: Photos, rows: IntArray | None) -> None:
-        """The pre-flight where there is one; see ``check_ranks``."""
+        """The pre-flight of an encoder of others; see ``check_vectors`` and ``check_ranks``."""
+        if self.checkpoint is None:
+            check_vectors(self.encoder, features, photos, whose=self.spec)
         if self.ranks is not None:
             check_ranks(self.ranks, features, photos, rows=rows)
 
@@ -79,13 +90,12 @@ class EncoderSource:
 
 
 def is_source(spec: str) -> bool:
-    """Whether the words name an encoder of others: a prefix of ``SOURCES``, an address or a file.
+    """Whether the words name an encoder or a search of others, not a checkpoint folder.
 
     >>> is_source("hf:FOLDER"), is_source("runs/encoder")
     (True, False)
     """
-    prefix = spec.partition(":")[0]
-    return prefix in (*SOURCES, "http", "https") or spec.endswith(".toml")
+    return kind_of_source(spec, "evasion").name != "encoder"
 
 
 def open_source(spec: str) -> EncoderSource:
@@ -94,16 +104,18 @@ def open_source(spec: str) -> EncoderSource:
 
     Raises:
         CheckpointError: there is no checkpoint, a broken one, or one of a recommender.
-        UsageError: it is an address, which has lists and no vectors.
+        UsageError: it is a visual search, which has lists and no vectors.
         ConfigError: the words or the file do not fit.
         TargetError: it fails, or gives no vectors.
     """
-    if not is_source(spec):
+    kind = kind_of_source(spec, "evasion")
+    require(["embeddings"], f"--model {spec}", kind.gives, who="this", threat="evasion")
+    if kind.name == "encoder":
         folder = Path(spec).expanduser()
         return EncoderSource(spec, load_encoder(folder), folder, folder)
     file: EncoderFile | None = None
     recipe, output, source = Recipe(), None, spec
-    if spec.endswith(".toml"):
+    if kind.name == "encoder-file":
         file = read_encoder_file(Path(spec).expanduser())
         if file is None:
             raise ConfigError(
@@ -127,11 +139,6 @@ def open_source(spec: str) -> EncoderSource:
 
 def _encoder(source: str, recipe: Recipe, output: str | None) -> PhotoEncoder:
     kind = source.partition(":")[0]
-    if kind in ("http", "https"):
-        raise UsageError(
-            f"{source} answers with lists and has no vectors, which this needs",
-            hint="recsec evade takes it; the encoder behind it is hf:, torch:, onnx: or callable:",
-        )
     if kind == hugging_face.PREFIX:
         size = hugging_face.own_size(source)
         if size is not None and "size" not in recipe.model_fields_set:

@@ -201,6 +201,19 @@ def test_a_search_in_float32_is_float32_where_the_scene_was_prepared_for_bfloat1
     assert exact.exact is shared.exact
 
 
+@pytest.mark.parametrize(("count", "seen"), [(1, 1), (3, 4), (64, 64), (65, 128), (130, 192)])
+def test_an_accelerator_sees_few_sizes_of_batch(count: int, seen: int) -> None:
+    sizes = []
+
+    def embedder(images: Tensor) -> Tensor:
+        sizes.append(len(images))
+        return images.flatten(1)
+
+    found = prepare(embedder, photos := torch.zeros(count, 3, 2, 2, device="meta"))(photos)
+    assert sizes == [seen]
+    assert found.shape == (count, 12)
+
+
 def test_a_convolution_with_two_readers_is_not_folded(photos: Tensor) -> None:
     class Forked(nn.Module):
         def __init__(self) -> None:

@@ -13,11 +13,11 @@ from recsec.cli.shared.common import (
     ConfigOption,
     DeviceOption,
     DropBadOption,
-    EncoderOption,
     JsonOption,
     OutOption,
     PhotosOption,
     QuietOption,
+    SearchedOption,
     SeedOption,
     SepOption,
     SetOption,
@@ -26,12 +26,13 @@ from recsec.cli.shared.common import (
 from recsec.cli.shared.output import resumable
 from recsec.errors import UsageError
 from recsec.library.evade import NATIVE
+from recsec.sources import refuse_source
 
 __all__ = ["run"]
 
 
 def run(
-    model: EncoderOption,
+    model: SearchedOption,
     data: PhotosOption,
     out: OutOption,
     item: Annotated[
@@ -155,11 +156,17 @@ def run(
     tool = open_attack(attack, settings)
     chosen = {"goal": goal, "project": project, "min_eps": min_eps, "ingest": ingest}
     options: dict[str, Any] = {"goal": goal, "project": project, "ingest": open_ingest(ingest)}
+    if goal == "lists" and tool.access == "gradients":
+        raise UsageError(
+            f"--goal lists compares lists of ids, and --attack {tool.name} follows gradients",
+            hint="--attack square --goal lists, or --goal features",
+        )
+    if tool.access == "gradients" and tool.name != "auto":
+        refuse_source("evade --attack apgd", model, said=f"evade --attack {tool.name}")
+    refuse_source("evade --goal hub" if hub else "evade", model)
     if is_search(model):
         from recsec.cli.visual.evade.listed import show_listed
 
-        if hub:
-            raise UsageError("--goal hub needs vectors, and a visual search has lists of ids only")
         chosen_pairs: Any = pairs if item is None else [[item, target_item]]
         plan = {
             "model": model, "data": data, "eps": budgets, "pairs": chosen_pairs, "n": n,

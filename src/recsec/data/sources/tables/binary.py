@@ -13,7 +13,7 @@ import polars as pl
 from recsec.data.sources.tables.encoding import plain_utf8
 from recsec.errors import DataError
 
-__all__ = ["Typed", "open_json_lines", "open_parquet", "parquet_table"]
+__all__ = ["BROKEN", "Typed", "first_line", "open_json_lines", "open_parquet", "parquet_table"]
 
 BROKEN = (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What polars raises at damaged files; the last of them is no ``Exception``."""

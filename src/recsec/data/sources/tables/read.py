@@ -157,8 +157,10 @@ class OpenTable:
                         f"column {name!r} is {kinds[0]} in {self.parts[0].name} and {kinds[1]} in "
                         f"{part.name}; expected one type in all files"
                     )
+        if all(frame.schema == frames[0].schema for frame in frames):
+            return pl.concat(frames)
         whole = [frame.with_columns(cs.integer().cast(pl.Int128)) for frame in frames]
-        return pl.concat(whole if len(frames) > 1 else frames, how="vertical_relaxed")
+        return pl.concat(whole, how="vertical_relaxed")
 
     def _blank(self, raw: pl.DataFrame) -> pl.Series | None:
         """Rows of text with nothing in them: blank lines, and separators alone."""

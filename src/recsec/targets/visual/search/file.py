@@ -11,6 +11,7 @@ from jsonpath_ng.parser import parse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsec.errors import ConfigError
+from recsec.sources import kind_of_source
 from recsec.targets.http.addresses import parsed_url
 
 __all__ = ["SearchFile", "is_search", "read_search_file"]
@@ -90,14 +91,7 @@ def _filled(text: str) -> str:
 
 def is_search(spec: str) -> bool:
     """Whether ``--model`` names a visual search: an address, or a file with ``[search]``."""
-    if spec.startswith(("http://", "https://")):
-        return True
-    if not spec.endswith(".toml"):
-        return False
-    try:
-        return TABLE in tomllib.loads(Path(spec).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False  # whoever opens it says what is wrong
+    return kind_of_source(spec, "evasion").name in ("search", "search-file")
 
 
 def read_search_file(spec: str) -> SearchFile:

@@ -32,7 +32,13 @@ def open_function(spec: str, recipe: Recipe) -> BlackBox:
     return BlackBox(
         contained(found),
         recipe.stored,
-        recipe,
+        Recipe(
+            size=recipe.size,
+            resize=recipe.resize,
+            channels=recipe.channels,
+            white=255,
+            layout="nhwc",
+        ),
         name=f"{module}:{name}",
         identity=digest({"spec": spec, "code": code_digests(module)}),
     )
