@@ -55,10 +55,11 @@ def test_a_model_needs_its_data(
 ) -> None:
     monkeypatch.setattr("recsec.trying.serve", lambda app, opened: opened.close())
     model = ["--model", str(checkpoints / "markov")]
-    assert main(["try", *model]) == 2
-    assert "recsec try --model DIR --data NAME" in capsys.readouterr().err
+    assert main(["try", *model]) == 2  # a checkpoint that remembers nothing
+    assert "does not remember its data" in capsys.readouterr().err
     assert main(["try", *model, "--data", small_data]) == 0
     assert main(["try", "--compare", str(checkpoints / "markov")]) == 2
+    assert "recsec try --model DIR --data NAME" in capsys.readouterr().err
 
 
 @pytest.mark.hint("leave --port out: a free one is taken")

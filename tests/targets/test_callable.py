@@ -88,7 +88,7 @@ def test_an_error_of_the_function_shows_its_own_lines(shop, catalog):
         ([[1, 2, 3, 4], []], "answered 4 items where 3 were asked for"),
         ([[1, 1], []], "named item 1 twice"),
         ([[1, "1"], []], "named item 1 twice"),
-        ([[1, 0], []], "unknown item: item 0 is not among the 40 items"),
+        ([[0, 41], []], "unknown item: item 0 is not among the 40 items"),
         ([[1, 2.0], []], "unknown item: 2.0"),
     ],
 )

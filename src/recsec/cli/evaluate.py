@@ -10,7 +10,6 @@ import typer
 
 from recsec.cli.sequential.evaluate import evaluate_sequences
 from recsec.cli.shared.common import (
-    AnyDataOption,
     AnyModelOption,
     AuthorisedOption,
     ColumnsOption,
@@ -23,6 +22,7 @@ from recsec.cli.shared.common import (
     TimeFormatOption,
     UsersOption,
 )
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, KnownDataOption
 from recsec.cli.visual.evaluate import LabelAttack, evaluate_photos
 from recsec.cli.visual.opening import refuse_columns
 from recsec.errors import UsageError
@@ -46,11 +46,13 @@ class LabelAttacks(StrEnum):
 
 def run(
     model: AnyModelOption,
-    data: AnyDataOption,
+    data: KnownDataOption = None,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     stage: Annotated[
         Held, typer.Option("--stage", help="Hold out the last item (test) or the one before.")
     ] = Held.TEST,
@@ -101,7 +103,7 @@ def run(
     """
     from recsec.data import is_photos
 
-    if is_photos(data):
+    if data is not None and is_photos(data):
         refuse_columns(columns)
         if any(one is not None for one in (users, figures, unseen, people)):
             raise UsageError(
@@ -116,7 +118,7 @@ def run(
         evaluate_photos(model, data, stage=stage.value, seed=seed, attack=chosen_attack, json=json)
         return
     if attack is not None:
-        raise UsageError(f"--attack changes photos; --data {data} names interactions")
+        raise UsageError("--attack changes photos; the data are interactions")
     evaluate_sequences(
         model,
         data,

@@ -8,7 +8,6 @@ import typer
 
 from recsec.cli.sequential.harden import harden_sequences
 from recsec.cli.shared.common import (
-    AnyDataOption,
     CheckpointOption,
     ColumnsOption,
     ConfigOption,
@@ -23,6 +22,7 @@ from recsec.cli.shared.common import (
     SetOption,
     TimeFormatOption,
 )
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, KnownDataOption
 from recsec.cli.shared.training import TrainingOptions
 from recsec.cli.visual.harden import harden_photos
 
@@ -34,12 +34,14 @@ def run(
         str, typer.Option("--method", metavar="NAME", help="One of: recsec list hardenings.")
     ],
     model: CheckpointOption,
-    data: AnyDataOption,
     out: OutOption,
+    data: KnownDataOption = None,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,

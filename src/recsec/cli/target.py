@@ -9,7 +9,6 @@ import typer
 from recsec.cli.sequential.target import check_sequences
 from recsec.cli.shared.common import (
     SOURCES,
-    AnyDataOption,
     AuthorisedOption,
     ColumnsOption,
     DropBadOption,
@@ -18,6 +17,7 @@ from recsec.cli.shared.common import (
     SepOption,
     TimeFormatOption,
 )
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, KnownDataOption
 from recsec.cli.visual.opening import refuse_columns
 from recsec.cli.visual.target import check_encoder
 from recsec.sources import offered
@@ -42,11 +42,13 @@ def check(
             f"{offered('evasion')}.",
         ),
     ],
-    data: AnyDataOption,
+    data: KnownDataOption = None,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 10,
     authorised: AuthorisedOption = False,
     json: JsonOption = False,
@@ -60,7 +62,7 @@ def check(
     """
     from recsec.data import is_photos
 
-    if is_photos(data):
+    if data is not None and is_photos(data):
         refuse_columns(columns)
         check_encoder(spec, data, authorised=authorised, json=json)
     else:

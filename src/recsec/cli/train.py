@@ -22,6 +22,7 @@ from recsec.cli.shared.common import (
     SetOption,
     TimeFormatOption,
 )
+from recsec.cli.shared.reading import CatalogOption, FiltersOption
 from recsec.cli.shared.training import TrainingOptions
 from recsec.cli.visual.train import train_photos
 from recsec.errors import UsageError
@@ -44,6 +45,8 @@ def run(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,

@@ -22,9 +22,9 @@ from recsec.cli.shared.common import (
     QuietOption,
     SepOption,
     TimeFormatOption,
-    open_data,
 )
 from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data
 from recsec.cli.visual.opening import refuse_columns
 from recsec.errors import ConfigError, UsageError
 from recsec.sources import offered, refuse_source
@@ -60,6 +60,8 @@ def run(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     guard: GuardOption = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0: a free port.")
@@ -86,7 +88,7 @@ def run(
 
     opened, at = listen(port)
     app = application(lists, photos, port=at)
-    result = {"url": f"http://127.0.0.1:{at}/", "synthetic": data is None}
+    result = {"url": f"http://127.0.0.1:{at}/", "synthetic": model is None}
     emit(result, lambda out: out.print(result["url"], soft_wrap=True), json=json)
     note("Ctrl-C ends it")
     if browser and sys.stdout.isatty():
@@ -113,28 +115,28 @@ def _benches(
     from recsec.settings import parse_guards
 
     guards = parse_guards(guard)
-    if (model is None) != (data is None) or (model is None and (compare or guards or columns)):
+    if model is None and (data or compare or guards or columns):
         raise UsageError(
-            "try takes --model and --data together, or neither of them",
+            "try takes --model with these, or none of them",
             hint="recsec try --model DIR --data NAME",
         )
     _need_libraries()
     from recsec.trying import opening, sample_lists, sample_photos
 
     with progress() as report:
-        if model is None or data is None:
+        if model is None:
             note("Made-up data and models, trained here; kept in the cache for the next time.")
             return sample_lists(report), sample_photos(report)
         specs = [model, *compare]
         named = dict(zip(labels(specs), specs, strict=True))
-        if is_photos(data):
+        if data is not None and is_photos(data):
             refuse_columns(columns)
             for spec in specs:
                 refuse_source("try photos", spec)
             if guards:
                 raise UsageError("--guard is about lists; the data are photos")
             return None, opening.open_pictures(named, data, device=device, progress=report)
-        found: Any = open_data(data, columns)
+        found: Any = open_data(data, columns, model=model)
         return opening.open_lists(named, found, guards=guards, authorised=authorised), None
 
 

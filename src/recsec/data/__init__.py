@@ -2,11 +2,12 @@
 
 from recsec.data.analysis import Analysis, analyze
 from recsec.data.catalog import Catalog
-from recsec.data.dataset import Dataset
+from recsec.data.dataset import Dataset, Origin
+from recsec.data.dialect import Dialect
 from recsec.data.download import get
 from recsec.data.filters import Filters, Report, Step
 from recsec.data.interactions import Interactions, Raw
-from recsec.data.loading import load
+from recsec.data.loading import load, load_as
 from recsec.data.made_up.planted import Plant, best_answer, optimal_scores
 from recsec.data.made_up.synthetic import (
     SyntheticConfig,
@@ -21,10 +22,10 @@ from recsec.data.photos.files import ResizeRule, read_photo, resize
 from recsec.data.photos.loading import is_photos, load_photos
 from recsec.data.photos.split import PhotoSplit, split_photos
 from recsec.data.photos.synthetic import SyntheticPhotosConfig
+from recsec.data.reading import Reading
 from recsec.data.sequences import Batch, Sequences, Split, Stage, leave_one_out, pad
 from recsec.data.sources.cache import Receipt, cache_folder, read_receipt
 from recsec.data.sources.known import KNOWN, KNOWN_PHOTOS, KnownData, known
-from recsec.data.sources.tables import Dialect
 from recsec.data.splits import TimeSplit, split_by_time
 
 __all__ = [
@@ -38,12 +39,14 @@ __all__ = [
     "Filters",
     "Interactions",
     "KnownData",
+    "Origin",
     "PhotoAnalysis",
     "PhotoReport",
     "PhotoSplit",
     "Photos",
     "Plant",
     "Raw",
+    "Reading",
     "Receipt",
     "Report",
     "ResizeRule",
@@ -65,6 +68,7 @@ __all__ = [
     "known",
     "leave_one_out",
     "load",
+    "load_as",
     "load_photos",
     "optimal_scores",
     "pad",

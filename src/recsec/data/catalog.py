@@ -97,6 +97,13 @@ class Catalog(ItemTable):
         """
         return self._find(items, among="items of the catalog") + 1
 
+    def known(self, items: Sequence[ItemId]) -> tuple[list[ItemId], list[ItemId]]:
+        """External ids in two parts, each in their order: those that are items, and the others."""
+        return (
+            [item for item in items if item in self._row],
+            [item for item in items if item not in self._row],
+        )
+
     def external(self, indices: IntArray) -> list[ItemId]:
         """External ids of a vector of catalog indices; padding (0) is left out."""
         kept = np.asarray(indices)

@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from recsec.data.catalog import Catalog
 from recsec.data.filters import Filters, Report
 from recsec.data.interactions import Interactions, Raw, arrange
+from recsec.data.reading import Reading
 from recsec.data.sequences import Sequences, Split, leave_one_out
 from recsec.data.splits import TimeSplit, split_by_time
 from recsec.errors import DataError
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "Origin"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a data set is loaded again.
+
+    Attributes:
+        name: as ``load`` takes it; the path of an own file is absolute.
+        reading: what was said about it.
+    """
+
+    name: str
+    reading: Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +40,7 @@ class Dataset:
         times_are_real: whether times are clock times; if not, they say order only.
         synthetic: whether the data was made up.
         license: terms of use, empty for the user's own files.
+        origin: where it came from; None where it was not loaded.
     """
 
     name: str
@@ -35,6 +50,7 @@ class Dataset:
     times_are_real: bool
     synthetic: bool = False
     license: str = ""
+    origin: Origin | None = None
 
     @classmethod
     def from_raw(

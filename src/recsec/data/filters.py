@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["LEFT_OUT", "REPEATS", "Filters", "Report", "Step", "kept_rows"]
+__all__ = ["LEFT_OUT", "REPEATS", "UNDESCRIBED", "Filters", "Report", "Step", "kept_rows"]
 
 LEFT_OUT = "rows left out because they do not fit: "
 """How the note of a reader on them begins."""
+UNDESCRIBED = "items of the data that the catalog does not describe: "
+"""How the note on a catalog begins."""
 REPEATS = "repeated user-item pairs"
 """The rule that drops them, as steps call it."""
 
@@ -80,6 +82,11 @@ class Report:
     def left_out(self) -> tuple[str, ...]:
         """The notes on rows that did not fit."""
         return tuple(text for text in self.notes if text.startswith(LEFT_OUT))
+
+    @property
+    def undescribed(self) -> tuple[str, ...]:
+        """The note on items that a catalog lacks."""
+        return tuple(text for text in self.notes if text.startswith(UNDESCRIBED))
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json`` and run directories."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from recsec.data.dataset import Dataset
+from recsec.data.dataset import Dataset, Origin
+from recsec.data.dialect import Dialect
 from recsec.data.filters import Filters
 from recsec.data.made_up.synthetic import SyntheticConfig, generate
 from recsec.data.photos.loading import is_photos
+from recsec.data.reading import Reading
 from recsec.data.sources.archive import open_archive
 from recsec.data.sources.cache import locate
+from recsec.data.sources.items import with_items
 from recsec.data.sources.known import KNOWN, is_path, known
 from recsec.data.sources.layouts import read_known
 from recsec.data.sources.own import read_own
-from recsec.data.sources.tables import Dialect
 from recsec.errors import ConfigError
 
-__all__ = ["load"]
+__all__ = ["load", "load_as"]
 
 
 def load(
@@ -27,6 +31,7 @@ def load(
     columns: Mapping[str, str] | None = None,
     dialect: Dialect | None = None,
     filters: Filters | None = None,
+    catalog: str | Path | None = None,
 ) -> Dataset:
     """Load a data set. Never downloads; ``recsec data get`` does.
 
@@ -38,6 +43,7 @@ def load(
         columns: for own files, our column names (user, item, time, rating) to theirs.
         dialect: for own files, what the user says about the table.
         filters: rules; the defaults of ``Filters`` if None.
+        catalog: a table of items: ids, titles, genres, years; None: what the data say.
 
     Raises:
         DataError: missing, broken or empty data.
@@ -45,24 +51,51 @@ def load(
             ``synthetic`` that do not fit, or columns of a set that is known.
     """
     text = str(name)
+    reading = Reading(
+        columns=dict(columns or {}),
+        filters=Filters() if filters is None else filters,
+        catalog=None if catalog is None else os.path.abspath(os.path.expanduser(catalog)),
+        **({} if dialect is None else dialect.model_dump(include=set(Dialect.model_fields))),
+    )
     made_up = text == "synthetic" or text.startswith("synthetic:")
     if (columns or dialect) and (made_up or text in KNOWN):
         raise ConfigError(f"{text} has a table of its own; columns and the like are for own files")
+    origin = Origin(text, reading)
+    title, terms = text, ""
     if made_up:
-        config = SyntheticConfig.parse(text.partition(":")[2])
-        return Dataset.from_raw(text, generate(config), filters=filters, synthetic=True)
-    if text in KNOWN:
+        raw = generate(SyntheticConfig.parse(text.partition(":")[2]))
+    elif text in KNOWN:
         data = known(text)
         with open_archive(locate(data, source=source)) as archive:
             raw = read_known(archive, data)
-        return Dataset.from_raw(text, raw, filters=filters, license=data.license)
-    if is_photos(text):
+        terms = data.license
+    elif is_photos(text):
         raise ConfigError(
             f"{text} holds photos; interactions of users with items were expected",
             hint="recsec data list says which is which",
         )
-    path = Path(text)
-    if not path.exists() and not is_path(text):
-        known(text)
-    raw = read_own(path, columns=columns, dialect=dialect)
-    return Dataset.from_raw(path.stem, raw, filters=filters)
+    else:
+        path = Path(text)
+        if not path.exists() and not is_path(text):
+            known(text)
+        raw = read_own(path, columns=columns, dialect=dialect)
+        title, origin = path.stem, Origin(os.path.abspath(path), reading)
+    if catalog is not None:
+        raw = with_items(raw, Path(catalog).expanduser())
+    found = Dataset.from_raw(title, raw, filters=filters, synthetic=made_up, license=terms)
+    return replace(found, origin=origin)
+
+
+def load_as(name: str | Path, reading: Reading) -> Dataset:
+    """``load`` with everything that there is to say about it.
+
+    Raises:
+        RecsecError: as ``load``.
+    """
+    return load(
+        name,
+        columns=reading.columns or None,
+        dialect=reading.dialect,
+        filters=reading.filters,
+        catalog=reading.catalog,
+    )

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsec.errors import ConfigError
+from recsec.errors import ConfigError, UsageError
 from recsec.library.results import to_pandas
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recsec.audit import ThreatScope
-    from recsec.data import Dialect
+    from recsec.data import Reading
     from recsec.reports import Finding, GatePolicy, Report, Threat, Verdict
     from recsec.reports.comparison import Diff
     from recsec.types import Progress
@@ -181,7 +181,7 @@ def diff(old: Path | str | AuditReport, new: Path | str | AuditReport) -> Diff:
 
 def extract_plan(
     model: str,
-    data: str,
+    data: str | None,
     out: Path,
     *,
     policy: str = "mixed",
@@ -194,7 +194,7 @@ def extract_plan(
     guards: Sequence[str] = (),
     twins: int = 1,
     users: int | None = None,
-    dialect: Dialect | None = None,
+    reading: Reading | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def extract_plan(
 
     Args:
         model: whom to copy, as ``--model`` takes it.
-        data: the name of the data, as ``--data`` takes it.
+        data: the name of the data, as ``--data`` takes it; None: those of the checkpoint.
         out: the run directory.
         policy: which queries; ``recsec list policies``.
         k: list length asked for.
@@ -214,7 +214,7 @@ def extract_plan(
         guards: as ``--guard`` takes them.
         twins: independent models to train for scale.
         users: measure on so many only.
-        dialect: what there is to say about an own table.
+        reading: what else there is to say about the data.
         settings: ``length``, ``sessions``, ``loss``, ``leak``, ``proxy``, ``policy_settings`` and
             ``surrogate_settings``.
         device: where the copy is trained.
@@ -230,10 +230,21 @@ def extract_plan(
         )
     if "policy_settings" in chosen:
         chosen["policy_settings"] = {policy: chosen["policy_settings"]}
-    named = dict(columns or {})
-    target: dict[str, Any] = {"model": model, "data": data, "columns": named, "twins": twins}
-    said = {} if dialect is None else dialect.model_dump(exclude_defaults=True)
-    target |= said
+    from recsec.data import Reading
+
+    told = reading or Reading()
+    told = told.model_copy(update={"columns": {**told.columns, **(columns or {})}})
+    target: dict[str, Any] = {"model": model, "twins": twins}
+    if data is None:
+        from recsec.targets import remembered
+
+        if told.said():
+            raise UsageError(
+                f"{', '.join(told.said())}: about data, which are left out", hint="name the data"
+            )
+        own = remembered(model)
+        data, told, target["fingerprint"] = own.data, own.reading, own.fingerprint
+    target |= {"data": data, "columns": told.columns, **told.said()}
     if guards:
         from recsec.library.opening import guarded_plan
         from recsec.settings import parse_guards
@@ -242,8 +253,7 @@ def extract_plan(
             model,
             parse_guards(guards),
             data=data,
-            columns=named,
-            dialect=said,
+            reading=told,
             out=out,
             twins=twins,
         )
@@ -266,7 +276,7 @@ def extract_plan(
 
 def extract(
     model: str,
-    data: str,
+    data: str | None,
     out: Path | str,
     *,
     authorised: bool = False,
@@ -279,7 +289,7 @@ def extract(
 
     Args:
         model: whom to copy, as ``--model`` takes it.
-        data: the name of the data, as ``--data`` takes it.
+        data: the name of the data, as ``--data`` takes it; None: those of the checkpoint.
         out: the run directory; the same work resumes.
         authorised: the owner of a target beyond this machine agreed.
         progress: is told how it goes.

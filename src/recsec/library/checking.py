@@ -11,6 +11,7 @@ from recsec.sources import COMMANDS, Capability, Threat, kind_of_source, lacking
 
 if TYPE_CHECKING:
     from recsec.data import Dataset, Photos
+    from recsec.targets import Unknown
     from recsec.targets.visual import EncoderSource
 
 __all__ = [
@@ -58,6 +59,7 @@ class CheckedSource:
         ordered: a shorter list is the beginning of a longer one.
         own_history: share of listed items that the history held.
         defects: what a sound recommender does not do and an audit survives.
+        unknown: listed ids that the catalog lacks.
         lacks: by command, what it needs beyond ``gives``; empty where the command works.
     """
 
@@ -70,6 +72,7 @@ class CheckedSource:
     ordered: bool
     own_history: float
     defects: tuple[str, ...]
+    unknown: Unknown
     lacks: dict[str, list[Capability]]
 
 
@@ -89,7 +92,7 @@ def check_source(
             history.
         RecsecError: it cannot be opened.
     """
-    from recsec.targets import capabilities_of, preflight
+    from recsec.targets import capabilities_of, preflight, unknown_items
 
     target = open_api(spec, data, authorised=authorised)
     histories = next(data.split().batches("test", size=ROWS)).histories
@@ -112,6 +115,7 @@ def check_source(
         ordered=found.ordered,
         own_history=found.own_history,
         defects=found.defects,
+        unknown=unknown_items(target),
         lacks=_lacks("extraction", gives),
     )
 

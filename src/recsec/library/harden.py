@@ -138,6 +138,7 @@ def harden_recommender(
     )
     if not models.is_first_process():
         return None
+    models.remember(training.out, data)
     return Hardened(
         method=method,
         start="recipe" if getattr(settings, "scratch", False) else kind.start,

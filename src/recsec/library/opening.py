@@ -15,13 +15,14 @@ from recsec.sources import is_folder, kind_of_source, require
 if TYPE_CHECKING:
     import numpy as np
 
-    from recsec.data import Catalog, Dataset, Split
+    from recsec.data import Catalog, Dataset, Reading, Split
     from recsec.models import Recommender
     from recsec.targets import Target
     from recsec.types import Answerer, IntArray
 
 __all__ = [
     "as_owner",
+    "data_of",
     "guarded_plan",
     "open_api",
     "open_checkpoint_folder",
@@ -47,6 +48,8 @@ def open_data(
     sep: str | None = None,
     time_format: str | None = None,
     drop_bad: bool = False,
+    filters: Mapping[str, Any] | None = None,
+    catalog: str | Path | None = None,
 ) -> Dataset:
     """Interactions, as ``--data`` takes them.
 
@@ -57,6 +60,8 @@ def open_data(
         sep: between its fields; told from the file if None.
         time_format: of its times: ``s``, ``ms``, ``us``, ``ns`` or a pattern.
         drop_bad: leave out rows that do not fit; ``report.left_out`` counts them.
+        filters: which interactions count, such as ``{"min_item": 1}``.
+        catalog: a table of items: ids, titles, genres, years.
 
     Returns:
         ``catalog``, ``interactions.table`` (polars, user and item numbers from 1) and more.
@@ -65,13 +70,30 @@ def open_data(
         ConfigError: an option does not fit, or the name is one of photos.
         DataError: missing, broken or empty data.
     """
-    from recsec.data import Dialect, load
+    from recsec.data import Reading, load_as
     from recsec.settings import checked
 
-    said = {"sep": sep, "time_format": time_format, "drop_bad": drop_bad or None}
-    given = {key: value for key, value in said.items() if value is not None}
-    dialect = checked(Dialect, given, where="open_data") if given else None
-    return load(name, columns=columns, dialect=dialect)
+    said = {
+        "columns": dict(columns or {}),
+        "sep": sep,
+        "time_format": time_format,
+        "drop_bad": drop_bad,
+        "filters": dict(filters or {}),
+        "catalog": None if catalog is None else str(catalog),
+    }
+    return load_as(name, checked(Reading, said, where="open_data"))
+
+
+def data_of(model: str) -> Dataset:
+    """The data that a checkpoint was trained on, as they were.
+
+    Raises:
+        UsageError: nothing is known of them.
+        DataError: they are gone, or changed since.
+    """
+    from recsec.targets import remembered
+
+    return remembered(model).load(whose=Path(model))
 
 
 def open_checkpoint_folder(spec: str) -> Recommender:
@@ -109,7 +131,8 @@ def open_model(
         raise UsageError(f"--model {spec} needs --data: its items are not known otherwise")
     from recsec.targets import LocalTarget, open_target
 
-    found = open_target(spec, data.catalog, authorised=authorised)
+    counts = data.split().train.counts
+    found = open_target(spec, data.catalog, authorised=authorised, counts=counts)
     return found.recommender if isinstance(found, LocalTarget) else found
 
 
@@ -121,7 +144,8 @@ def open_api(spec: str, data: Dataset, *, authorised: bool = False) -> Target:
     """
     from recsec.targets import open_target
 
-    return open_target(spec, data.catalog, authorised=authorised)
+    counts = data.split().train.counts
+    return open_target(spec, data.catalog, authorised=authorised, counts=counts)
 
 
 def open_source(
@@ -144,20 +168,22 @@ def open_target_to_serve(spec: str, data: Dataset | None, *, authorised: bool) -
 
     Args:
         spec: see ``open_model``; a checkpoint, also one behind guards, brings its own items.
-        data: whose items a callable or an HTTP target ranks.
+        data: whose items a callable or an HTTP target ranks, and what is popular among them: that
+            is what an account without events gets.
         authorised: see ``open_model``.
     """
     from recsec import models
     from recsec.models import Recommender
     from recsec.targets import LocalTarget, open_target, read_guarded
 
+    counts = None if data is None else data.split().train.counts
     path = Path(os.path.expanduser(spec))
     guarded = read_guarded(path) if spec.endswith(".toml") else None
     if guarded is not None and guarded.checkpoint is not None:
         catalog = models.load(guarded.checkpoint.expanduser()).catalog
-        return open_target(spec, catalog, authorised=authorised)
+        return open_target(spec, catalog, authorised=authorised, counts=counts)
     found = open_model(spec, data, authorised=authorised)
-    return LocalTarget(found) if isinstance(found, Recommender) else found
+    return LocalTarget(found, counts=counts) if isinstance(found, Recommender) else found
 
 
 def open_guarded(
@@ -183,8 +209,7 @@ def guarded_plan(
     tables: Sequence[Mapping[str, Any]],
     *,
     data: str,
-    columns: Mapping[str, str],
-    dialect: Mapping[str, Any],
+    reading: Reading,
     out: Path,
     twins: int,
 ) -> dict[str, Any]:
@@ -197,8 +222,7 @@ def guarded_plan(
         model: a source.
         tables: name and settings of each guard.
         data: the data set, for the popularity of items.
-        columns: of an own file, our names to the file's.
-        dialect: what is said about it, as plain data.
+        reading: what is said about it.
         out: the run directory.
         twins: how many independent models to train like the checkpoint.
 
@@ -224,14 +248,13 @@ def guarded_plan(
     weights = folder / "model.safetensors"  # none, where it is no folder
     held = [weights, *(Path(table[name]) for table in guards for name in FILES if name in table)]
     content = [path.read_bytes().hex() for path in held if path.is_file()]
-    told = {"guards": guards, "data": described, "columns": dict(columns), "content": content}
+    told = {"guards": guards, "data": described, "columns": reading.columns, "content": content}
     told |= {} if here else {"model": model}
-    name = digest({**told, **dialect})[:12]
+    name = digest({**told, **reading.said()})[:12]
     path = out.with_name(f"{out.name}.target-{name}.toml")
     source = f"checkpoint = {json.dumps(str(folder))}" if here else f"model = {json.dumps(model)}"
     lines = [source, f"data = {json.dumps(described)}"]
-    lines += [f"columns.{name} = {json.dumps(theirs)}" for name, theirs in columns.items()]
-    lines += [f"{key} = {_toml(value)}" for key, value in dialect.items()]
+    lines += _lines(reading.said())
     for table in guards:
         lines += ["", "[[guards]]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
     atomic_write_text(path, "\n".join(lines) + "\n")
@@ -252,18 +275,37 @@ def _resolved(name: str, value: Any) -> Any:
     return str(Path(value).expanduser().resolve()) if name in FILES else value
 
 
+def _lines(values: Mapping[str, Any], before: str = "") -> list[str]:
+    """Plain data as lines of TOML, tables by dotted keys."""
+    return [
+        line
+        for key, value in values.items()
+        for line in (
+            _lines(value, f"{before}{key}.")
+            if isinstance(value, Mapping)
+            else [f"{before}{key} = {_toml(value)}"]
+        )
+    ]
+
+
 def _toml(value: Any) -> str:
     """A scalar or a list of scalars; JSON writes them as TOML does."""
     return json.dumps(value)
 
 
-def as_owner(target: Target) -> Answerer:
+class _Owner:
     """A target as it answers the account ``owner``."""
 
-    def answer(histories: IntArray, k: int) -> IntArray:
-        return target.query(OWNER, histories, k)
+    def __init__(self, target: Target) -> None:
+        self.target = target
 
-    return answer
+    def __call__(self, histories: IntArray, k: int) -> IntArray:
+        return self.target.query(OWNER, histories, k)
+
+
+def as_owner(target: Target) -> Answerer:
+    """A target as it answers the account ``owner``."""
+    return _Owner(target)
 
 
 def popular_at_first(answer: Answerer, counts: IntArray) -> Answerer:
@@ -273,18 +315,10 @@ def popular_at_first(answer: Answerer, counts: IntArray) -> Answerer:
         answer: who is asked; many functions and APIs fail where there is no newest item.
         counts: ``(N + 1,)`` how often each item was chosen.
     """
-    import numpy as np
-
-    popular = np.argsort(-counts[1:], kind="stable") + 1
+    from recsec.targets.base import popular_first
 
     def answered(histories: IntArray, k: int) -> IntArray:
-        known = (histories > 0).any(axis=1)
-        lists = np.zeros((len(histories), k), dtype=np.int64)
-        lists[~known, : len(popular)] = popular[:k]
-        if known.any():
-            found = answer(histories[known], k)
-            lists[known, : found.shape[1]] = found
-        return lists
+        return popular_first(lambda rows: answer(rows, k), histories, k, counts)
 
     return answered
 

@@ -8,7 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from recsec.errors import UsageError
-from recsec.library.opening import as_owner, open_guarded, open_source, sample_users
+from recsec.library.opening import (
+    as_owner,
+    open_guarded,
+    open_source,
+    popular_at_first,
+    sample_users,
+)
 from recsec.library.results import Estimates
 from recsec.types import ItemId
 
@@ -16,9 +22,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recsec.data import Catalog, Dataset, Split
-    from recsec.evaluation import Evaluation
+    from recsec.evaluation import Evaluation, Seen
     from recsec.models import Recommender
     from recsec.stats import Estimate
+    from recsec.targets import Unknown
     from recsec.types import Answerer, IntArray, Progress
 
 __all__ = ["OpenRecommender", "Quality", "guard", "measure", "open_recommender", "validation"]
@@ -36,11 +43,14 @@ class OpenRecommender:
         name: the words that it was opened by.
         catalog: its items; ``catalog.table`` is a polars table of ids, titles and genres.
         source: what answers, in catalog indices: for code below the front door.
+        counts: ``(N + 1,)`` how often each item was chosen, if known: a history of no items gets
+            what is popular.
     """
 
     name: str
     catalog: Catalog
     source: Recommender | Answerer
+    counts: IntArray | None = None
 
     def __repr__(self) -> str:
         return f"OpenRecommender({self.name}, {len(self.catalog):,} items)"
@@ -49,7 +59,8 @@ class OpenRecommender:
     def _answer(self) -> Answerer:
         from recsec.evaluation import as_answerer
 
-        return as_answerer(self.source)
+        answer = as_answerer(self.source)
+        return answer if self.counts is None else popular_at_first(answer, self.counts)
 
     def _indices(self, histories: Sequence[Sequence[ItemId]]) -> IntArray:
         from recsec.data import pad
@@ -133,11 +144,15 @@ class Quality:
         evaluation: per user.
         estimates: over users, by name.
         groups: the same by group of users.
+        unknown: listed ids that the catalog lacks.
+        seen: its hit rate beside that of a model that cannot have seen the test items.
     """
 
     evaluation: Evaluation
     estimates: dict[str, Estimate]
     groups: list[Any]
+    unknown: Unknown
+    seen: Seen
 
 
 def measure(
@@ -151,15 +166,20 @@ def measure(
     progress: Progress | None = None,
 ) -> Quality:
     """Leave-one-out quality of what answers; see ``OpenRecommender.evaluate``."""
-    from recsec.evaluation import evaluate
+    from recsec.evaluation import against_markov, evaluate
     from recsec.rng import Streams
+    from recsec.targets import unknown_items
 
     streams = Streams(seed).child("evaluate")
     split = data.split()
     chosen = sample_users(split, users, streams.numpy("users"))
     found = evaluate(source, split, stage=stage, users=chosen, depth=k, progress=progress)
     return Quality(
-        found, found.estimates(streams.numpy("metrics")), found.groups(streams.numpy("groups"))
+        found,
+        found.estimates(streams.numpy("metrics")),
+        found.groups(streams.numpy("groups")),
+        unknown_items(source),
+        against_markov(found),
     )
 
 
@@ -199,15 +219,16 @@ def open_recommender(
     """
     if isinstance(model, str):
         source, catalog = open_source(model, data, authorised=authorised)
-        return OpenRecommender(model, catalog, source)
+        counts = None if data is None else data.split().train.counts
+        return OpenRecommender(model, catalog, source, counts)
     if not callable(model):
         raise UsageError(f"expected words or a function, got {type(model).__name__}")
     if data is None:
         raise UsageError("a function needs data: its items are not known otherwise")
     from recsec.targets import CallableTarget
 
-    target = CallableTarget(model, data.catalog)
-    return OpenRecommender(target.name, data.catalog, as_owner(target))
+    target, counts = CallableTarget(model, data.catalog), data.split().train.counts
+    return OpenRecommender(target.name, data.catalog, as_owner(target), counts)
 
 
 def guard(

@@ -12,10 +12,12 @@ from recsec.models.base import (
     top_k,
 )
 from recsec.models.checkpoint import load, read_config, save_checkpoint, weights_digest
+from recsec.models.remembered import Remembered, recall, remember
 from recsec.models.sequential.bert4rec import Bert4Rec, Bert4RecConfig
 from recsec.models.sequential.markov import Markov, MarkovConfig
 from recsec.models.sequential.meanpool import MeanPool, MeanPoolConfig
 from recsec.models.sequential.narm import Narm, NarmConfig
+from recsec.models.sequential.objectives.sampled import why_sampled
 from recsec.models.sequential.popularity import Popularity, PopularityConfig
 from recsec.models.sequential.sasrec import SasRec, SasRecConfig
 from recsec.models.tensors import load_tensors, tensor_bytes
@@ -54,6 +56,7 @@ __all__ = [
     "PopularityConfig",
     "Precision",
     "Recommender",
+    "Remembered",
     "Resnet",
     "ResnetConfig",
     "SasRec",
@@ -73,6 +76,8 @@ __all__ = [
     "mask_history",
     "new_encoder",
     "read_config",
+    "recall",
+    "remember",
     "resolve_device",
     "save_checkpoint",
     "save_encoder",
@@ -82,4 +87,5 @@ __all__ = [
     "train_encoder",
     "train_into",
     "weights_digest",
+    "why_sampled",
 ]

@@ -4,6 +4,7 @@ FOLDER/model.safetensors   the learned tensors; written last, so its presence me
 FOLDER/config.json         model, settings, and the recipe: data, seed, versions
 FOLDER/items.parquet       external ids, titles, attributes
 FOLDER/card.md             the same for people
+FOLDER/data.json         where its data came from, so that --data may be left out
 FOLDER/history.json, resume/, snapshots/    left by training
 """
 

@@ -34,7 +34,13 @@ GRADIENT_NORM = 5.0
 
 
 class Objective(nn.Module, ABC):
-    """What is trained, on what, towards what. Owns every module that resuming must cover."""
+    """What is trained, on what, towards what. Owns every module that resuming must cover.
+
+    Attributes:
+        generator: of what a step draws; the trainer sets another for each epoch.
+    """
+
+    generator: torch.Generator | None = None
 
     @abstractmethod
     def epoch(self, rng: np.random.Generator) -> Sequence[Any]:
@@ -257,6 +263,7 @@ class _Run:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         draws = self.streams.child(f"epoch-{self.position.epoch}")
         generator = draws.torch(f"dropout-{rank}", device=self.place)
+        self.objective.generator = generator
         for module in self.objective.modules():
             if isinstance(module, Dropout):
                 module.generator = generator

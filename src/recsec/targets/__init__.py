@@ -10,6 +10,7 @@ from recsec.targets.guarded import (
     open_checkpoint,
     read_guarded,
     refuse_guards,
+    remembered,
 )
 from recsec.targets.http.client import HttpTarget
 from recsec.targets.http.config import HttpConfig
@@ -18,6 +19,7 @@ from recsec.targets.local import LocalTarget
 from recsec.targets.meter.metered import MeteredTarget
 from recsec.targets.meter.spot import SPOTS, spot_check
 from recsec.targets.meter.transcript import Chains, Transcript, recorded, requests
+from recsec.targets.meter.unknown import recorded_unknown
 from recsec.targets.open import open_target
 from recsec.targets.preflight import ASKINGS, Preflight, preflight
 from recsec.targets.sources import (
@@ -27,6 +29,7 @@ from recsec.targets.sources import (
     target_digests,
 )
 from recsec.targets.unseen import Unseen, unseen_served_worse
+from recsec.targets.wire import Unknown, unknown_items
 
 __all__ = [
     "ASKINGS",
@@ -47,6 +50,7 @@ __all__ = [
     "Stateful",
     "Target",
     "Transcript",
+    "Unknown",
     "Unseen",
     "capabilities_of",
     "check_answer",
@@ -59,10 +63,13 @@ __all__ = [
     "preflight",
     "read_guarded",
     "recorded",
+    "recorded_unknown",
     "refuse_guards",
+    "remembered",
     "requests",
     "scored_by",
     "spot_check",
     "target_digests",
+    "unknown_items",
     "unseen_served_worse",
 ]

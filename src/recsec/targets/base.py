@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,7 +14,15 @@ from recsec.errors import TargetError
 from recsec.evaluation.defects import repeated
 from recsec.types import IntArray
 
-__all__ = ["Budget", "PartialAnswer", "Stateful", "Target", "check_answer"]
+__all__ = [
+    "Budget",
+    "PartialAnswer",
+    "Stateful",
+    "Target",
+    "check_answer",
+    "most_popular",
+    "popular_first",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +106,38 @@ class PartialAnswer(TargetError):  # noqa: N818 - a state, not a failure of its 
         super().__init__(message, hint=hint)
         self.lists = lists
         self.answered = answered
+
+
+def most_popular(counts: IntArray, k: int) -> IntArray:
+    """What is popular as a list ``(k,)``, zeros where there are fewer items.
+
+    >>> most_popular(np.array([0, 2, 5, 2]), 5).tolist()
+    [2, 1, 3, 0, 0]
+    """
+    best = np.argsort(-counts[1:], kind="stable")[:k] + 1
+    return np.pad(best, (0, k - len(best)))
+
+
+def popular_first(
+    ask: Callable[[IntArray], IntArray], histories: IntArray, k: int, counts: IntArray | None
+) -> IntArray:
+    """Ask about histories with items; those of no items get what is popular, and nobody is asked.
+
+    Args:
+        ask: histories ``(B', L)`` to lists ``(B', k)``.
+        histories: ``(B, L)`` catalog indices.
+        k: list length.
+        counts: ``(N + 1,)`` how often each item was chosen; None: all histories are asked about.
+    """
+    known = (histories > 0).any(axis=1)
+    if counts is None or known.all():
+        return ask(histories)
+    lists = np.zeros((len(histories), k), dtype=np.int64)
+    lists[~known] = most_popular(counts, k)
+    if known.any():
+        found = ask(histories[known])
+        lists[known, : found.shape[1]] = found
+    return lists
 
 
 def check_answer(answer: IntArray, *, rows: int, k: int, items: int) -> IntArray:

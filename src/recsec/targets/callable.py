@@ -14,8 +14,9 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, TargetError
+from recsec.targets.base import popular_first
 from recsec.targets.wall import Contained, Walled, kind_of, walled
-from recsec.targets.wire import external_histories, read_list
+from recsec.targets.wire import Tally, external_histories, read_list
 from recsec.types import IntArray, ItemId
 
 __all__ = ["CallableTarget", "RecommendFunction", "named_function"]
@@ -63,6 +64,8 @@ class CallableTarget:
         name: how errors call it.
         chunk: histories per call of the function; answers are recorded after each. Smaller ones
             are asked again less after a kill, larger ones suit a model that answers in batches.
+        counts: ``(N + 1,)`` how often each item was chosen; with them a history of no items gets
+            what is popular, and the function is not asked about it.
     """
 
     def __init__(
@@ -72,11 +75,15 @@ class CallableTarget:
         *,
         name: str = "",
         chunk: int = 32,
+        counts: IntArray | None = None,
     ) -> None:
         self.catalog = catalog
         self.name = name or getattr(function, "__qualname__", "the callable")
         self.function = function if isinstance(function, Walled) else Contained(function, self.name)
         self.chunk = chunk
+        self.counts = counts
+        self.tally = Tally()
+        """Ids that it listed and the catalog lacks."""
         self.same_for_all = True
         """Whether the answer is the same whoever asks."""
 
@@ -84,7 +91,7 @@ class CallableTarget:
         return f"CallableTarget({self.name})"
 
     @classmethod
-    def from_spec(cls, spec: str, catalog: Catalog) -> Self:
+    def from_spec(cls, spec: str, catalog: Catalog, *, counts: IntArray | None = None) -> Self:
         """Open ``callable:module:function``, of an interpreter or of this one, in its own process.
 
         The current directory is searched first; ``function`` may be dotted (``model.recommend``).
@@ -94,10 +101,14 @@ class CallableTarget:
             TargetError: there is no such function, or its module fails to import.
         """
         module, function, python = named_function(spec, "callable")
-        return cls(walled(module, function, python=python), catalog, name=f"{module}:{function}")
+        found = walled(module, function, python=python)
+        return cls(found, catalog, name=f"{module}:{function}", counts=counts)
 
     def query(self, account: str, histories: IntArray, k: int) -> IntArray:
         """See ``Target.query``; the function does not learn the account."""
+        return popular_first(lambda rows: self._ask(rows, k), histories, k, self.counts)
+
+    def _ask(self, histories: IntArray, k: int) -> IntArray:
         if len(histories) == 0:
             return np.zeros((0, k), dtype=np.int64)
         asked = external_histories(histories, self.catalog)
@@ -114,5 +125,8 @@ class CallableTarget:
                 f"{self.name} answered {len(answer)} lists to {len(asked)} histories",
                 hint="it is called with many histories at once and answers one list for each",
             )
-        lists = [read_list(row, catalog=self.catalog, k=k, whose=self.name) for row in answer]
+        lists = [
+            read_list(row, catalog=self.catalog, k=k, whose=self.name, tally=self.tally)
+            for row in answer
+        ]
         return np.stack(lists)

@@ -19,12 +19,12 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from recsec import models
-from recsec.data import Dialect
+from recsec.data import Reading
 from recsec.data.catalog import Catalog
 from recsec.data.sequences import Sequences
-from recsec.errors import ConfigError, TargetError
-from recsec.models import Recommender
-from recsec.sources import Capability, require
+from recsec.errors import ConfigError, TargetError, UsageError
+from recsec.models import Recommender, Remembered
+from recsec.sources import Capability, is_folder, kind_of_source, require
 from recsec.targets.base import Target
 from recsec.targets.foreign import ForeignRecommender, capabilities_of
 from recsec.targets.guards import Surroundings, build_guards, configured
@@ -39,10 +39,11 @@ __all__ = [
     "open_checkpoint",
     "read_guarded",
     "refuse_guards",
+    "remembered",
 ]
 
 
-class GuardedFile(Dialect):
+class GuardedFile(Reading):
     """What the file may hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -50,9 +51,6 @@ class GuardedFile(Dialect):
     checkpoint: Path | None = Field(None, description="folder of the recommender")
     model: str | None = Field(None, description="in its place, any other source")
     data: str | None = Field(None, description="data set whose training part gives popularity")
-    columns: dict[str, str] = Field(
-        default_factory=dict, description="of an own file: {user = .., item = .., time = ..}"
-    )
     guards: tuple[dict[str, Any], ...] = Field(description="name and settings of each guard")
 
     @model_validator(mode="after")
@@ -116,6 +114,39 @@ def read_guarded(path: Path) -> GuardedFile | None:
         ) from error
 
 
+def remembered(spec: str) -> Remembered:
+    """The data that stand behind a source, where nobody names them.
+
+    A checkpoint remembers what it was trained on; of a file with guards it is that of the
+    checkpoint behind them.
+
+    Args:
+        spec: what ``--model`` takes.
+
+    Raises:
+        UsageError: nothing is known of its data.
+        CheckpointError: the folder is no checkpoint, or what it remembers is damaged.
+    """
+    folder = Path(spec).expanduser() if is_folder(spec) else None
+    if folder is None and kind_of_source(spec, "extraction").name == "toml":
+        file = read_guarded(Path(spec).expanduser())
+        folder = None if file is None or file.checkpoint is None else file.checkpoint.expanduser()
+    if folder is None:
+        raise UsageError(
+            f"--model {spec} needs --data: its items are not known otherwise",
+            hint="--data NAME, as recsec data list has them, or the path of a table",
+        )
+    found = models.recall(folder)
+    if found is None:
+        models.read_config(folder)
+        raise UsageError(
+            f"{folder} does not remember its data: an older version trained it, or somebody who "
+            "did not name them",
+            hint="--data NAME says on which data it was trained",
+        )
+    return found
+
+
 def open_checkpoint(path: Path, catalog: Catalog) -> Recommender:
     """The recommender in a checkpoint folder, which must rank the items of ``catalog``.
 
@@ -152,11 +183,13 @@ def guarded_target(
         ConfigError: a guard does not exist or does not fit.
         UsageError: a guard needs scores, and there are only lists.
     """
+    counts = None if train is None else train.counts
     if isinstance(found, LocalTarget) and not found.guards:
+        counts = found.counts if counts is None else counts
         found = found.recommender
     if isinstance(found, Recommender):
         guards = build_guards(tables, Surroundings(found, train))
-        return ServedTarget(LocalTarget(found, guards))
+        return ServedTarget(LocalTarget(found, guards, counts=counts))
     refuse_guards(tables, name or repr(found), capabilities_of(found))
 
     def score(histories: IntArray) -> NoReturn:

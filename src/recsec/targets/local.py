@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from recsec.models.base import Incremental, Recommender, check_scores, mask_history, top_k
+from recsec.targets.base import most_popular
 from recsec.targets.guards import Guard, answer_in_turn
 from recsec.types import IntArray
 
@@ -44,6 +45,8 @@ class LocalTarget:
         chunk: histories per pass.
         pool: calls that may wait before they are recorded.
         exclude_history: leave out items that the history holds.
+        counts: ``(N + 1,)`` how often each item was chosen; with them a history of no items is
+            scored by popularity, whatever the recommender makes of it.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class LocalTarget:
         chunk: int = 256,
         pool: int = 4096,
         exclude_history: bool = True,
+        counts: IntArray | None = None,
     ) -> None:
         self.catalog = recommender.catalog
         self.recommender = recommender
@@ -61,6 +65,7 @@ class LocalTarget:
         self.chunk = chunk
         self.pool = pool
         self.exclude_history = exclude_history
+        self.counts = counts
         self.same_for_all = not any(guard.by_account for guard in self.guards)
         """Whether the answer is the same whoever asks."""
         self._growing: OrderedDict[tuple[str, int, bytes], _Growing] = OrderedDict()
@@ -104,6 +109,19 @@ class LocalTarget:
         return growing
 
     def _scores(self, account: str, histories: IntArray) -> torch.Tensor:
+        known = (histories > 0).any(axis=1)
+        if self.counts is None or known.all():
+            return self._ranked(account, histories)
+        order = most_popular(self.counts, len(self.catalog))
+        popular = torch.full((len(self.catalog) + 1,), float("-inf"))
+        popular[order] = torch.arange(len(order), 0, -1, dtype=torch.float32)  # no two alike
+        scores = popular.repeat(len(histories), 1)
+        if known.any():
+            found = self._ranked(account, np.ascontiguousarray(histories[known]))
+            scores[torch.from_numpy(known)] = found.to(scores)
+        return scores
+
+    def _ranked(self, account: str, histories: IntArray) -> torch.Tensor:
         model = self.recommender
         if not isinstance(model, Incremental) or histories.size == 0 or not histories.all():
             return model.scores(histories)

@@ -267,5 +267,7 @@ def test_detectors_are_fitted_to_one_thing(
     fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["detect", "fit", "--model", str(fitted / "model"), "--out", str(tmp_path / "D")]
-    assert main(words) == 2
-    assert "one of --data and --log" in capsys.readouterr().err
+    both = ["--data", "ml-1m", "--log", "log.csv"]
+    for wrong in ([*words, *both], [*words, "--model", "callable:shop:recommend"]):
+        assert main(wrong) == 2
+        assert "one of --data and --log" in capsys.readouterr().err

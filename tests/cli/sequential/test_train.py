@@ -70,7 +70,7 @@ def test_neural_model_with_settings_snapshots_and_summary(
     assert main(command) == 0
     streams = capsys.readouterr()
     assert "best epoch:" in streams.out
-    assert f"next: recsec evaluate --model {out} --data {DATA}" in streams.out
+    assert f"next: recsec evaluate --model {out}\n" in streams.out
     assert "training: " in streams.err
     assert len(list((out / "snapshots").iterdir())) == 2
     settings = json.loads((out / "config.json").read_text())["config"]

@@ -242,7 +242,7 @@ def test_cookies_are_not_kept(server, ask):
 @pytest.mark.hostile(kind="server", what="ids that only look like numbers")
 @pytest.mark.parametrize(
     "item",
-    [" 10 ", "+10", "010", "1_0", "１０", "٣", "10\n", "10.0", "1e1", "-10", "", "0x0a", -10],
+    [" 10 ", "+10", "010", "1_0", "１０", "٣", "10\n", "10.0", "1e1", "", "0x0a"],
 )
 def test_an_id_is_the_number_only_when_it_is_written_so(server, ask, item):
     server.otherwise = liar.answers({"items": ["9", item]})

@@ -10,8 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from recsec.data import Dataset, Dialect, Split
-from recsec.data import load as load_data
+from recsec.data import Dataset, Reading, Split, load_as
 from recsec.models import Recommender, resolve_device
 from recsec.sources import is_folder
 from recsec.targets import (
@@ -49,18 +48,13 @@ class OpenTarget:
 
 @lru_cache(maxsize=1)
 def _open_data(
-    name: str,
-    columns: tuple[tuple[str, str], ...],
-    dialect: Dialect | None,
-    state: tuple[str, int, int] | None,
+    name: str, reading: str, state: tuple[str, int, int] | None
 ) -> tuple[Dataset, Split]:
-    dataset = load_data(name, columns=dict(columns) or None, dialect=dialect)
+    dataset = load_as(name, Reading.model_validate_json(reading))
     return dataset, dataset.split()
 
 
-def open_data(
-    name: str, columns: Mapping[str, str], dialect: Dialect | None
-) -> tuple[Dataset, Split]:
+def open_data(name: str, reading: Reading) -> tuple[Dataset, Split]:
     """The data of a plan and its leave-one-out split; the last one stays open.
 
     Raises:
@@ -71,7 +65,7 @@ def open_data(
     if path.is_file():
         found = path.stat()
         state = (str(path.resolve()), found.st_mtime_ns, found.st_size)
-    return _open_data(name, tuple(sorted(columns.items())), dialect, state)
+    return _open_data(name, reading.model_dump_json(), state)
 
 
 def open_model(spec: str, dataset: Dataset, *, authorised: bool, device: str = "cpu") -> OpenTarget:
@@ -84,7 +78,8 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool, device: str = "
         authorised: the owner of a target beyond this machine agreed.
         device: where a checkpoint ranks.
     """
-    api = open_target(spec, dataset.catalog, authorised=authorised, device=device)
+    counts = dataset.split().train.counts
+    api = open_target(spec, dataset.catalog, authorised=authorised, counts=counts, device=device)
     if isinstance(api, LocalTarget) and is_folder(spec):
         return OpenTarget(api, api.recommender, _architecture(api.recommender))
     if isinstance(api, CallableTarget | LocalTarget):
@@ -110,7 +105,8 @@ def open_defended(
         TargetError: it ranks other items.
         ConfigError: a guard does not fit, or its key is missing.
     """
-    found = open_target(spec, dataset.catalog, authorised=authorised, device=device)
+    counts = split.train.counts
+    found = open_target(spec, dataset.catalog, authorised=authorised, counts=counts, device=device)
     return guarded_target(found, guards, train=split.train, name=spec)
 
 

@@ -20,6 +20,7 @@ from recsec.audit.extraction.gate import judge
 from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
 from recsec.audit.threat import Found
 from recsec.data import Dataset
+from recsec.evaluation import Seen, compare_hits
 from recsec.reports import (
     UNDEFENDED,
     Cell,
@@ -130,7 +131,16 @@ def extraction_part(
         published=published_numbers(dataset.name),
         verdict=verdict,
     )
-    found_bare = findings(bare, verdict, floor, twin, missing=missing, defects=desk.found.defects)
+    found_bare = findings(
+        bare,
+        verdict,
+        floor,
+        twin,
+        missing=missing,
+        defects=desk.found.defects,
+        unknown=desk.found.unknown,
+        seen=_seen(desk),
+    )
     return Found(part, (*found_bare, *defense_findings(defenses, rows)))
 
 
@@ -194,15 +204,28 @@ def _cell(desk: Desk, spec: CellSpec) -> Cell:
 def _twin(desk: Desk) -> Twin:
     """The independent models; one that is the target itself is no scale and left out."""
     found = desk.found
-    metrics = desk.metrics(list(found.twins)) if found.twins else None
-    if metrics is not None and metrics["agr@10"].value == 1 and metrics["rbo"].value == 1:
+    if found.twins and all(_same_lists(desk, name) for name in found.twins):
         return Twin(
             metrics=None,
             reason="left out: training this kind of model does not depend on the seed, so a second "
             "one is the target itself",
         )
+    metrics = desk.metrics(list(found.twins)) if found.twins else None
     reason = found.no_twin
     return Twin(metrics=metrics, seeds=tuple(found.twins.values()), reason=reason)
+
+
+def _same_lists(desk: Desk, name: str) -> bool:
+    return np.array_equal(desk.answers(name).lists, desk.target.lists)
+
+
+def _seen(desk: Desk) -> Seen | None:
+    """Its hit rate beside that of the twins; where there are none, of a chain over items."""
+    if not desk.found.twins:
+        return desk.found.target.seen
+    twins = [desk.answers(name).quality["hr@10"] for name in desk.found.twins]
+    ours, theirs = desk.target.quality["hr@10"], np.mean(twins, axis=0)
+    return compare_hits(ours, theirs, name="an independently trained twin", places=10)
 
 
 def _rows(desk: Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:
@@ -274,6 +297,7 @@ def _protocol(desk: Desk, cells: Sequence[Cell]) -> Protocol:
             f"excluded. Quality: {desk.found.target.protocol}. Intervals: percentile bootstrap "
             f"over {over}, {desk.plan.evaluation.resamples} resamples, the same users for all rows."
             + against
+            + (f" {said}." if (said := desk.found.unknown.said()) else "")
             + (AGAIN if desk.found.target.fingerprint is None else "")
         ),
         users=users,

@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.extraction.defense_plan import DefensePlan
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
-from recsec.data import Dialect
+from recsec.data import Reading
 from recsec.errors import ConfigError, UsageError
 from recsec.registry import registry
 from recsec.reports import UNDEFENDED
 from recsec.runs import digest
 from recsec.sources import kind_of_source
-from recsec.targets import refuse_guards
+from recsec.targets import refuse_guards, remembered
 from recsec.targets.http.addresses import public_url
 
 __all__ = [
@@ -45,7 +45,7 @@ def _recipe(value: Any) -> Any:
     return {"count": value} if isinstance(value, int) else value
 
 
-class TargetPlan(Section, Dialect):
+class TargetPlan(Section, Reading):
     """``[target]``: the recommender under attack, and the data behind it."""
 
     model: str | None = Field(
@@ -58,9 +58,11 @@ class TargetPlan(Section, Dialect):
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="of the trained target")
     seed: Seed = Field(default=0, description="of the trained target")
-    data: str = Field(description="data set on whose users fidelity is measured")
-    columns: dict[str, str] = Field(
-        default_factory=dict, description="of an own file: {user = .., item = .., time = ..}"
+    data: str = Field(
+        description="data set on whose users fidelity is measured; left out, a checkpoint's own"
+    )
+    fingerprint: str | None = Field(
+        default=None, description="SHA-256 that the data must have; null: any"
     )
     access: Literal["ids"] = Field(default="ids", description="what an answer reveals")
     twins: Annotated[TwinRecipe, BeforeValidator(_recipe)] = Field(
@@ -70,6 +72,16 @@ class TargetPlan(Section, Dialect):
     name: str | None = Field(
         default=None, min_length=1, description="what the report calls the target"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _remembered(cls, values: Any) -> Any:
+        """Data that are left out are those that a checkpoint was trained on."""
+        if not isinstance(values, dict) or "data" in values or "model" not in values:
+            return values
+        known = remembered(str(values["model"]))
+        said = {"data": known.data, "fingerprint": known.fingerprint, **known.reading.said()}
+        return {**said, **values}
 
     @model_validator(mode="after")
     def _one_source(self) -> TargetPlan:
@@ -253,8 +265,9 @@ class ExtractionTables(Plan):
         """See ``Plan.evidence``: prices may change too, and what is checked afterwards."""
         whole = super().evidence()
         del whole["cost"], whole["evaluation"]["recheck"]
-        for name, field in Dialect.model_fields.items():  # old runs go on, as below
-            if whole["target"] and whole["target"][name] == field.default:
+        unsaid = {**Reading().model_dump(mode="json"), "fingerprint": None}
+        for name in unsaid.keys() - {"columns"}:  # old runs go on, as below
+            if whole["target"] and whole["target"][name] == unsaid[name]:
                 del whole["target"][name]
         if not self.defense:  # as it was before there were defenses, so that old runs go on
             del whole["defense"]

@@ -22,7 +22,7 @@ from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.data import Dataset, Split
 from recsec.reports import ExtractionGate, GatePolicy, Metrics
 from recsec.sources import is_folder
-from recsec.targets import ASKINGS, SPOTS, recorded, requests, target_digests
+from recsec.targets import ASKINGS, SPOTS, recorded, recorded_unknown, requests, target_digests
 from recsec.types import IntArray
 
 __all__ = ["ExtractionRun"]
@@ -140,8 +140,7 @@ class ExtractionRun(ThreatRun):
         scene: dict[str, Any] = {
             "run": str(self.conductor.run.path),
             "data": self.target.data,
-            "columns": self.target.columns,
-            "dialect": self.target.dialect,
+            "reading": self.target.reading,
             "model": self.model,
             "authorised": self.authorised,
             "evaluation": self.plan.evaluation,
@@ -193,6 +192,7 @@ class ExtractionRun(ThreatRun):
         return Gathered(
             target=target,
             defects=checked.defects,
+            unknown=recorded_unknown(self.conductor.run.path / work.OWNED),
             defenses={
                 defense.name: failures.get(defense_id(defense.name))
                 or self.conductor.need(defense_id(defense.name), tasks.MeasuredDefense)

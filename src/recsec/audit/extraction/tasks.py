@@ -7,7 +7,8 @@ from typing import Any
 from recsec.attacks.extraction import ExtractionConfig, asks
 from recsec.audit.engines import Payload
 from recsec.audit.extraction.plan import EvaluationPlan
-from recsec.data import Dialect
+from recsec.data import Reading
+from recsec.evaluation import Seen
 
 __all__ = [
     "AboutTarget",
@@ -39,8 +40,7 @@ class Scene(Payload):
     Attributes:
         run: the run directory.
         data: the data set.
-        columns: of an own file.
-        dialect: what the plan says about an own file.
+        reading: what the plan says about it.
         model: where the target is, or what stands in its place.
         guards: of a defense, as tables; ``None`` for the target as it is.
         authorised: the owner of a target beyond this machine agreed.
@@ -51,8 +51,7 @@ class Scene(Payload):
 
     run: str
     data: str
-    columns: dict[str, str]
-    dialect: Dialect | None = None
+    reading: Reading
     model: str
     guards: list[dict[str, Any]] | None = None
     authorised: bool
@@ -63,8 +62,9 @@ class Scene(Payload):
     def decides(self) -> dict[str, Any]:
         """See ``Payload.decides``: on whom fidelity is measured, not how it is summed up."""
         told = super().decides()
-        for name in ("run", "authorised", *([] if self.dialect else ["dialect"])):
+        for name in ("run", "authorised", "reading"):
             del told[name]
+        told |= self.reading.decides()
         del told["evaluation"]["resamples"]
         del told["evaluation"]["recheck"]
         return told
@@ -134,12 +134,15 @@ class AboutTarget(Payload):
         fingerprint: SHA-256 of the weights, where they can be read.
         protocol: how its quality was measured.
         data: fingerprint of the data.
+        seen: its hit rate beside that of a model that cannot have seen the test items; None where
+            the audit trained the target itself.
     """
 
     description: str
     fingerprint: str | None
     protocol: str
     data: str
+    seen: Seen | None = None
 
 
 class MeasuringDefense(Scene):
@@ -180,8 +183,7 @@ class Collecting(Scene):
     def decides(self) -> dict[str, Any]:
         """See ``Payload.decides``: the questions. A smaller budget asks the first of them."""
         told = super().decides()
-        names = ["data", "columns", "model", "guards", "k", "seed"]
-        names += ["dialect"] if self.dialect else []
+        names = ["data", *self.reading.decides(), "model", "guards", "k", "seed"]
         questions = asks(self.attack)
         if "surrogate" in questions:
             names.append("device")

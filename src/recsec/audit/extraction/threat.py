@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -16,7 +17,7 @@ from recsec.audit.sections import Plan
 from recsec.audit.threat import Opened, ThreatAudit
 from recsec.data import Dataset, Split
 from recsec.errors import ConfigError
-from recsec.models import Recommender, check_device
+from recsec.models import Recommender, Remembered, check_device
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.settings import checked
@@ -77,7 +78,7 @@ class ExtractionAudit(ThreatAudit):
         grid = expand(mine)
         check_attacks(grid)
         check_recipes(mine.target)
-        dataset, split = open_data(mine.target.data, mine.target.columns, mine.target.dialect)
+        dataset, split = _open_data(mine.target)
         check_lengths(grid, split)
         for leak in {cell.config.leak for cell in grid.cells}:
             leaked_users(split, leak, Streams(0))
@@ -88,6 +89,22 @@ class ExtractionAudit(ThreatAudit):
                 open_model(defense.model, dataset, authorised=authorised)
             defense.content()
         return OpenExtraction(mine, mine.target, grid, dataset, split, authorised)
+
+
+def _open_data(target: TargetPlan) -> tuple[Dataset, Split]:
+    """The data of a plan, which must be those that it pins.
+
+    Raises:
+        DataError: missing, broken, or others.
+    """
+    if target.fingerprint is None:
+        return open_data(target.data, target.reading)
+    known = Remembered(data=target.data, reading=target.reading, fingerprint=target.fingerprint)
+    whose = Path(target.model or "the plan")
+    known.find(whose=whose)
+    dataset, split = open_data(target.data, target.reading)
+    known.check(dataset, whose=whose)
+    return dataset, split
 
 
 def check_attacks(grid: Grid) -> None:

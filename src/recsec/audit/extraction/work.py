@@ -54,7 +54,7 @@ from recsec.audit.extraction.tasks import (
 )
 from recsec.data import Sequences, Split
 from recsec.errors import ConfigError, RunError
-from recsec.evaluation import Evaluation, evaluate
+from recsec.evaluation import Evaluation, against_markov, evaluate
 from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
@@ -90,7 +90,7 @@ CHECKED_USERS = 24
 
 
 def _open(scene: Scene) -> OpenTarget:
-    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, _ = open_data(scene.data, scene.reading)
     return open_model(scene.model, dataset, authorised=scene.authorised, device=scene.device)
 
 
@@ -98,7 +98,7 @@ def _api(scene: Scene) -> Target:
     """Whom the thief asks: the target, or a defense in its place, which names its guards."""
     if scene.guards is None:
         return _open(scene).api
-    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, split = open_data(scene.data, scene.reading)
     return open_defended(
         scene.model,
         scene.guards,
@@ -132,7 +132,7 @@ def _measure(
     *,
     depth: int | None = None,
 ) -> Evaluation:
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     if isinstance(source, Recommender):
         placed(source, scene.device)
     evaluation = evaluate(
@@ -150,7 +150,7 @@ def _measure_served(
     api: Target, folder: str, name: str, depth: int, scene: Scene, progress: Progress
 ) -> Evaluation:
     """Ask in the owner's name through a meter, so that a killed measurement asks nobody twice."""
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     budget = Budget(calls=len(_users(split, scene)), k=depth)
     with MeteredTarget(api, budget=budget, folder=Path(scene.run) / folder) as metered:
         return _measure(
@@ -164,7 +164,7 @@ def _measure_served(
 
 def train(scene: Training, progress: Progress) -> Trained:
     """Train a recommender into a folder."""
-    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, split = open_data(scene.data, scene.reading)
     kind: type[Recommender] = registry("models").get(scene.train)
     config = checked(kind.config_class, scene.settings, where=f"settings of {scene.train}")
     folder = Path(scene.out)
@@ -178,6 +178,7 @@ def train(scene: Training, progress: Progress) -> Trained:
         ),
         data={"name": dataset.name, "fingerprint": dataset.fingerprint},
     )
+    models.remember(folder, dataset)
     return Trained(fingerprint=models.weights_digest(folder))
 
 
@@ -193,7 +194,7 @@ def check_target(scene: Checking, progress: Progress) -> Checked:
     """Ask a target whether it keeps the contract; a few calls, recorded where it only answers."""
     del progress
     opened = _open(scene)
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     batch = next(split.batches("test", size=CHECKED_USERS, users=_users(split, scene)))
     if opened.recommender is not None:
         found = preflight(opened.api, batch.histories, scene.k, account=OWNER)
@@ -226,7 +227,7 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
     asked through a meter of its own, so that a killed measurement asks nobody twice.
     """
     opened = _open(scene)
-    dataset, split = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, split = open_data(scene.data, scene.reading)
     report = named(progress, "measure the target")
     if opened.recommender is not None:
         evaluation = _measure(opened.recommender, "target", scene, report)
@@ -237,11 +238,13 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
     fingerprint = (
         models.weights_digest(Path(scene.model)) if opened.recommender is not None else None
     )
+    own = Path(scene.model).is_relative_to(scene.run)  # trained here, without the test items
     return AboutTarget(
         description=opened.description,
         fingerprint=fingerprint,
         protocol=evaluation.protocol,
         data=dataset.fingerprint,
+        seen=None if own else against_markov(evaluation),
     )
 
 
@@ -257,7 +260,7 @@ def measure_defense(scene: MeasuringDefense, progress: Progress) -> MeasuredDefe
 
 def measure_leak(scene: Learning, progress: Progress) -> Learned:
     """Keep the answers of a model that was trained on the leak alone: the floor of its thieves."""
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     config = scene.attack
     leak = _leak(split, scene, config)
     if leak is None:
@@ -279,7 +282,7 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
     api, folder = _api(scene), Path(scene.run) / "transcript" / scene.id
     folder.mkdir(parents=True, exist_ok=True)
     config = scene.attack
-    _, split = open_data(scene.data, scene.columns, scene.dialect)
+    _, split = open_data(scene.data, scene.reading)
     budget = Budget(calls=scene.calls, k=scene.k, accounts=len(account_names(config)))
     try:
         with (
@@ -304,7 +307,7 @@ def collect_calls(scene: Collecting, progress: Progress) -> Collected:
 def fit_copy(scene: Copying, progress: Progress) -> Copied:
     """Train the surrogate of one cell and keep its answers."""
     run = Path(scene.run)
-    dataset, _ = open_data(scene.data, scene.columns, scene.dialect)
+    dataset, _ = open_data(scene.data, scene.reading)
     surrogate = fit_surrogate(
         Transcript.open(run / "transcript" / scene.collection, dataset.catalog),
         dataset.catalog,

@@ -14,13 +14,14 @@ from recsec.cli.shared.common import (
     QuietOption,
     SepOption,
     TimeFormatOption,
-    open_data,
 )
 from recsec.cli.shared.output import note, say
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data
 from recsec.cli.shared.service import STATE, PolicyOption, StateOption, need_extra
-from recsec.errors import ConfigError, UsageError
+from recsec.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
+    from recsec.data import Dataset
     from recsec.serving.policy import Policy
     from recsec.targets import Target
 
@@ -73,6 +74,8 @@ def run(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     authorised: AuthorisedOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -86,6 +89,7 @@ def run(
 
     from recsec.serving.answering import Answering, Limits
     from recsec.serving.api import create_app
+    from recsec.serving.dashboard import PREFIX, Place, add_dashboard
     from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.policy import Policy, read_policy
     from recsec.serving.running import json_log, listen
@@ -127,12 +131,16 @@ def run(
             hint=f"recsec keys create NAME --state {state}",
         )
     app = create_app(Answering(engine, target, Limits(k=k), bound=bound), open_to_all=local)
+    add_dashboard(app, engine, Place(policy, folder_of(state), target.catalog.title))
     opened = listen(host, port)
     place = f"{host}:{opened.getsockname()[1]}"
     say(f"serving {target!r} at http://{place}")
     say(f"policy: {rules.told()}")
     keys = f"{len(engine.keys)} keys" if len(engine.keys) else "no keys, so this machine only"
     note(f"state: {store.name}, {keys}; histories are {'bound' if bound else 'sent by clients'}")
+    people = len(store.operators())
+    pages = f"http://{place}{PREFIX}, {people} operators" if people else "recsec operators add NAME"
+    note(f"dashboard: {pages}")
     raise typer.Exit(run_server(app, engine, opened, linger=linger))
 
 
@@ -162,8 +170,20 @@ def _open(model: str, data: str | None, columns: str | None, *, authorised: bool
     """The target that the words name."""
     from recsec.library.opening import open_target_to_serve
 
-    dataset = open_data(data, columns) if data is not None else None
-    return open_target_to_serve(model, dataset, authorised=authorised)
+    return open_target_to_serve(model, _data(model, data, columns), authorised=authorised)
+
+
+def _data(model: str, data: str | None, columns: str | None) -> Dataset | None:
+    """The data that say what is popular; a checkpoint serves without them too."""
+    if data is not None:
+        return open_data(data, columns)
+    try:
+        return open_data(None, columns, model=model)
+    except UsageError:
+        return None  # nothing is known of them
+    except DataError as error:
+        note(f"an account without events gets what the model says: {error.message}")
+        return None
 
 
 def _check_items(fitted: object, target: Target) -> None:

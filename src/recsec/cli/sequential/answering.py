@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from recsec.cli.shared.output import note
+
 if TYPE_CHECKING:
     from recsec.data import Catalog
+    from recsec.targets import Unknown
 
-__all__ = ["genre_line", "items_table"]
+__all__ = ["genre_line", "items_table", "note_unknown", "unknown_json"]
 
 
 def items_table(catalog: Catalog, items: Sequence[int]) -> Table:
@@ -35,3 +38,14 @@ def genre_line(catalog: Catalog, items: Sequence[int], *, most: int = 4) -> str:
     found = Counter(genre for item in items if item > 0 for genre in catalog.genres[item - 1])
     ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{genre} {count}" for genre, count in ranked[:most])
+
+
+def unknown_json(found: Unknown) -> dict[str, Any]:
+    """How many listed ids the catalog lacks."""
+    return {"listed": found.listed, "unknown": found.unknown, "share": found.share}
+
+
+def note_unknown(found: Unknown) -> None:
+    """Say that ids were left out, if any were."""
+    if found.unknown:
+        note(f"{'warning: ' if found.grave else ''}{found.said()}")

@@ -26,9 +26,9 @@ from recsec.cli.shared.common import (
     SepOption,
     TimeFormatOption,
     UsersOption,
-    open_data,
 )
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data, told_name
 from recsec.cli.shared.tables import group_table, interval, plain_table
 from recsec.errors import UsageError
 from recsec.library.opening import open_guarded, open_source, sample_users
@@ -60,11 +60,13 @@ def run(
             "--model", metavar="MODEL", help=f"A recommender: {SOURCES}; give two or more."
         ),
     ],
-    data: DataOption,
+    data: DataOption = None,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     history: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,7 +105,7 @@ def run(
     if len(model) < (1 if guards else 2):
         raise UsageError("compare needs two models or more", hint="repeat --model, or add --guard")
     streams = Streams(seed).child("compare")
-    dataset = open_data(data, columns)
+    dataset = open_data(data, columns, model=model[0])
     split = dataset.split()
     sources: dict[str, Recommender | Answerer] = {}
     for name, spec in zip(labels(model), model, strict=True):
@@ -129,7 +131,7 @@ def run(
         )
     result = {
         "protocol": found.protocol,
-        "data": data,
+        "data": told_name(data, dataset),
         "synthetic": dataset.synthetic,
         **found.changes[0].fidelity,
         **_to_json(found, split.catalog),

@@ -32,9 +32,11 @@ from recsec.cli.shared.common import (
     read_toml,
 )
 from recsec.cli.shared.output import emit, note, progress, resumable
+from recsec.cli.shared.reading import CatalogOption, FiltersOption
 from recsec.cli.shared.tables import plain_table
 from recsec.errors import EXIT_GATE_FAILED, EvidenceIncomplete, UsageError
 from recsec.settings import parse_settings
+from recsec.sources import is_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -121,6 +123,8 @@ def fit(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     seed: SeedOption = 0,
     set_: SetOption = None,
     config: ConfigOption = None,
@@ -135,13 +139,13 @@ def fit(
     four. Accounts are split into three groups: one fits, one calibrates, one is left for tests.
     --set takes laws, patterns, combined and detectors.KEY.SETTING.
     """
-    from recsec.cli.shared.common import open_data
+    from recsec.cli.shared.reading import open_data, told_name
     from recsec.detection import FitConfig, laws_around
     from recsec.detection.watch import TENSORS
     from recsec.library.thieves import fit_detectors
     from recsec.traffic import click_law
 
-    if (data is None) == (log is None):
+    if (data is None and not is_folder(model)) if log is None else data is not None:
         raise UsageError(
             "detectors are fitted to one of --data and --log",
             hint="--log honest.parquet, or --data ml-1m",
@@ -157,17 +161,17 @@ def fit(
     if detector and "combined" not in values:
         values["combined"] = tuple(values["detectors"])
     plan = fit_config(FitConfig, values, where="settings of detect fit")
-    source = open_data(data, columns) if data is not None else log
+    source = log if log is not None else open_data(data, columns, model=model)
     complete = (out / TENSORS).exists()
     resumable(shlex.join(["recsec", *sys.argv[1:]]))
     with progress() as report:
         found = fit_detectors(
             model,
-            source or "",
+            source,
             out,
             plan=plan,
             seed=seed,
-            name=data,
+            name=None if isinstance(source, Path) else told_name(data, source),
             authorised=authorised,
             columns=parse_columns(columns) if log is not None else None,
             dialect=dialect_of_tables(),
@@ -275,10 +279,11 @@ def _show_account(console: Console, found: Explained) -> None:
 @app.command("log")
 def find(
     log: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="LOG",
-            help="A table (Parquet, JSON Lines, CSV), or a folder such as run/transcript/X.",
+            help="A table (Parquet, JSON Lines, CSV), a folder such as run/transcript/X, or "
+            "redis://HOST:6379/0?stream=NAME.",
         ),
     ],
     detectors: DetectorsOption,
@@ -345,7 +350,7 @@ def find(
     if out is not None:
         write_table(out, table)
     result = {
-        "log": str(log),
+        "log": log.rpartition("@")[2] if "://" in log else log,
         "queries": found.queries,
         "flagged": found.flagged,
         "withheld": found.withheld,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from recsec.cli.shared.common import open_data
+from recsec.cli.sequential.answering import note_unknown, unknown_json
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.reading import open_data, told_name
 from recsec.cli.shared.tables import group_table, interval, plain_table
 from recsec.errors import UsageError
 from recsec.library.opening import open_guarded, open_source
@@ -53,7 +54,7 @@ GROUP_COLUMNS = {
 
 def evaluate_sequences(
     model: str,
-    data: str,
+    data: str | None,
     *,
     columns: str | None,
     stage: Literal["test", "valid"],
@@ -73,7 +74,7 @@ def evaluate_sequences(
         UsageError: the words name nothing that can be opened.
         DataError: missing, broken or empty data.
     """
-    dataset = open_data(data, columns)
+    dataset = open_data(data, columns, model=model)
     if k > max(SHOWN, len(dataset.catalog)):
         raise UsageError(f"--k {k}: the catalog has {len(dataset.catalog):,} items")
     k = min(k, len(dataset.catalog))
@@ -101,12 +102,14 @@ def evaluate_sequences(
         "protocol": found.protocol,
         "model": model,
         "guards": guard or [],
-        "data": data,
+        "data": told_name(data, dataset),
         "synthetic": dataset.synthetic,
         **estimates,
         "unseen": strangers,
         "left_out": found.left_out,
         "defects": list(found.defects),
+        "unknown_ids": unknown_json(quality.unknown),
+        "seen_test_items": {"suspicious": quality.seen.suspicious, **vars(quality.seen)},
         "groups": groups,
         "genre_confusion": {"genres": genres, "shares": confusion},
         "figures": [str(path) for path in written],
@@ -119,6 +122,9 @@ def evaluate_sequences(
             )
     for defect in found.defects:
         note(f"warning: {defect}")
+    note_unknown(quality.unknown)
+    if quality.seen.suspicious:
+        note(f"warning: {quality.seen.said()}")
     note_synthetic(dataset.synthetic)
     for path in written:
         note(f"figure: {path}")

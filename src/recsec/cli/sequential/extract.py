@@ -35,11 +35,10 @@ from recsec.cli.shared.common import (
     SepOption,
     SetOption,
     TimeFormatOption,
-    dialect_of_tables,
     given_settings,
-    parse_columns,
 )
 from recsec.cli.shared.output import emit, progress, resumable
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, reading_of_options
 from recsec.cli.shared.views import announce, warn
 from recsec.errors import EvidenceIncomplete, TargetError
 
@@ -51,8 +50,8 @@ __all__ = ["run"]
 
 def run(
     model: ModelOption,
-    data: DataOption,
     out: OutOption,
+    data: DataOption = None,
     policy: Annotated[
         str,
         typer.Option(
@@ -67,6 +66,8 @@ def run(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     seed: SeedOption = 0,
     surrogate: Annotated[
         str, typer.Option("--surrogate", help="Architecture of the copy.")
@@ -120,14 +121,13 @@ def run(
         policy=policy,
         k=k,
         calls=calls,
-        columns=parse_columns(columns),
         seed=seed,
         surrogate=surrogate,
         adaptive=[] if adaptive is None else adaptive.split(","),
         guards=guard or [],
         twins=twins,
         users=users,
-        dialect=dialect_of_tables(),
+        reading=reading_of_options(columns),
         settings=given_settings(config, set_),
         device=device,
     )

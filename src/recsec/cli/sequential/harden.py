@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from recsec.cli.shared.common import open_data
 from recsec.cli.shared.output import emit, note_synthetic, progress
+from recsec.cli.shared.reading import open_data, told_name
 from recsec.cli.shared.tables import plain_table
 from recsec.cli.shared.training import TrainingOptions, show_checkpoint, start
 
@@ -29,7 +29,7 @@ def harden_sequences(method: str, model: str, options: TrainingOptions) -> None:
     kind = hardening_class(method, hardens="recommender")
     chosen = options.settings(kind.config_class, method)
     start(options.out)
-    dataset = open_data(options.data, options.columns)
+    dataset = open_data(options.data, options.columns, model=model)
     with progress() as report:
         found = harden_recommender(
             method, model, dataset, chosen, seed=options.seed, training=options.training(report)
@@ -40,7 +40,7 @@ def harden_sequences(method: str, model: str, options: TrainingOptions) -> None:
         "method": method,
         "start": found.start,
         "model": model,
-        "data": options.data,
+        "data": told_name(options.data, dataset),
         "seed": options.seed,
         "checkpoint": str(options.out),
         "synthetic": dataset.synthetic,
@@ -48,8 +48,7 @@ def harden_sequences(method: str, model: str, options: TrainingOptions) -> None:
         "after": found.after.to_json(),
         "protocol": found.before.protocol,
     }
-    words = ["recsec", "extract", "--model", str(options.out), "--data", options.data]
-    words += ["--columns", options.columns] if options.columns else []
+    words = ["recsec", "extract", "--model", str(options.out)]
     step = shlex.join([*words, "--policy", "mixed", "--out", "RUN"])
     emit(result, lambda console: _render(console, result, step), json=options.json)
     note_synthetic(dataset.synthetic)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,10 +20,11 @@ from recsec.cli.shared.common import (
     QuietOption,
     SepOption,
     TimeFormatOption,
-    open_data,
 )
 from recsec.cli.shared.output import console, note, say, write_json
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data
 from recsec.library.opening import open_source, popular_at_first
+from recsec.sources import is_folder
 
 if TYPE_CHECKING:
     from recsec.data import Catalog
@@ -40,13 +42,16 @@ def run(
         typer.Option(
             "--data",
             metavar="NAME",
-            help="Where popular counts; needed for a callable or an HTTP target.",
+            help="Where popular counts; needed for a callable or an HTTP target. Left out, a "
+            "checkpoint's own.",
         ),
     ] = None,
     columns: ColumnsOption = None,
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 10,
     genre_bias: Annotated[
         float,
@@ -65,10 +70,12 @@ def run(
     """
     from recsec.evaluation import Session, as_answerer
     from recsec.evaluation.answers import check_catalog
+    from recsec.models import recall
     from recsec.models.sequential.rerank import with_genre_bias
 
-    dataset = open_data(data, columns) if data is not None else None
-    source, catalog = open_source(model, dataset, authorised=authorised)
+    known = data is not None or (is_folder(model) and recall(Path(model).expanduser()) is not None)
+    dataset = open_data(data, columns, model=model) if known else None
+    source, items = open_source(model, dataset, authorised=authorised)
     counts = None
     if dataset is not None:
         split = dataset.split()
@@ -78,22 +85,22 @@ def run(
     if counts is not None:
         answer = popular_at_first(answer, counts)
     if genre_bias:
-        answer = with_genre_bias(answer, catalog, weight=genre_bias)
-        if not catalog.genre_names:
+        answer = with_genre_bias(answer, items, weight=genre_bias)
+        if not items.genre_names:
             note("the items have no genres: --genre-bias changes nothing")
-    session = Session(answer, catalog, counts=counts, k=k)
+    session = Session(answer, items, counts=counts, k=k)
     person = sys.stdin.isatty()
     if person:
-        note(f"{len(catalog)} items. help shows the commands, exit leaves.")
+        note(f"{len(items)} items. help shows the commands, exit leaves.")
     out = console()
     for line in _typed() if person else _piped():
         reply = session.run(line)
         if reply is None:
             continue
         if json:
-            write_json(reply.to_json(catalog), ensure_ascii=False)
+            write_json(reply.to_json(items), ensure_ascii=False)
         else:
-            _render(out, reply, catalog)
+            _render(out, reply, items)
         sys.stdout.flush()
         if reply.done:
             break

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from recsec.cli.shared.common import open_data
+from recsec.cli.sequential.answering import note_unknown, unknown_json
 from recsec.cli.shared.output import emit, note
+from recsec.cli.shared.reading import open_data, told_name
 from recsec.cli.shared.tables import show_commands
 from recsec.sources import CAPABILITIES, SAID
 
@@ -21,7 +22,7 @@ SHOWN = 5
 
 
 def check_sequences(
-    spec: str, data: str, *, columns: str | None, k: int, authorised: bool, json: bool
+    spec: str, data: str | None, *, columns: str | None, k: int, authorised: bool, json: bool
 ) -> None:
     """Ask a recommender a few questions, and show what it answered.
 
@@ -30,10 +31,11 @@ def check_sequences(
     """
     from recsec.library.checking import check_source
 
-    found = check_source(spec, open_data(data, columns), k=k, authorised=authorised)
+    dataset = open_data(data, columns, model=spec)
+    found = check_source(spec, dataset, k=k, authorised=authorised)
     result: dict[str, Any] = {
         "model": spec,
-        "data": data,
+        "data": told_name(data, dataset),
         "kind": found.kind,
         "gives": [one for one in CAPABILITIES if one in found.gives],
         "calls": found.calls,
@@ -43,11 +45,13 @@ def check_sequences(
         "own_history": found.own_history,
         "questions": [vars(one) for one in found.questions],
         "defects": list(found.defects),
+        "unknown_ids": unknown_json(found.unknown),
         "commands": found.lacks,
     }
     emit(result, lambda out: _render(out, found), json=json)
     for defect in found.defects:
         note(f"warning: {defect}")
+    note_unknown(found.unknown)
 
 
 def _render(out: Console, found: CheckedSource) -> None:

@@ -21,6 +21,7 @@ from recsec.cli.shared.common import (
     TimeFormatOption,
 )
 from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.reading import CatalogOption, FiltersOption
 
 __all__ = ["app", "make_traffic"]
 
@@ -110,15 +111,18 @@ def fit(
 
 
 def make_traffic(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="Whose users are replayed; see recsec data list."),
-    ],
     model: ModelOption,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="PATH", help="A folder, or a .parquet, .csv or .jsonl file."),
     ],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="Whose users are replayed; see recsec data list. Left out, a checkpoint's own.",
+        ),
+    ] = None,
     law: LawOption = "trivago",
     acceptance: Annotated[
         float | None,
@@ -140,6 +144,8 @@ def make_traffic(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     seed: SeedOption = 0,
     authorised: AuthorisedOption = False,
     json: JsonOption = False,
@@ -153,12 +159,12 @@ def make_traffic(
     """
     import numpy as np
 
-    from recsec.cli.shared.common import open_data
+    from recsec.cli.shared.reading import open_data, told_name
     from recsec.library.opening import open_api
     from recsec.rng import Streams
     from recsec.traffic import click_law, honest_log, write_log
 
-    dataset = open_data(name, columns)
+    dataset = open_data(name, columns, model=model)
     target = open_api(model, dataset, authorised=authorised)
     assumed = {"acceptance": acceptance, "bias": bias}
     given = {name: value for name, value in assumed.items() if value is not None}
@@ -185,7 +191,7 @@ def make_traffic(
     path = write_log(out, log)
     result = {
         "path": str(path),
-        "data": name,
+        "data": told_name(name, dataset),
         "accounts": len(chosen),
         "queries": len(log),
         "k": k,

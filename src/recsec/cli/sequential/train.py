@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from recsec.cli.shared.common import open_data, table_words
 from recsec.cli.shared.output import emit, note, progress
+from recsec.cli.shared.reading import open_data
 from recsec.cli.shared.training import TrainingOptions, epochs, show_checkpoint, start
 from recsec.library.recommender import VALIDATION, validation
 
@@ -23,14 +23,19 @@ def train_sequences(model: str, options: TrainingOptions) -> None:
         ConfigError: no such model, or a setting that does not fit.
     """
     start(options.out)
-    dataset = open_data(options.data, options.columns)
+    dataset = open_data(options.named_data, options.columns)
     split = dataset.split()
     from recsec import models
     from recsec.registry import registry
 
     kind = registry("models").get(model)
     chosen = options.settings(kind.config_class, model)
-    note(f"{options.data}: {len(split.full):,} users, {len(split.catalog):,} items")
+    note(f"{options.named_data}: {len(split.full):,} users, {len(split.catalog):,} items")
+    sampled = None
+    if issubclass(kind.config_class, models.ScheduleConfig):
+        sampled = models.why_sampled(len(split.catalog))
+    if sampled is not None:
+        note(sampled)
     with progress() as report:
         trained = models.train(
             model,
@@ -42,18 +47,19 @@ def train_sequences(model: str, options: TrainingOptions) -> None:
         )
         if not models.is_first_process():
             return
+        models.remember(options.out, dataset)
         measured = validation(trained, split, seed=options.seed, progress=report)
     result = {
         "model": model,
-        "data": options.data,
+        "data": options.named_data,
         "seed": options.seed,
         "checkpoint": str(options.out),
         **epochs(options.out),
+        **({} if sampled is None else {"loss": sampled}),
         **measured.to_json(),
         "protocol": measured.protocol,
     }
-    words = ["recsec", "evaluate", "--model", str(options.out), "--data", options.data]
-    step = shlex.join([*words, *table_words(options.columns)])
+    step = shlex.join(["recsec", "evaluate", "--model", str(options.out)])
     emit(result, lambda console: _render(console, result, step), json=options.json)
 
 

@@ -18,9 +18,9 @@ from recsec.cli.shared.common import (
     QuietOption,
     SepOption,
     TimeFormatOption,
-    open_data,
 )
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
+from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.errors import UsageError
 
@@ -54,6 +54,8 @@ def verify(
     sep: SepOption = None,
     time_format: TimeFormatOption = None,
     drop_bad: DropBadOption = False,
+    filters: FiltersOption = None,
+    catalog: CatalogOption = None,
     control: Annotated[
         list[str] | None,
         typer.Option(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from recsec.cli.shared.output import configure, note, settings
+from recsec.cli.shared.output import configure, settings
 from recsec.errors import ConfigError, UsageError
 from recsec.settings import parse_settings
 from recsec.sources import offered
 
 if TYPE_CHECKING:
-    from recsec.data import Dataset, Dialect
+    from recsec.data import Dialect
 
 __all__ = [
     "SOURCES",
@@ -46,11 +46,12 @@ __all__ = [
     "SetOption",
     "TimeFormatOption",
     "UsersOption",
+    "about_table",
     "build_config",
     "dialect_of_tables",
     "fit_config",
     "given_settings",
-    "open_data",
+    "misread",
     "parse_columns",
     "read_toml",
     "table_words",
@@ -64,7 +65,8 @@ def _json(value: bool) -> bool:
     return value
 
 
-def _about_table(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+def about_table(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+    """Keep what an option says about the user's tables."""
     if value and option.name is not None:
         configure(table={**settings().table, option.name: value})
     return value
@@ -122,7 +124,14 @@ EncoderOption = Annotated[
         help=f"An encoder: {offered('evasion', ['embeddings'])}.",
     ),
 ]
-DataOption = Annotated[str, typer.Option("--data", metavar="NAME", help=INTERACTIONS)]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="NAME",
+        help=f"{INTERACTIONS} Left out, a checkpoint's own: what it was trained on.",
+    ),
+]
 PhotosOption = Annotated[str, typer.Option("--data", metavar="NAME", help=f"Photos: {PHOTOS}")]
 AnyDataOption = Annotated[
     str, typer.Option("--data", metavar="NAME", help=f"{INTERACTIONS} Or photos: {PHOTOS}")
@@ -140,7 +149,7 @@ SepOption = Annotated[
     typer.Option(
         "--sep",
         metavar="CHAR",
-        callback=_about_table,
+        callback=about_table,
         help="Separator of your table: ; or tab; recognized by itself if not given.",
     ),
 ]
@@ -149,7 +158,7 @@ TimeFormatOption = Annotated[
     typer.Option(
         "--time-format",
         metavar="FORMAT",
-        callback=_about_table,
+        callback=about_table,
         help="Times in your table: s, ms, us, ns, or a pattern such as %d/%m/%Y %H:%M.",
     ),
 ]
@@ -157,7 +166,7 @@ DropBadOption = Annotated[
     bool,
     typer.Option(
         "--drop-bad",
-        callback=_about_table,
+        callback=about_table,
         help="Leave out rows of your table that do not fit, and count them.",
     ),
 ]
@@ -339,15 +348,20 @@ def dialect_of_tables() -> Dialect | None:
     """
     from recsec.data import Dialect
 
-    said = settings().table
+    said = {key: value for key, value in settings().table.items() if key in Dialect.model_fields}
     try:
         return Dialect.model_validate(said) if said else None
     except ValidationError as error:
-        fault = error.errors()[0]
-        option = f"--{str(fault['loc'][0]).replace('_', '-')}"
-        why = str(fault["msg"]).removeprefix("Value error, ")
-        hint = "--sep ';'" if option == "--sep" else "--time-format '%d/%m/%Y %H:%M'"
-        raise ConfigError(f"{option} {fault['input']!r}: {why}", hint=hint) from error
+        raise misread(error) from error
+
+
+def misread(error: ValidationError) -> ConfigError:
+    """What to say of an option about tables that does not fit."""
+    fault = error.errors()[0]
+    option = f"--{str(fault['loc'][0]).replace('_', '-')}"
+    why = str(fault["msg"]).removeprefix("Value error, ")
+    hint = "--sep ';'" if option == "--sep" else "--time-format '%d/%m/%Y %H:%M'"
+    return ConfigError(f"{option} {fault['input']!r}: {why}", hint=hint)
 
 
 def table_words(columns: str | None) -> list[str]:
@@ -356,19 +370,3 @@ def table_words(columns: str | None) -> list[str]:
     for name, value in settings().table.items():
         words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return words
-
-
-def open_data(name: str, columns: str | None = None) -> Dataset:
-    """The data set that ``--data`` and ``--columns`` name; says which rows were left out.
-
-    Raises:
-        UsageError: ``--columns`` is not ``ours=theirs,ours=theirs``.
-        ConfigError: ``--sep`` or ``--time-format`` does not fit.
-        DataError: missing, broken or empty data.
-    """
-    from recsec.data import load
-
-    found = load(name, columns=parse_columns(columns) or None, dialect=dialect_of_tables())
-    for text in found.report.left_out:
-        note(text)
-    return found

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from recsec.cli.shared.common import build_config
 from recsec.cli.shared.output import note, resumable
-from recsec.errors import DataError
+from recsec.errors import DataError, UsageError
 from recsec.runs import strangers
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Config = TypeVar("Config", bound=BaseModel)
 class TrainingOptions:
     """What the options of ``train`` and ``harden`` say; each is named like its option."""
 
-    data: str
+    data: str | None
     out: Path
     columns: str | None
     seed: int
@@ -40,6 +40,17 @@ class TrainingOptions:
     precision: Precision
     snapshots: int = 0
     json: bool
+
+    @property
+    def named_data(self) -> str:
+        """What ``--data`` says.
+
+        Raises:
+            UsageError: nothing.
+        """
+        if self.data is None:
+            raise UsageError("missing --data: which photos?", hint="--data NAME")
+        return self.data
 
     def settings(self, kind: type[Config], name: str) -> Config:
         """The settings of the component called ``name``.

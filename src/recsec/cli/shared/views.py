@@ -62,7 +62,7 @@ def warn(report: Report) -> None:
     from recsec.cli.shared.output import note
 
     for finding in report.findings:
-        if finding.id.endswith("-target-defective"):
+        if finding.id.endswith(("-target-defective", "-unknown-items", "-seen-test")):
             note(f"warning: {finding.evidence}")
 
 

@@ -38,7 +38,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         found = harden_encoder(
             method,
             model,
-            options.data,
+            options.named_data,
             chosen,
             seed=options.seed,
             training=options.training(report),
@@ -52,7 +52,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         "method": method,
         "start": found.start,
         "model": model,
-        "data": options.data,
+        "data": options.named_data,
         "seed": options.seed,
         "checkpoint": str(options.out),
         "synthetic": found.synthetic,
@@ -61,7 +61,7 @@ def harden_photos(method: str, model: str, options: TrainingOptions) -> None:
         "cost": found.cost,
         "protocol": found.before.protocol,
     }
-    words = ["recsec", "evade", "--model", str(options.out), "--data", options.data]
+    words = ["recsec", "evade", "--model", str(options.out), "--data", options.named_data]
     step = shlex.join([*words, "--attack", "apgd", "--eps", "0.05", "--out", "RUN"])
     emit(result, lambda console: _render(console, result, step), json=options.json)
     note_synthetic(found.synthetic, photos=True)

@@ -35,10 +35,11 @@ def train_photos(model: str, options: TrainingOptions) -> None:
     kind = registry("encoders").get(model)
     chosen = options.settings(kind.config_class, model)
     start(options.out)
+    name = options.named_data
     with progress() as report:
-        split = open_split(options.data, report, dialect=dialect_of_tables())
+        split = open_split(name, report, dialect=dialect_of_tables())
         note(
-            f"{options.data}: {len(split.photos):,} photos; {len(split.train):,} to train on, "
+            f"{name}: {len(split.photos):,} photos; {len(split.train):,} to train on, "
             f"{len(split.validation):,} to choose the epoch, {len(split.test):,} held out, "
             f"in {len(split.categories)} categories"
         )
@@ -59,7 +60,7 @@ def train_photos(model: str, options: TrainingOptions) -> None:
     estimates = found.estimates(Streams(options.seed).numpy("validation"))
     result: dict[str, Any] = {
         "model": model,
-        "data": options.data,
+        "data": name,
         "seed": options.seed,
         "checkpoint": str(options.out),
         "parameters": sum(p.numel() for p in encoder.parameters()),
@@ -67,7 +68,7 @@ def train_photos(model: str, options: TrainingOptions) -> None:
         **{key: estimates[key] for key in SHOWN},
         "protocol": "validation: " + found.protocol,
     }
-    step = shlex.join(["recsec", "evaluate", "--model", str(options.out), "--data", options.data])
+    step = shlex.join(["recsec", "evaluate", "--model", str(options.out), "--data", name])
     emit(result, lambda console: _render(console, result, step), json=options.json)
 
 

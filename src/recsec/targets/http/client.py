@@ -18,7 +18,7 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError, RecsecError, TargetError, UsageError
-from recsec.targets.base import PartialAnswer
+from recsec.targets.base import PartialAnswer, most_popular
 from recsec.targets.http.addresses import fits_header, is_loopback, public_url
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.http.exchange import Exchange
@@ -26,7 +26,7 @@ from recsec.targets.http.patience import Patience, StoppedError
 from recsec.targets.http.question import Question
 from recsec.targets.http.secrets import Secrets
 from recsec.targets.http.sender import Sender
-from recsec.targets.wire import external_histories, read_list
+from recsec.targets.wire import Tally, external_histories, read_list
 from recsec.text import visible
 from recsec.types import IntArray, ItemId
 
@@ -83,6 +83,9 @@ class HttpTarget:
             )
         secret = "" if config.auth_env is None else _secret(config, environ, self.name)
         self._secrets = Secrets([secret, *config.confidential()])
+        self.counts: IntArray | None = None
+        """How often each item was chosen, if known: a history of no items gets what is popular."""
+        self.tally = Tally()
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
         self._patience = Patience(
@@ -146,7 +149,10 @@ class HttpTarget:
             if self._stopped.is_set():
                 return
             try:
-                lists[row] = self._ask(account, rows[row], k)
+                if rows[row] or self.counts is None:
+                    lists[row] = self._ask(account, rows[row], k)
+                else:
+                    lists[row] = most_popular(self.counts, k)
                 answered[row] = True
             except Exception as error:  # whatever it sent, the rows that were answered are kept
                 failures.append(self._told(error))
@@ -192,7 +198,7 @@ class HttpTarget:
     def _read(self, answer: Any, k: int) -> IntArray:
         """A list of ids; an error quotes the answer without secrets, also where it cuts it."""
         try:
-            return read_list(answer, catalog=self.catalog, k=k, whose=self.name)
+            return read_list(answer, catalog=self.catalog, k=k, whose=self.name, tally=self.tally)
         except TargetError:
             answer = self._secrets.hide_in(answer)
         return read_list(answer, catalog=self.catalog, k=k, whose=self.name)

@@ -23,6 +23,7 @@ from recsec.targets.meter.segments import (
     write_segment,
 )
 from recsec.targets.meter.transcript import Transcript
+from recsec.targets.meter.unknown import UnknownCount
 from recsec.types import IntArray
 
 __all__ = ["MeteredTarget"]
@@ -145,6 +146,7 @@ class MeteredTarget:
         self._waiting_calls = 0
         self._segments = 0
         self._journal: Journal | None = None
+        self._unknown = UnknownCount(folder, target)
         if folder is not None:
             discard_unfinished(folder)
             journal = Journal(folder)
@@ -218,6 +220,7 @@ class MeteredTarget:
                 compact(self.folder)
             if self._journal is not None:
                 self._journal.restart()
+        self._unknown.keep()
         self._waiting.clear()
         self._waiting_calls = 0
 
@@ -344,6 +347,7 @@ class MeteredTarget:
             return
         if self._journal is not None:
             self._journal.got(calls, self.catalog, sent)
+            self._unknown.keep()
         if len(calls) == 0:
             return
         self._waiting.append(calls)

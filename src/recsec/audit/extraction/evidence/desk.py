@@ -21,6 +21,7 @@ from recsec.reports import UNDEFENDED, Metric, Metrics
 from recsec.rng import Streams
 from recsec.runs import RunDirectory
 from recsec.stats import Estimate
+from recsec.targets import Unknown
 from recsec.types import FloatArray, IntArray
 
 __all__ = ["Desk", "Gathered", "defense_id"]
@@ -38,6 +39,7 @@ class Gathered:
     Attributes:
         target: result of ``measure_target``.
         defects: what the check of the target found, in sentences.
+        unknown: ids that users got and the catalog lacks.
         defenses: by name, the result of ``measure_defense`` or why there is none.
         users: ``(U,)`` user numbers of the audit.
         twins: ids and seeds of the twins that were measured.
@@ -48,6 +50,7 @@ class Gathered:
 
     target: AboutTarget
     defects: tuple[str, ...]
+    unknown: Unknown
     defenses: Mapping[str, MeasuredDefense | Failure]
     users: IntArray
     twins: Mapping[str, int]

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.verdict import LEVELS
+from recsec.evaluation import Seen
 from recsec.reports import Finding, Floor, Metrics, Row, ThreatModel, Twin, Verdict
 from recsec.reports.document import LABELS
+from recsec.targets import Unknown
 from recsec.text import counted
 
 __all__ = ["findings", "number", "threat_model"]
@@ -54,6 +56,8 @@ def findings(
     *,
     missing: int,
     defects: Sequence[str],
+    unknown: Unknown,
+    seen: Seen | None,
 ) -> tuple[Finding, ...]:
     """What the evidence of extraction says, and what the check of the target found."""
     found = []
@@ -92,6 +96,32 @@ def findings(
                 severity="moderate",
                 evidence=f"{'; '.join(defects)}.",
                 advice="Repair the target first: what was measured is about this one.",
+            )
+        )
+    if seen is not None and seen.suspicious:
+        found.append(
+            Finding(
+                id="extraction-seen-test",
+                title="The target knows the test items better than an honest model could",
+                severity="moderate",
+                evidence=f"{seen.said()}",
+                advice=(
+                    "Train it without each user's last item, or audit on users and times that it "
+                    "has not seen: quality, and fidelity beside it, are flattering here."
+                ),
+            )
+        )
+    if unknown.grave:
+        found.append(
+            Finding(
+                id="extraction-unknown-items",
+                title="The target lists items that the catalog of the audit lacks",
+                severity="info",
+                evidence=f"{unknown.said()}.",
+                advice=(
+                    "Name data and filters that hold what the target recommends: --filters "
+                    "min_item=1 keeps rare items. Users are not told from such items here."
+                ),
             )
         )
     beyond = _beyond_twin(rows, twin)
