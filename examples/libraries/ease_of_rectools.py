@@ -30,8 +30,6 @@ def recommend(histories, k):
     """Lists of at most `k` ids, best first, without the items of the history."""
     model, items = opened()
     asked = dataset(histories, items)
-    if asked is None:
-        return [[] for _ in histories]
     found = model.recommend(asked.user_id_map.external_ids, asked, k=k, filter_viewed=True)
     lists = dict(found.sort_values(Columns.Rank).groupby(Columns.User)[Columns.Item].agg(list))
     return [[plain(item) for item in lists.get(row, [])] for row in range(len(histories))]
@@ -45,18 +43,20 @@ def scores(histories, items):
     model, known = opened()
     answer = np.full((len(histories), len(items)), -1e9, dtype=np.float32)
     asked = dataset(histories, known)
-    if asked is not None:
-        rows = asked.user_id_map.external_ids.astype(int)
-        ranked = asked.get_user_item_matrix(include_weights=True) @ model.weight.T
-        place = {plain(item): at for at, item in enumerate(known.external_ids)}
-        shown = [(at, place[item]) for at, item in enumerate(items) if item in place]
-        there, here = map(list, zip(*shown, strict=True))
-        answer[np.ix_(rows, there)] = ranked[:, here]
+    ranked = asked.get_user_item_matrix(include_weights=True) @ model.weight.T
+    rows = asked.user_id_map.external_ids[:-1].astype(int)
+    place = {plain(item): at for at, item in enumerate(known.external_ids)}
+    shown = [(at, place[item]) for at, item in enumerate(items) if item in place]
+    there, here = map(list, zip(*shown, strict=True))
+    answer[np.ix_(rows, there)] = ranked[:-1, here]
     return answer
 
 
 def dataset(histories, items):
-    """Histories as users of a data set; those that hold no known item are not in it."""
+    """Histories as users of a data set; those that hold no known item are not in it.
+
+    A last user has met the last item: `Dataset` is as wide as the items that somebody met.
+    """
     place = items.to_internal
     pairs = [
         (row, int(place[item]), at)
@@ -64,8 +64,7 @@ def dataset(histories, items):
         for at, item in enumerate(dict.fromkeys(history))
         if item in place.index
     ]
-    if not pairs:
-        return None
+    pairs.append((len(histories), items.size - 1, 0))
     users = IdMap.from_values(np.array([row for row, _, _ in pairs]))
     table = pd.DataFrame(
         {

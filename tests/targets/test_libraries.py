@@ -97,11 +97,8 @@ def test_lists_and_scores_are_the_same_recommender(model, capsys):
         answer(capsys, "evaluate", "--model", model.format(*form), "--data", "log.csv")
         for form in (("callable", "recommend"), ("scores", "scores"))
     ]
-    same = [
-        key
-        for key in found[0]
-        if key not in ("model", "target", "protocol", "unknown_ids") and key in found[1]
-    ]
+    theirs = ("model", "target", "protocol", "unknown_ids")
+    same = [key for key in found[0] if key not in theirs and key in found[1]]
     assert {key: found[0][key] for key in same} == {key: found[1][key] for key in same}
     assert "hr@10" in str(same).lower() or "hr@10" in json.dumps(found[0]).lower()
 
