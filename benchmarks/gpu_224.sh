@@ -11,7 +11,7 @@ python=${PYTHON:-python3} small=${SMALL:+--small}
 mkdir -p "$out" "$work"
 export OMP_NUM_THREADS=2
 run() {
-  timeout $((seconds + 15)) "$python" "$here/gpu_224.py" "$1" --work "$work" --out "$out/$1.jsonl" --device "$device" \
+  timeout $((start + seconds + 15 - $(date +%s))) "$python" "$here/gpu_224.py" "$1" --work "$work" --out "$out/$1.jsonl" --device "$device" \
     --start "$start" --seconds "$seconds" $small > "$out/$1.log" 2>&1
 }
 "$python" "$here/gpu_224.py" warm --work "$work" --out "$out" --device "$device" $small

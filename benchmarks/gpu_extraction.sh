@@ -3,9 +3,10 @@
 # extract-ml1m-narm, extract-ml1m-bert4rec and extract-beauty, on the cores frontier-rank-law,
 # rank-law-guesses and proxy-ml1m.
 #   RECSEC_MIRROR=... TARGET=runs/ml1m/sasrec bash benchmarks/gpu_extraction.sh [OUT] [WORK]
-# Reports come back, and the run directories (cat OUT/runs.tgz.* | tar xz): the command of a plan goes on there.
+# Each report is in OUT when its audit ends, each ownership row when it is measured; at SECONDS_LEFT everything is
+# ended. What small files an unfinished run has, and the copies that theft_cost.py prices, are in OUT/runs.tar.
 # PLANS="frontier-rank-law-fresh:14" runs others, with so many processes; SMALL=1 rehearses it with few calls.
-set -u
+set -um  # every job is a process group, which can be ended as a whole
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(mkdir -p "${1:-gpu_extraction}" && cd "${1:-gpu_extraction}" && pwd)
 work=$(mkdir -p "${2:-gpu_extraction/work}" && cd "${2:-gpu_extraction/work}" && pwd)
@@ -22,29 +23,35 @@ audit() {  # name of the plan, processes
   sed -e "s/^workers.*/workers = $2/" "$root/examples/$1.toml" > "$1.toml"
   [ -z "${SMALL:-}" ] || sed -i "${few[@]}" "$1.toml"
   say "start $1"
-  timeout --signal=INT -k 4 $(($(left) > 12 ? $(left) - 10 : 2)) "$python" -m recsec audit "$1.toml" --out "runs/$1" > "$out/$1.log" 2>&1
+  "$python" -m recsec audit "$1.toml" --out "runs/$1" > "$out/$1.log" 2>&1
   say "end $1, exit code $?"
-  cp "runs/$1/report.json" "$out/$1.json" 2>/dev/null
+  cp "runs/$1/report.json" "$out/$1.json" 2> /dev/null
 }
-own() {  # rows, then what is stolen how: the result's name is the first word
-  name=$1 rows=$2
+own() {  # result, rows, then what is stolen how
+  local name=$1 rows=$2
   shift 2
-  timeout $(($(left) > 12 ? $(left) - 10 : 2)) "$python" "$root/benchmarks/ml1m_watermark.py" --target runs/ml1m/sasrec --out "runs/$name" \
-    --results "$out/$name" --calls 12500 25000 --only "$rows" "$@" > "$out/$name.log" 2>&1
+  "$python" "$root/benchmarks/ml1m_watermark.py" --target runs/ml1m/sasrec --out "runs/$name" --results "$out/$name" \
+    --calls 12500 25000 --only "$rows" "$@" > "$out/$name.log" 2>&1
+  say "end $name, exit code $?"
 }
+jobs=()
 marked="^marked copy, 12500|removal: (copy|30|50)"
-[ -z "${PLANS:-}" ] && {
-  timeout $(($(left) > 12 ? $(left) - 10 : 2)) "$python" "$root/benchmarks/theft_cost.py" --model runs/ml1m/sasrec --audit runs/frontier-rank-law --out runs/cost --results "$out/theft_cost" > "$out/cost.log" 2>&1 &
+if [ -z "${PLANS:-}" ]; then
   { own ownership-misinform "$marked" --policy rank-law --before misinform; own ownership-proxy "$marked" --policy proxy --proxy ml-100k; } &
+  jobs+=($!)
   own ownership-leaked "^marked copy, 12500|who leaked|removal: (copy|30|50)" --bias 0.1 &
-}
-many=$((cores > 8 ? cores - 8 : 2))
-for job in ${PLANS:-extract-ml1m-narm:1 extract-ml1m-bert4rec:1 extract-beauty:2 frontier-rank-law:$many rank-law-guesses:3 proxy-ml1m:2}; do
+  jobs+=($!)
+fi
+many=$((cores > 8 ? cores - 7 : 2))
+for job in ${PLANS:-frontier-rank-law:$many extract-ml1m-narm:1 extract-ml1m-bert4rec:1 extract-beauty:2 rank-law-guesses:3 proxy-ml1m:2}; do
   audit "${job%:*}" "${job#*:}" &
+  jobs+=($!)
 done
-wait
-# Of copies only those that theft_cost.py prices; a question that was not answered to the end is asked on.
-kept() { find "runs/$1" -type f ! -path "*/resume/*" ! -path "*/surrogate/*" ! -path "*/rounds/*"; }
-priced() { find "runs/$1" -type f \( -path "*/misinform.rank-law-*" -o -path "*/surrogate/mixed-*" \) ! -path "*/resume/*"; }
-{ for run in runs/*/; do kept "$(basename "$run")"; done; priced frontier-rank-law; } | sort -u | tar cz -T - | split -b 15000000 -d - "$out/runs.tgz."
-say "packed"; ls -la "$out" >> "$out/clock.txt"
+while [ "$(left)" -gt 0 ] && [ -n "$(jobs -rp)" ]; do sleep 1; done
+say "over"
+for pid in "${jobs[@]}"; do kill -KILL -- "-$pid" 2> /dev/null; done
+cp runs/ml1m/owner.key "$out/"
+small() { find runs/*/ -type f -size -2M ! -path "*/resume/*" ! -path "*/surrogate/*" ! -path "*/rounds/*" ! -path "runs/ml1m/*"; }
+priced() { find runs/frontier-rank-law -type f \( -path "*/misinform.rank-law-*" -o -path "*/surrogate/mixed-*" \) ! -path "*/resume/*"; }
+{ priced; small; } 2> /dev/null | sort -u | timeout 8 tar cf "$out/runs.tar" -T -
+say "packed"

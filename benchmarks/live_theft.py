@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -149,15 +150,18 @@ class Server:
         return float(sent.raise_for_status().json()["counts_in"])
 
     def ask(self, account: str, history: Sequence[int]) -> list[int] | None:
-        """A list; None if the account is blocked."""
-        if self.bound:
-            answer = self.http.get(f"/v1/recommend/{account}", params={"k": K})
-        else:
-            body = {"account": account, "history": list(history), "k": K}
-            answer = self.http.post("/v1/recommend", json=body)
-        if answer.status_code == 429:
-            return None
-        return list(answer.raise_for_status().json()["items"])
+        """A list; None if the account is blocked. A busy service is asked again."""
+        body = {"account": account, "history": list(history), "k": K}
+        while True:
+            if self.bound:
+                answer = self.http.get(f"/v1/recommend/{account}", params={"k": K})
+            else:
+                answer = self.http.post("/v1/recommend", json=body)
+            if answer.status_code == 429:
+                return None
+            if answer.status_code != 503:
+                return list(answer.raise_for_status().json()["items"])
+            time.sleep(0.5)
 
 
 @contextmanager

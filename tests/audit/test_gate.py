@@ -41,6 +41,15 @@ def test_the_default_rule_uses_the_lower_bound_of_lift(low: float, level: str, c
     assert "lower bound of the gain" in verdict.rule
 
 
+def test_an_interval_across_a_threshold_says_how_many_users_would_decide() -> None:
+    """Half of the way from 0.4 to 0.2 is left above 0.3: four times the users."""
+    said = judge([row(0.2, value=0.4)], policy()).statement
+    assert "100 users do not decide whether it is above 0.3" in said
+    assert "it would take about 400." in said
+    assert "hardly any number would" in judge([row(0.2, value=0.3)], policy()).statement
+    assert "decide" not in judge([row(0.31, value=0.4)], policy()).statement
+
+
 def test_thresholds_are_the_owners() -> None:
     assert exit_code(judge([row(0.2)], policy(fail_at="moderate"))) == 1
     assert exit_code(judge([row(0.9)], policy(fail_at="never"))) == 0

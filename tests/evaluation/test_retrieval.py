@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch.nn import functional as F  # noqa: N812
 
 from recsec.data import load_photos, split_photos
@@ -12,6 +15,7 @@ from recsec.errors import DataError
 from recsec.evaluation import classification, embed, evaluate_encoder
 from recsec.evaluation.retrieval import retrieval
 from recsec.models import Encoder, EncoderConfig, Heads, catalog_features, new_encoder
+from recsec.models.visual import embedding
 from recsec.rng import Streams
 
 CONFIG = EncoderConfig(size=16, stem=4, widths=(8, 8))
@@ -94,6 +98,49 @@ def test_kept_embeddings_belong_to_weights_and_survive_damage(encoder, split, tm
     other = new_encoder(split, CONFIG, Streams(1)).eval()
     assert not torch.allclose(catalog_features(other, split.photos, tmp_path), features)
     assert len(list((tmp_path / "embeddings").iterdir())) == 2
+
+
+def test_a_large_catalog_is_embedded_in_parts_and_goes_on(encoder, split, tmp_path, monkeypatch):
+    """A kill loses no more than a part; a part that another process holds is left to it."""
+    whole = catalog_features(encoder, split.photos, None)
+    monkeypatch.setattr(embedding, "PART", 20)
+    made = []
+
+    def counted(one, photos, rows, **words):
+        made.append(rows.tolist())
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return embed(one, photos, rows, **words)
+
+    monkeypatch.setattr(embedding, "embed", counted)
+    with pytest.raises(KeyboardInterrupt):
+        catalog_features(encoder, split.photos, tmp_path)
+    (folder,) = (tmp_path / "embeddings").iterdir()
+    (folder / "0.safetensors").write_bytes(b"half")
+    made = []
+    monkeypatch.setattr(
+        embedding, "embed", lambda *a, **w: (made.append(a[2][0]), embed(*a, **w))[1]
+    )
+    held, others = threading.Event(), threading.Event()
+
+    def another() -> None:
+        with FileLock(folder / "40.lock"):
+            held.set()
+            others.wait()
+
+    process = threading.Thread(target=another)
+    process.start()
+    held.wait()
+    progress = lambda _, done, count: others.set() if done == count else None  # noqa: E731
+    features = catalog_features(encoder, split.photos, tmp_path, progress=progress)
+    process.join()
+    torch.testing.assert_close(features, whole)
+    starts = list(range(0, len(split.photos), 20))
+    assert made == [0, *starts[3:], 40], "20 was there; 40 was waited for, and nobody made it"
+    (file,) = (tmp_path / "embeddings").iterdir()
+    assert torch.equal(catalog_features(encoder, split.photos, tmp_path), features)
+    assert len(made) == len(starts) - 1
+    assert file.suffix == ".safetensors"
 
 
 def test_an_encoder_of_other_categories_is_refused(split):

@@ -7,31 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_world import Serve, Service, World
+from service_world import Serve, Service, World, small_world
 from starlette.testclient import TestClient
 
-from recsec.data import load
-from recsec.detection import FitConfig, fit_detectors
-from recsec.models import Training, train
-from recsec.rng import Streams
 from recsec.serving.answering import Answering, Limits
 from recsec.serving.api import create_app
 from recsec.serving.engine import Engine, open_state
 from recsec.serving.policy import Policy
 from recsec.targets import LocalTarget
 
-DATA = "synthetic:users=300,items=130,length=30,seed=2"
-
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("world")
-    data = load(DATA)
-    model = train("markov", data.split(), seed=0, training=Training(out=folder / "markov"))
-    config = FitConfig(queries=25, users=60, patterns={})
-    fitted, _, _ = fit_detectors(model, data.sequences(), config, streams=Streams(0))
-    fitted.save(folder / "detectors")
-    return World(model, data.sequences(), fitted, folder)
+    return small_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture

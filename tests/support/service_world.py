@@ -10,10 +10,15 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from recsec.data import load
 from recsec.data.sequences import Sequences
-from recsec.detection import Fitted
+from recsec.detection import FitConfig, Fitted, fit_detectors
+from recsec.models import Training, train
 from recsec.models.base import Recommender
+from recsec.rng import Streams
 from recsec.serving.engine import Engine
+
+DATA = "synthetic:users=300,items=130,length=30,seed=2"
 
 
 @dataclass(frozen=True)
@@ -37,3 +42,13 @@ class Service:
 
 
 Serve = Callable[..., Service]
+
+
+def small_world(folder: Path) -> World:
+    """A model and its detectors, which are saved in the folder too."""
+    data = load(DATA)
+    model = train("markov", data.split(), seed=0, training=Training(out=folder / "markov"))
+    config = FitConfig(queries=25, users=60, patterns={})
+    fitted, _, _ = fit_detectors(model, data.sequences(), config, streams=Streams(0))
+    fitted.save(folder / "detectors")
+    return World(model, data.sequences(), fitted, folder)

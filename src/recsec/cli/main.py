@@ -40,6 +40,7 @@ COMMANDS = {
     "detect": "Fit detectors, and find the thieves in a query log.",
     "serve": "Serve a recommender behind a policy.",
     "keys": "Create, list and revoke the API keys of a service.",
+    "operators": "Say who may log in to the dashboard of a service.",
     "monitor": "Replay a log under a policy, explain and take back decisions.",
     "audit": "Run a plan of attacks and write the report.",
     "report": "Write the report of a finished run.",
@@ -55,7 +56,7 @@ HOMES = {
     **dict.fromkeys(
         ("compare", "detect", "extract", "recommend", "traffic", "verify"), "sequential."
     ),
-    **dict.fromkeys(("keys", "monitor", "serve"), "live."),
+    **dict.fromkeys(("keys", "monitor", "operators", "serve"), "live."),
     **dict.fromkeys(("certify", "evade", "screen", "similar"), "visual."),
 }
 """The folder of the commands that are about one kind of recommender, or about the service."""

@@ -218,23 +218,29 @@ class Watch:
         calibration = self.fitted.calibrations[COMBINED]
         return float(calibration.p_values(scores[COMBINED], queries)[0])
 
+    def names(self) -> list[str]:
+        """The accounts that were seen."""
+        return list(self._queries)
+
+    def standing(self, names: Sequence[str]) -> tuple[IntArray, IntArray, dict[str, FloatArray]]:
+        """Of accounts ``(m,)`` that were seen: queries, judged queries, and a score per label."""
+        queries = np.array([self._queries[name] for name in names], dtype=np.int64)
+        judged = np.array([self.judged(name) for name in names], dtype=np.int64)
+        scores: dict[str, FloatArray] = {}
+        for label, one in self.detectors.items():
+            found = dict(zip(*one.scores(), strict=True))
+            scores[label] = np.array([found[name] for name in names], dtype=np.float64)
+        scores[COMBINED] = combine(scores, judged, self.fitted.scales) if names else np.zeros(0)
+        return queries, judged, scores
+
     def accounts(self) -> pl.DataFrame:
         """One row per account: ``id``, ``queries``, a score per label, ``p_value``; sorted by p.
 
         Judged are the queries that repeat none; ``queries`` counts all.
         """
-        names = list(self._queries)
-        queries = np.array(list(self._queries.values()), dtype=np.int64)
-        scores: dict[str, FloatArray] = {}
-        for label, one in self.detectors.items():
-            found = dict(zip(*one.scores(), strict=True))
-            scores[label] = np.array([found[name] for name in names], dtype=np.float64)
-        if names:
-            judged = np.array([self.judged(name) for name in names], dtype=np.int64)
-            scores[COMBINED] = combine(scores, judged, self.fitted.scales)
-            p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
-        else:
-            scores[COMBINED] = p_values = np.zeros(0)
+        names = self.names()
+        queries, judged, scores = self.standing(names)
+        p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
         table = pl.DataFrame(
             {"id": pl.Series(names, dtype=pl.String), "queries": queries}
             | {f"score[{label}]": values for label, values in scores.items()}
@@ -267,8 +273,14 @@ class Watch:
         request = self.fitted.protocol.get("request")
         return {"format": FORMAT, "labels": sorted(self.detectors), "request": request}
 
-    @staticmethod
-    def _keep(arrays: Arrays, prefix: str, names: Sequence[str]) -> None:
+    def _keep(self, arrays: Arrays, prefix: str, names: Sequence[str]) -> None:
+        """Pack names, unless they are those of the accounts once more."""
+        if (
+            prefix != "accounts"
+            and len(names) == len(self._queries)
+            and names == list(self._queries)
+        ):
+            return
         arrays[f"{prefix}/names"], arrays[f"{prefix}/ends"] = pack_names(names)
 
     @classmethod
@@ -294,13 +306,15 @@ class Watch:
                 for name, value in arrays.items()
                 if name.startswith(f"{prefix}/")
             }
+            if "names" not in own:
+                return names, own
             return unpack_names(own.pop("names"), own.pop("ends")), own
 
-        names, _ = under("accounts")
+        names = unpack_names(arrays["accounts/names"], arrays["accounts/ends"])
         watch._queries = dict(zip(names, arrays["queries"].tolist(), strict=True))
         watch._repeats = dict(zip(names, arrays["repeats"].tolist(), strict=True))
-        names, memory = under("follower")
-        watch.follower = Follower.from_state(names, dict(memory))
+        followed, memory = under("follower")
+        watch.follower = Follower.from_state(followed, dict(memory))
         for label, one in watch.detectors.items():
             one.restore(*under(f"detector/{label}"))
         watch.seen, watch.log = int(facts["seen"]), dict(facts.get("log") or {})

@@ -83,7 +83,7 @@ def against_markov(found: Evaluation) -> Seen:
         found: what was measured; at most 1,000 of its users are compared, evenly spread.
     """
     split, places = found.split, min(PLACES, found.lists.shape[1])
-    chain = Markov.fit(split, MarkovConfig(), seed=0, training=Training())
+    chain = Markov.fit(split, MarkovConfig.model_validate({}), seed=0, training=Training())
     count = min(USERS, len(found.users))
     rows = np.linspace(0, len(found.users) - 1, count).round().astype(np.int64)
     other = evaluate(chain, split, stage=found.stage, users=found.users[rows], depth=places)

@@ -17,10 +17,11 @@ from recsec.models.sequential.bert4rec import Bert4Rec, Bert4RecConfig
 from recsec.models.sequential.markov import Markov, MarkovConfig
 from recsec.models.sequential.meanpool import MeanPool, MeanPoolConfig
 from recsec.models.sequential.narm import Narm, NarmConfig
+from recsec.models.sequential.objectives.sampled import why_sampled
 from recsec.models.sequential.popularity import Popularity, PopularityConfig
 from recsec.models.sequential.sasrec import SasRec, SasRecConfig
 from recsec.models.tensors import load_tensors, tensor_bytes
-from recsec.models.trainer import check_device
+from recsec.models.trainer import check_device, resolve_device
 from recsec.models.training import is_first_process, train, train_into
 from recsec.models.visual.checkpoint import (
     encoder_fingerprint,
@@ -77,6 +78,7 @@ __all__ = [
     "read_config",
     "recall",
     "remember",
+    "resolve_device",
     "save_checkpoint",
     "save_encoder",
     "tensor_bytes",
@@ -85,4 +87,5 @@ __all__ = [
     "train_encoder",
     "train_into",
     "weights_digest",
+    "why_sampled",
 ]

@@ -28,13 +28,19 @@ from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.rng import Streams
 from recsec.runs import atomic_write_bytes, atomic_write_text, check_fence, digest
 
-__all__ = ["Objective", "check_device", "fit", "resolve_precision", "uses_cpu"]
+__all__ = ["Objective", "check_device", "fit", "resolve_device", "resolve_precision", "uses_cpu"]
 
 GRADIENT_NORM = 5.0
 
 
 class Objective(nn.Module, ABC):
-    """What is trained, on what, towards what. Owns every module that resuming must cover."""
+    """What is trained, on what, towards what. Owns every module that resuming must cover.
+
+    Attributes:
+        generator: of what a step draws; the trainer sets another for each epoch.
+    """
+
+    generator: torch.Generator | None = None
 
     @abstractmethod
     def epoch(self, rng: np.random.Generator) -> Sequence[Any]:
@@ -80,6 +86,18 @@ def uses_cpu(device: str) -> bool:
     accelerate has to be told, or several processes on a CPU do not find each other.
     """
     return device == "cpu" or not torch.accelerator.is_available()
+
+
+def resolve_device(device: str) -> str:
+    """The device that ``--device`` means: ``auto`` is the accelerator, where there is one.
+
+    >>> resolve_device("cuda:1")
+    'cuda:1'
+    """
+    if device != "auto":
+        return device
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return "cpu" if found is None else found.type
 
 
 def check_device(device: str, *, one: bool = False) -> None:
@@ -245,6 +263,7 @@ class _Run:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         draws = self.streams.child(f"epoch-{self.position.epoch}")
         generator = draws.torch(f"dropout-{rank}", device=self.place)
+        self.objective.generator = generator
         for module in self.objective.modules():
             if isinstance(module, Dropout):
                 module.generator = generator

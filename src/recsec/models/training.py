@@ -86,7 +86,8 @@ def train_into(
     out = training.out
     if out is None:
         return fit()
-    recipe = {**recipe, "precision": training.precision, "snapshots": training.snapshots}
+    how = {"precision": training.precision, "snapshots": training.snapshots}
+    recipe = {**recipe, **how, "processes": int(os.environ.get("WORLD_SIZE", "1"))}
     out.mkdir(parents=True, exist_ok=True)
     first = is_first_process()
     try:
@@ -129,7 +130,8 @@ def _claim(folder: Path, recipe: dict[str, Any]) -> bool:
         atomic_write_json(folder / "config.json", claim)
         return to_do
     found = read_config(folder)
-    different = [key for key in recipe if found.get(key) != recipe[key]]
+    known = {"processes": 1, **found}  # which older versions did not write down
+    different = [key for key in recipe if known.get(key) != recipe[key]]
     if different:
         raise CheckpointError(
             f"{folder} holds a checkpoint of another recipe (it differs in {', '.join(different)})",

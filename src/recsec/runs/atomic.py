@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ LOCK = ".lock"
 """What a process that works in a folder holds."""
 
 
-def atomic_write_bytes(path: Path | str, content: bytes) -> None:
-    """Replace ``path`` by ``content``, or leave it as it was.
+def atomic_write_bytes(path: Path | str, content: bytes | Iterable[bytes]) -> None:
+    """Replace ``path`` by ``content``, or by pieces one after the other, or leave it as it was.
 
     The content goes to a file in the same folder, reaches the disk, and then takes the name in one
     step. Missing folders are made.
@@ -45,7 +45,7 @@ def atomic_write_bytes(path: Path | str, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         with open(unfinished, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         check_fence()

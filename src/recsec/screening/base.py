@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,8 @@ __all__ = ["Catalog", "Screen", "Uploads", "cosine_shift", "entry_cosines", "in_
 
 LIST_LENGTH = 10
 BLOCK = 1024
+CELLS = 1 << 26
+"""Cosines that are held at once: 256 MB."""
 """Queries per matrix product."""
 
 
@@ -99,8 +102,7 @@ def own(listings: Int[Tensor, " B"], count: int) -> Tensor:
 def entry_cosines(vectors: Float[Tensor, "N D"], k: int) -> Float[Tensor, " N"]:
     """The cosine that enters the list of each photo: that of its k-th neighbor, itself excluded."""
     found = []
-    for start in range(0, len(vectors), BLOCK):
-        cosines = _others(vectors, start)
+    for cosines, _ in _others(vectors):
         found.append(cosines.topk(min(k, len(vectors) - 1), dim=1).values[:, -1])
     return torch.cat(found)
 
@@ -108,13 +110,16 @@ def entry_cosines(vectors: Float[Tensor, "N D"], k: int) -> Float[Tensor, " N"]:
 def in_degrees(vectors: Float[Tensor, "N D"], entry: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """In how many lists each photo is; photos that tie at the end of a list are all in it."""
     count = torch.zeros(len(vectors), device=vectors.device)
-    for start in range(0, len(vectors), BLOCK):
-        count += (_others(vectors, start) >= entry[start : start + BLOCK, None]).sum(dim=0)
+    for cosines, rows in _others(vectors):
+        count += (cosines >= entry[rows, None]).sum(dim=0)
     return count
 
 
-def _others(vectors: Tensor, start: int) -> Tensor:
-    """Cosines of a block of photos to all; to themselves -inf."""
-    cosines = vectors[start : start + BLOCK] @ vectors.T
-    cosines.diagonal(start).fill_(float("-inf"))
-    return cosines
+def _others(vectors: Tensor) -> Iterator[tuple[Tensor, slice]]:
+    """Cosines of a block of photos to all, to themselves -inf; and which photos they are."""
+    size = max(1, min(BLOCK, CELLS // len(vectors)))
+    for start in range(0, len(vectors), size):
+        rows = slice(start, start + size)
+        cosines = vectors[rows] @ vectors.T
+        cosines.diagonal(start).fill_(float("-inf"))
+        yield cosines, rows

@@ -14,6 +14,8 @@ __all__ = ["Hubs", "HubsConfig", "robust_z"]
 
 SPREAD = 1.4826
 """The median absolute deviation of a normal distribution times this is its standard deviation."""
+BLOCK = 65_536
+"""Photos of the catalog that are compared at a time."""
 LEAST_SPREAD = 1.0
 """In lists: where most photos are in the same number of lists the MAD is 0."""
 
@@ -48,7 +50,12 @@ class Hubs(Screen):
 
     def score(self, uploads: Uploads, catalog: Catalog) -> Float[Tensor, " B"]:
         """The z-score by median and MAD; entering counts from 0 to 1 within ``softness``."""
-        over = (uploads.embeddings @ catalog.vectors.T - catalog.entry) / self.config.softness
-        left_out = own(uploads.listings, len(catalog.vectors))
-        lists = torch.sigmoid(over).masked_fill(left_out, 0.0).sum(dim=1)
+        count = len(catalog.vectors)
+        lists = uploads.embeddings.new_zeros(len(uploads.embeddings))
+        for start in range(0, count, BLOCK):
+            part = slice(start, start + BLOCK)
+            over = uploads.embeddings @ catalog.vectors[part].T - catalog.entry[part]
+            entered = torch.sigmoid(over / self.config.softness)
+            left_out = own(uploads.listings - start, len(catalog.vectors[part]))
+            lists += entered.masked_fill(left_out, 0.0).sum(dim=1)
         return robust_z(lists, catalog.degrees)

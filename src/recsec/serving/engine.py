@@ -12,8 +12,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -40,6 +41,9 @@ BEHIND = 20_000
 TOGETHER = 256
 """Requests that the detectors look at together."""
 
+GATHER = 0.1
+"""Seconds for which evidence gathers: a look costs much the same for one request as for fifty."""
+
 TICK = 0.5
 """Seconds between two looks at what other processes changed, and two writes of histories."""
 
@@ -47,6 +51,8 @@ SNAPSHOT = 300.0
 """Seconds between two snapshots of the detectors."""
 
 WATCH = "evidence.safetensors"
+
+T = TypeVar("T")
 
 
 def folder_of(state: Path | str) -> Path:
@@ -136,7 +142,9 @@ class Engine:
         self.draining = False
         self._snapshot = None if folder is None else folder / WATCH
         self._events: queue.Queue[Event] = queue.Queue(BEHIND)
+        self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._worker: threading.Thread | None = None
         self._ticked = self._saved = 0.0
         self.metrics.backend.labels("state").set(1)
@@ -158,6 +166,7 @@ class Engine:
         """Look at what is left, write everything, and stop."""
         self.draining = True
         self._stop.set()
+        self._hurry.set()
         if self._worker is not None:
             self._worker.join()
         self.store.close()
@@ -171,6 +180,15 @@ class Engine:
             self.metrics.treated.labels(found.enforced.action).inc()
         return found
 
+    def adopt(self, policy: Policy) -> None:
+        """Let other rules act, or fewer: from the next decision on.
+
+        Args:
+            policy: the one there is, with other switches.
+        """
+        self.policy = self.ledger.policy = policy
+        self.log("policy", told=policy.told())
+
     def note(self, event: Event) -> None:
         """Hand over a request that was answered; returns at once."""
         try:
@@ -178,13 +196,35 @@ class Engine:
         except queue.Full:
             self.metrics.dropped.inc()
 
+    def ask(self, question: Callable[[Evidence], T]) -> Future[T]:
+        """Let the thread of the evidence answer a question about it, between two batches.
+
+        Args:
+            question: takes little time, and returns copies: what it saw goes on to change.
+        """
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(question(self.evidence))
+                except Exception as error:  # it is the asker's
+                    answer.set_exception(error)
+
+        self._questions.put(work)
+        return answer
+
     def settle(self) -> None:
         """Wait until all that was noted has been looked at; for tests and replays."""
+        self._hurry.set()
         self._events.join()
+        self._hurry.clear()
 
     def _work(self) -> None:
         while not (self._stop.is_set() and self._events.empty()):
             events = self._next()
+            while not self._questions.empty():
+                self._questions.get()()
             try:
                 if events:
                     with self.metrics.detectors.time():
@@ -203,6 +243,7 @@ class Engine:
             events = [self._events.get(timeout=TICK / 2)]
         except queue.Empty:
             return []
+        self._hurry.wait(GATHER)
         while len(events) < TOGETHER:
             try:
                 events.append(self._events.get_nowait())

@@ -19,13 +19,16 @@ from recsec.serving.state import Decision
 from recsec.traffic import REPEATS
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["Event", "Evidence"]
+__all__ = ["Asked", "Event", "Evidence", "Judged"]
 
 SHOWN = 20
 """Last queries of an account that a decision keeps as its evidence."""
 
 TAIL = 10
 """Newest items of a history that are shown."""
+
+JUDGED = 50_000
+"""Newest looks at accounts that are kept; some 10 MB."""
 
 NONE = np.zeros(0, dtype=np.int64)
 
@@ -47,6 +50,46 @@ class Event:
     at: float
     history: IntArray | None = None
     answer: IntArray = field(default_factory=lambda: NONE)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A query as it is shown afterwards.
+
+    Attributes:
+        at: seconds since 1970.
+        history: newest items, catalog indices.
+        answer: the list.
+        kind: ``STARTS``, ``EXTENDS``, ``REPEATS`` or ``BRANCHES``.
+        rank: place of the newest item in the list served before; 0 not listed, -1 no such list.
+    """
+
+    at: float
+    history: IntArray
+    answer: IntArray
+    kind: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A look at an account.
+
+    Attributes:
+        account: the name under which it is kept.
+        at: seconds since 1970.
+        queries: how many there were, repeats left out.
+        share: of a rule's level that this look may spend.
+        p_values: by detector; those that rules ask for, and ``combined``.
+        young: whether the account was.
+    """
+
+    account: str
+    at: float
+    queries: int
+    share: float
+    p_values: dict[str, float]
+    young: bool
 
 
 class _Rate:
@@ -96,7 +139,7 @@ class Evidence:
     ) -> None:
         self.policy = policy
         self._ledger = ledger
-        self._fitted = fitted
+        self.fitted = fitted
         self._names = names
         self._clock = clock
         self._told = told
@@ -116,18 +159,24 @@ class Evidence:
         ]
         self.watch: Watch | None = None
         self._first: OrderedDict[str, float] = OrderedDict()
-        self._recent: dict[str, deque[tuple[IntArray, IntArray]]] = {}
+        self._recent: dict[str, deque[Asked]] = {}
+        self.judged: deque[Judged] = deque(maxlen=JUDGED)
+        """Looks at accounts, the newest last; they outlive the period."""
         self.anew(clock())
 
     def anew(self, at: float) -> None:
         """Begin a period: evidence so far is dropped, decisions stay."""
-        self.watch = None if self._fitted is None else self._fitted.watch()
+        self.watch = None if self.fitted is None else self.fitted.watch()
         self.began = at
         self._recent.clear()
 
     def __len__(self) -> int:
         """Accounts with evidence in this period."""
         return len(self._recent)
+
+    def __contains__(self, account: object) -> bool:
+        """Whether an account has evidence in this period."""
+        return account in self._recent
 
     def observe(self, events: Sequence[Event]) -> list[Decision]:
         """Take note of requests in the order of answering, and decide.
@@ -172,7 +221,7 @@ class Evidence:
         return made
 
     def _by_detectors(self, events: Sequence[Event]) -> list[Decision]:
-        if not events or self.watch is None or self._fitted is None:
+        if not events or self.watch is None or self.fitted is None:
             return []
         histories = [event.history if event.history is not None else NONE for event in events]
         offsets = np.concatenate([[0], np.cumsum([len(one) for one in histories])])
@@ -185,11 +234,18 @@ class Evidence:
         steps = self.watch.follower.follow(names, items, offsets.astype(np.int64), answers)
         queries, scores = self.watch.observe(steps)
         checkpoints = tuple(
-            int(one) for one in self._fitted.calibrations[COMBINED].checkpoints.tolist()
+            int(one) for one in self.fitted.calibrations[COMBINED].checkpoints.tolist()
         )
         made = []
         for row, event in enumerate(events):
-            self._recent[event.account].append((histories[row][-TAIL:], event.answer))
+            asked = Asked(
+                event.at,
+                histories[row][-TAIL:],
+                event.answer,
+                int(steps.kind[row]),
+                int(steps.rank[row]),
+            )
+            self._recent[event.account].append(asked)
             spent = share(int(queries[row]), checkpoints) if steps.kind[row] != REPEATS else 0.0
             if spent:
                 at = slice(row, row + 1)
@@ -201,11 +257,14 @@ class Evidence:
         self, event: Event, queries: IntArray, scores: dict[str, FloatArray], spent: float
     ) -> list[Decision]:
         """Judge an account by all rules about p-values."""
-        calibrations = {} if self._fitted is None else self._fitted.calibrations
+        calibrations = {} if self.fitted is None else self.fitted.calibrations
         found = {
             label: float(calibrations[label].p_values(values, queries)[0])
             for label, values in scores.items()
         }
+        kept = {label: found[label] for label in {COMBINED, *(one.detector for one in self._rules)}}
+        look = Judged(event.account, event.at, int(queries[0]), spent, kept, self._young(event))
+        self.judged.append(look)
         made = []
         for rule in self._rules:
             p_value, level = found[rule.detector], (rule.p_value or 0.0) * spent
@@ -222,8 +281,8 @@ class Evidence:
                 "level": rule.p_value,
                 "share": spent,
                 "last": [
-                    {"history": self._names(history), "list": self._names(answer)}
-                    for history, answer in self._recent[event.account]
+                    {"history": self._names(one.history), "list": self._names(one.answer)}
+                    for one in self._recent[event.account]
                 ],
             }
             made += self._decided(rule, "account", event.account, shown)
@@ -237,6 +296,14 @@ class Evidence:
 
     def _young(self, event: Event) -> bool:
         return event.at - self._first.get(event.account, event.at) < self.policy.young
+
+    def recent(self, account: str) -> list[Asked]:
+        """Last queries of an account, oldest first."""
+        return list(self._recent.get(account, ()))
+
+    def first_seen(self, account: str) -> float | None:
+        """When an account was seen first, as far as that is kept."""
+        return self._first.get(account)
 
     def seen_before(self, account: str, at: float) -> None:
         """An account is known from earlier: it is as old as its kept history."""
@@ -259,9 +326,9 @@ class Evidence:
             CheckpointError: the file is broken.
             RunError: it belongs to other detectors.
         """
-        if self._fitted is None or not path.exists():
+        if self.fitted is None or not path.exists():
             return
-        watch = Watch.resume(self._fitted, path)
+        watch = Watch.resume(self.fitted, path)
         began = float(watch.log.get("began", "0"))
         if self._clock() - began < self.policy.period:
             self.watch, self.began = watch, began

@@ -195,6 +195,16 @@ class Ledger:
             self.lift(holding.id, actor="policy", reason=reason)
             return holding
 
+    def impose(self, decision: Decision, *, actor: str) -> None:
+        """Let a decision hold that a person made.
+
+        Raises:
+            StateLost: it could not be written; it does not hold.
+        """
+        with self._lock:
+            self._store.decide(decision, actor=actor)
+            self.reload()
+
     def lift(self, id: str, *, actor: str, reason: str) -> bool:
         """End a decision early; False if it does not hold."""
         with self._lock:

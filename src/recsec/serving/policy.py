@@ -137,8 +137,8 @@ class Policy(BaseModel):
         return self
 
     def enforced(self, rule: Rule) -> bool:
-        """Whether a rule acts, or only says what it would do."""
-        return self.enforce and rule.enforce
+        """Whether the rule of that name acts, or only says what it would do."""
+        return self.enforce and any(one.name == rule.name and one.enforce for one in self.rules)
 
     def told(self) -> str:
         """What will be enforced, in one clause."""

@@ -46,6 +46,16 @@ from recsec.types import IntArray
 __all__ = ["BRANCHES", "EXTENDS", "REPEATS", "STARTS", "Follower", "Query", "Steps"]
 
 
+SMALL = {
+    "account": np.int32,
+    "chain": np.int32,
+    "rank": np.int32,
+    "past": np.uint8,
+    "width": np.int32,
+}
+"""Columns of a state that need no more room: a crowd's is written often."""
+
+
 @dataclass(frozen=True, eq=False)
 class Query:
     """One query and its answer.
@@ -264,7 +274,8 @@ class Follower:
         names = ("account", "tail", "chain", "rank", "past", "answer")
         found = dict(zip(names, map(np.concatenate, zip(*columns, strict=True)), strict=True))
         found["width"] = (found["answer"] > 0).sum(axis=1)
-        return list(self._accounts), {"counters": counters, **found}
+        small = {name: found[name].astype(kind) for name, kind in SMALL.items()}
+        return list(self._accounts), {"counters": counters, **found, **small}
 
     @classmethod
     def from_state(
@@ -278,7 +289,8 @@ class Follower:
             memories.append(Memory(chains=chains, recent=kept))
             follower._accounts[name] = memories[-1]
         past = arrays["past"] > 0
-        answers, tails = packed(arrays["answer"][~past]), arrays["tail"][~past].astype(np.int32)
+        answers = packed(arrays["answer"][~past].astype(np.int64))
+        tails = arrays["tail"][~past].astype(np.int32)
         columns = (arrays[name][~past].tolist() for name in ("account", "chain", "rank"))
         for row, (code, chain, rank) in enumerate(zip(*columns, strict=True)):
             memories[code].leaves[tails[row].tobytes()] = (chain, answers[row], rank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from recsec.audit.verdict import ENDS, LEVELS, fails, no_verdict, verdict_on
@@ -11,6 +12,9 @@ __all__ = ["judge"]
 
 WEAK = ("training", "monotone")
 """Checks without which a low number is the thief's, not the recommender's."""
+
+MANY = 1e6
+"""Users that nobody has for an audit."""
 
 WORDS = {
     "lift": "gain in Agr@10 over the floor",
@@ -121,10 +125,21 @@ def _undecided(metric: Metric, policy: ExtractionGate) -> str:
     across = [f"{x:g}" for x in (policy.moderate, policy.high) if metric.low < x <= metric.high]
     if not across:
         return ""
+    needed = max(_needed(metric, x) for x in (policy.moderate, policy.high) if f"{x:g}" in across)
+    many = f"it would take about {needed:,.0f}" if needed < MANY else "hardly any number would"
     return (
         f" {metric.n:,} users do not decide whether it is above {' or '.join(across)}: the "
-        "interval reaches across."
+        f"interval reaches across; {many}."
     )
+
+
+def _needed(metric: Metric, threshold: float) -> float:
+    """Users whose interval would end at the threshold: it shrinks with their square root."""
+    value, low, high = metric.value, metric.low, metric.high
+    if value is None or low is None or high is None or value == threshold:
+        return math.inf
+    reach = value - low if value > threshold else high - value
+    return metric.n * (reach / (value - threshold)) ** 2
 
 
 def _nothing_to_steal(floor: Metric | None) -> bool:

@@ -204,15 +204,19 @@ def _cell(desk: Desk, spec: CellSpec) -> Cell:
 def _twin(desk: Desk) -> Twin:
     """The independent models; one that is the target itself is no scale and left out."""
     found = desk.found
-    metrics = desk.metrics(list(found.twins)) if found.twins else None
-    if metrics is not None and metrics["agr@10"].value == 1 and metrics["rbo"].value == 1:
+    if found.twins and all(_same_lists(desk, name) for name in found.twins):
         return Twin(
             metrics=None,
             reason="left out: training this kind of model does not depend on the seed, so a second "
             "one is the target itself",
         )
+    metrics = desk.metrics(list(found.twins)) if found.twins else None
     reason = found.no_twin
     return Twin(metrics=metrics, seeds=tuple(found.twins.values()), reason=reason)
+
+
+def _same_lists(desk: Desk, name: str) -> bool:
+    return np.array_equal(desk.answers(name).lists, desk.target.lists)
 
 
 def _seen(desk: Desk) -> Seen | None:

@@ -46,7 +46,7 @@ class Scene(Payload):
         authorised: the owner of a target beyond this machine agreed.
         evaluation: on whom and how finely fidelity is measured.
         leak: the largest share of users that leaks to any attack.
-        device: where models are trained, and where those without guards answer.
+        device: where models are trained, and a checkpoint answers.
     """
 
     run: str

@@ -91,10 +91,7 @@ CHECKED_USERS = 24
 
 def _open(scene: Scene) -> OpenTarget:
     dataset, _ = open_data(scene.data, scene.reading)
-    found = open_model(scene.model, dataset, authorised=scene.authorised)
-    if found.recommender is not None:
-        placed(found.recommender, scene.device)
-    return found
+    return open_model(scene.model, dataset, authorised=scene.authorised, device=scene.device)
 
 
 def _api(scene: Scene) -> Target:
@@ -102,7 +99,14 @@ def _api(scene: Scene) -> Target:
     if scene.guards is None:
         return _open(scene).api
     dataset, split = open_data(scene.data, scene.reading)
-    return open_defended(scene.model, scene.guards, dataset, split, authorised=scene.authorised)
+    return open_defended(
+        scene.model,
+        scene.guards,
+        dataset,
+        split,
+        authorised=scene.authorised,
+        device=scene.device,
+    )
 
 
 def _users(split: Split, scene: Scene) -> IntArray:

@@ -89,6 +89,7 @@ def run(
 
     from recsec.serving.answering import Answering, Limits
     from recsec.serving.api import create_app
+    from recsec.serving.dashboard import PREFIX, Place, add_dashboard
     from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.policy import Policy, read_policy
     from recsec.serving.running import json_log, listen
@@ -130,12 +131,16 @@ def run(
             hint=f"recsec keys create NAME --state {state}",
         )
     app = create_app(Answering(engine, target, Limits(k=k), bound=bound), open_to_all=local)
+    add_dashboard(app, engine, Place(policy, folder_of(state), target.catalog.title))
     opened = listen(host, port)
     place = f"{host}:{opened.getsockname()[1]}"
     say(f"serving {target!r} at http://{place}")
     say(f"policy: {rules.told()}")
     keys = f"{len(engine.keys)} keys" if len(engine.keys) else "no keys, so this machine only"
     note(f"state: {store.name}, {keys}; histories are {'bound' if bound else 'sent by clients'}")
+    people = len(store.operators())
+    pages = f"http://{place}{PREFIX}, {people} operators" if people else "recsec operators add NAME"
+    note(f"dashboard: {pages}")
     raise typer.Exit(run_server(app, engine, opened, linger=linger))
 
 

@@ -31,6 +31,11 @@ def train_sequences(model: str, options: TrainingOptions) -> None:
     kind = registry("models").get(model)
     chosen = options.settings(kind.config_class, model)
     note(f"{options.named_data}: {len(split.full):,} users, {len(split.catalog):,} items")
+    sampled = None
+    if issubclass(kind.config_class, models.ScheduleConfig):
+        sampled = models.why_sampled(len(split.catalog))
+    if sampled is not None:
+        note(sampled)
     with progress() as report:
         trained = models.train(
             model,
@@ -50,6 +55,7 @@ def train_sequences(model: str, options: TrainingOptions) -> None:
         "seed": options.seed,
         "checkpoint": str(options.out),
         **epochs(options.out),
+        **({} if sampled is None else {"loss": sampled}),
         **measured.to_json(),
         "protocol": measured.protocol,
     }

@@ -18,11 +18,13 @@ __all__ = ["STATE", "PolicyOption", "StateOption", "need_extra", "open_service_s
 
 NEEDED = (
     "alembic",
+    "argon2",
     "fastapi",
     "limits",
     "prometheus_client",
     "sqlalchemy",
     "structlog",
+    "tomlkit",
     "uvicorn",
 )
 

@@ -7,9 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from recsec.errors import RunError
+from recsec.serving.state.operators import KeepsOperators
 from recsec.targets.bounded import History
 
-__all__ = ["Allowed", "Decision", "Entry", "Kept", "Key", "Role", "StateLost", "Store"]
+__all__ = [
+    "Allowed",
+    "Decision",
+    "Entry",
+    "Kept",
+    "Key",
+    "Role",
+    "StateLost",
+    "Store",
+    "Tally",
+]
 
 Role: TypeAlias = Literal["client", "gateway"]
 """Who holds a key: one who asks for lists, or one who asks for decisions and sends logs."""
@@ -123,7 +134,26 @@ class Kept(History):
     first: float = 0.0
 
 
-class Store(Protocol):
+@dataclass(frozen=True)
+class Tally:
+    """What one rule decided in a time.
+
+    Attributes:
+        rule: its name.
+        enforced: false in shadow.
+        decisions: how many.
+        subjects: about how many accounts or keys.
+        lifted: how many of the decisions were ended early.
+    """
+
+    rule: str
+    enforced: bool
+    decisions: int
+    subjects: int
+    lifted: int
+
+
+class Store(KeepsOperators, Protocol):
     """State that outlives the process. All methods may be called from several threads.
 
     Every method raises ``StateLost`` while the database does not answer.
@@ -141,12 +171,16 @@ class Store(Protocol):
         """Grows with each change of decisions, keys or the allow list, whoever made it."""
         ...
 
-    def decide(self, decision: Decision) -> Decision:
+    def decide(self, decision: Decision, *, actor: str = "policy") -> Decision:
         """Keep a new decision, unless one of that rule about the subject holds already.
 
         Returns:
             The decision that holds: this one, or the one that another process made before.
         """
+        ...
+
+    def tallies(self, since: float) -> list[Tally]:
+        """What each rule decided from a time on, in shadow and enforced."""
         ...
 
     def lift(self, id: str, *, at: float, actor: str, reason: str) -> bool:
@@ -207,6 +241,10 @@ class Store(Protocol):
 
     def trail(self) -> Iterable[Entry]:
         """The trail from its beginning."""
+        ...
+
+    def last_entries(self, most: int) -> list[Entry]:
+        """The end of the trail, the newest first."""
         ...
 
     def verify(self) -> Sequence[str]:

@@ -30,8 +30,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from recsec.errors import ConfigError, RecsecError, RunError
 from recsec.serving.state import migrations, tables
-from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, StateLost
+from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, StateLost, Tally
 from recsec.serving.state.chain import START, broken, linked
+from recsec.serving.state.operators import OperatorTables
 
 __all__ = ["FILE", "SqlStore", "is_url"]
 
@@ -54,7 +55,7 @@ def is_url(place: str | Path) -> bool:
     return "://" in str(place)
 
 
-class SqlStore:
+class SqlStore(OperatorTables):
     """See ``Store``. Other processes may read and write the same database.
 
     Args:
@@ -123,7 +124,7 @@ class SqlStore:
         with self._base() as base:
             return int(base.execute(_number("revision")).scalar_one())
 
-    def decide(self, decision: Decision) -> Decision:
+    def decide(self, decision: Decision, *, actor: str = "policy") -> Decision:
         """See ``Store.decide``."""
         table = tables.decisions
         same = (
@@ -147,7 +148,9 @@ class SqlStore:
             base.execute(table.insert().values(values))
             told = {name: values[name] for name in ("id", "scope", "subject", "rule", "action")}
             told |= {"enforced": decision.enforced, "until": decision.until}
-            self._note(base, decision.at, "policy", "decision", told)
+            if "reason" in decision.evidence:
+                told["reason"] = decision.evidence["reason"]
+            self._note(base, decision.at, actor, "decision", told)
         return decision
 
     def lift(self, id: str, *, at: float, actor: str, reason: str) -> bool:
@@ -179,6 +182,22 @@ class SqlStore:
         table = tables.decisions
         wanted = select(table).where(table.c.subject == subject).order_by(table.c.at)
         return self._decisions(wanted if rule is None else wanted.where(table.c.rule == rule))
+
+    def tallies(self, since: float) -> list[Tally]:
+        """See ``Store.tallies``."""
+        table = tables.decisions.c
+        wanted = select(
+            table.rule,
+            table.enforced,
+            func.count(),
+            func.count(table.subject.distinct()),
+            func.count(table.lifted),
+        )
+        with self._base() as base:
+            rows = base.execute(
+                wanted.where(table.at >= since).group_by(table.rule, table.enforced)
+            )
+            return [Tally(*row) for row in rows]
 
     def _decisions(self, wanted: Select[Any]) -> list[Decision]:
         with self._base() as base:
@@ -288,6 +307,12 @@ class SqlStore:
             )
             for row in rows.mappings():
                 yield Entry(**row)
+
+    def last_entries(self, most: int) -> list[Entry]:
+        """See ``Store.last_entries``."""
+        wanted = select(tables.trail).order_by(tables.trail.c.number.desc()).limit(most)
+        with self._base() as base:
+            return [Entry(**row) for row in base.execute(wanted).mappings()]
 
     def verify(self) -> list[str]:
         """See ``Store.verify``."""

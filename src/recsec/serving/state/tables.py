@@ -24,6 +24,8 @@ __all__ = [
     "marks",
     "metadata",
     "numbers",
+    "operators",
+    "sessions",
     "trail",
 ]
 
@@ -109,4 +111,22 @@ trail = Table(
     Column("kind", String(16), nullable=False),
     Column("body", Text, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("grade", String(8), nullable=False),
+    Column("hash", String(200), nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("operator", String(40), nullable=False),
+    Column("begun", Double, nullable=False),
+    Column("used", Double, nullable=False),
 )

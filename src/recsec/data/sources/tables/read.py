@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 from polars import selectors as cs
 
+from recsec.data.dialect import Dialect
 from recsec.data.sources.tables.columns import Field, choose
-from recsec.data.sources.tables.dialect import Dialect
 from recsec.data.sources.tables.faults import Bad
 from recsec.data.sources.tables.files import Part, open_part, parts_of
 from recsec.data.sources.tables.kinds.ids import id_lists, ids
@@ -157,8 +157,10 @@ class OpenTable:
                         f"column {name!r} is {kinds[0]} in {self.parts[0].name} and {kinds[1]} in "
                         f"{part.name}; expected one type in all files"
                     )
+        if all(frame.schema == frames[0].schema for frame in frames):
+            return pl.concat(frames)
         whole = [frame.with_columns(cs.integer().cast(pl.Int128)) for frame in frames]
-        return pl.concat(whole if len(frames) > 1 else frames, how="vertical_relaxed")
+        return pl.concat(whole, how="vertical_relaxed")
 
     def _blank(self, raw: pl.DataFrame) -> pl.Series | None:
         """Rows of text with nothing in them: blank lines, and separators alone."""

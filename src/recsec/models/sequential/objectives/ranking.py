@@ -9,11 +9,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch import distributed as dist
 
-from recsec.data.sequences import Batch, Split
+from recsec.data.sequences import Batch, Split, Stage
 from recsec.metrics import hits, ndcg, target_ranks
 from recsec.models.base import mask_history
 from recsec.models.sequential.objectives.losses import Seen, catalog_loss
+from recsec.models.sequential.objectives.sampled import (
+    DRAWN,
+    Sampler,
+    sampled_loss,
+    why_sampled,
+)
 from recsec.models.trainer import Objective
 from recsec.types import IntArray
 
@@ -21,6 +28,9 @@ __all__ = ["Ranked", "Ranking"]
 
 
 VALIDATION_USERS = 2048
+
+CELLS = 1 << 26
+"""Scores that are held at once: 256 MB."""
 
 
 class Ranked(Protocol):
@@ -38,6 +48,7 @@ class Ranked(Protocol):
 class Ranking(Objective):
     """What the objectives on a split share: the data, and validation by NDCG@10.
 
+    The loss is the softmax over the catalog, or over a sample of a large one (``sampled``).
     Validation ranks the whole catalog for the validation item of at most 2,048 users, evenly
     spaced (all of them where there are fewer).
     """
@@ -47,6 +58,8 @@ class Ranking(Objective):
         self.model = model
         self.split = split
         self.trained = Split(split.train)
+        large = why_sampled(len(split.catalog)) is not None
+        self.sampler = Sampler(split.train.counts) if large else None
 
     @abstractmethod
     def tokens(self, batch: Any) -> tuple[Tensor, Tensor, Seen]:
@@ -57,6 +70,10 @@ class Ranking(Objective):
     def forward(self, batch: Any) -> Tensor:
         """Mean loss over the tokens of a batch."""
         encoded, wanted, seen = self.tokens(batch)
+        if self.sampler is not None:
+            drawn = self.sampler.draw(DRAWN, self.generator, encoded.device)
+            table = self.model.item_table()
+            return sampled_loss(encoded, table, wanted, drawn, seen=seen) / len(wanted)
         weights = torch.ones_like(wanted, dtype=torch.float32)
         table = self.model.item_table()
         return catalog_loss(encoded, table, wanted, weights, seen=seen) / len(wanted)
@@ -69,17 +86,31 @@ class Ranking(Objective):
         """
         count = len(self.split.full)
         users = np.unique(np.linspace(0, count - 1, min(count, VALIDATION_USERS)).astype(np.int64))
-        found = np.concatenate(
-            [self._ranks(batch) for batch in self.split.batches("valid", users=users)]
-        )
-        known = np.concatenate(
-            [self._ranks(batch) for batch in self.trained.batches("test", users=users[::8])]
-        )
+        found = self._shared("valid", self.split, users)
+        known = self._shared("test", self.trained, users[::8])
         return {
             "ndcg@10": float(ndcg(found, 10).mean()),
             "hr@10": float(hits(found, 10).mean()),
             "train_ndcg@10": float(ndcg(known, 10).mean()),
         }
+
+    def _shared(self, stage: Stage, split: Split, users: IntArray) -> IntArray:
+        """Ranks ``(U,)``, of which each process of a distributed training finds its part."""
+        rank, world = 0, 1
+        if dist.is_available() and dist.is_initialized():
+            rank, world = dist.get_rank(), dist.get_world_size()
+        size = max(1, min(256, CELLS // (len(split.catalog) + 1)))
+        mine = users[rank::world]
+        ranks = [self._ranks(batch) for batch in split.batches(stage, size=size, users=mine)]
+        own = np.concatenate([np.zeros(0, np.int64), *ranks])
+        if world == 1:
+            return own
+        parts: list[Any] = [None] * world
+        dist.all_gather_object(parts, own)
+        whole = np.zeros(len(users), dtype=np.int64)
+        for at, part in enumerate(parts):
+            whole[at::world] = part
+        return whole
 
     def _ranks(self, batch: Batch) -> IntArray:
         """Exact ranks ``(B,)`` of the targets of a batch."""

@@ -14,7 +14,7 @@ __all__ = ["FIRST", "HEAD", "form", "move", "steps"]
 FIRST = "0001"
 """The form that databases of before migrations have."""
 
-HEAD = "0002"
+HEAD = "0003"
 """The form that this recsec writes."""
 
 NEWER = "use the recsec that made it, or go back with that one: recsec monitor migrate"
