@@ -16,27 +16,27 @@ BLOCK = 16_384
 """Queries that are watched together."""
 
 SECONDS = 5.0
-"""Least time between two saves of the state."""
+"""Least processor time between two saves of the state."""
 
 TIMES = 40
-"""Time from one save to the next, in times of what a save takes."""
+"""Processor time from one save to the next, in times of what a save takes."""
 
 
 class _Saves:
-    """When the state is written: by time, when it has changed."""
+    """When the state is written: by processor time, when it has changed."""
 
     def __init__(self, state: Path | None) -> None:
         self.state = state
-        self.cost, self.last, self.seen = 0.0, time.monotonic(), -1
+        self.cost, self.last, self.seen = 0.0, time.process_time(), -1
 
     def save(self, watch: Watch, *, last: bool = False) -> None:
         """Write it if it is due, and at the end."""
-        begun = time.monotonic()
+        begun = time.process_time()
         early = begun - self.last < max(SECONDS, TIMES * self.cost)
         if self.state is None or watch.seen == self.seen or (early and not last):
             return
         watch.save(self.state)
-        self.last, self.seen = time.monotonic(), watch.seen
+        self.last, self.seen = time.process_time(), watch.seen
         self.cost = self.last - begun
 
 
