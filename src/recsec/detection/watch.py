@@ -223,10 +223,6 @@ class Watch:
         calibration = self.fitted.calibrations[COMBINED]
         return float(calibration.p_values(scores[COMBINED], queries)[0])
 
-    def names(self) -> list[str]:
-        """The accounts that were seen."""
-        return list(self._queries)
-
     def standing(self, names: Sequence[str]) -> tuple[IntArray, IntArray, dict[str, FloatArray]]:
         """Of accounts ``(m,)`` that were seen: queries, judged queries, and a score per label."""
         queries = np.array([self._queries[name] for name in names], dtype=np.int64)
@@ -243,7 +239,7 @@ class Watch:
 
         Judged are the queries that repeat none; ``queries`` counts all.
         """
-        names = self.names()
+        names = self.names
         queries, judged, scores = self.standing(names)
         p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
         table = pl.DataFrame(
