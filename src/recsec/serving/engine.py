@@ -27,6 +27,7 @@ from recsec.serving.metrics import Metrics
 from recsec.serving.policy import Policy
 from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
 from recsec.serving.state.names import FILE, Names
+from recsec.serving.webhooks import Sender
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
 
@@ -105,7 +106,7 @@ class Engine:
         clock: seconds since 1970.
 
     Raises:
-        ConfigError: a rule does not fit the detectors.
+        ConfigError: a rule does not fit the detectors, or a webhook's secret is not set.
         CheckpointError: the detectors are missing or broken.
     """
 
@@ -139,6 +140,7 @@ class Engine:
         self.evidence = Evidence(
             policy, self.ledger, fitted, names=external, clock=clock, told=self._told
         )
+        self.hooks = Sender(policy.webhooks, self._became)
         self.draining = False
         self._snapshot = None if folder is None else folder / WATCH
         self._events: queue.Queue[Event] = queue.Queue(BEHIND)
@@ -169,6 +171,7 @@ class Engine:
         self._hurry.set()
         if self._worker is not None:
             self._worker.join()
+        self.hooks.close()
         self.store.close()
 
     def treatment(self, account: str, key: str) -> Treatment:
@@ -291,3 +294,8 @@ class Engine:
             mode=mode,
             until=decision.until,
         )
+        self.hooks.tell(decision)
+
+    def _became(self, how: str, words: str) -> None:
+        self.metrics.webhooks.labels(how).inc()
+        self.log("webhook", became=how, what=words)

@@ -69,6 +69,12 @@ class Metrics:
             ("backend",),
             registry=self.registry,
         )
+        self.webhooks = Counter(
+            "recsec_webhooks",
+            "Messages to webhooks: delivered, failed, dropped",
+            ("became",),
+            registry=self.registry,
+        )
         self.passes = Gauge(
             "recsec_inference_passes", "How often the target was asked", registry=self.registry
         )
