@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,12 +172,15 @@ def main(all_into: Path | None) -> None:
         folder = Path(name)
         prepare(folder)
         with service(folder) as url, browser() as driver:
-            traffic(folder, url)
             login(driver, url)
+            going = threading.Thread(target=traffic, args=(folder, url))
+            going.start()
+            time.sleep(0.9 * SECONDS)
             look(driver, width=WIDTH + 140, height=860, theme="light")
             driver.get(f"{url}/dashboard/")
             shoot(driver, OUT, whole=False)
             Image.open(OUT).convert("RGB").quantize(128).save(OUT, optimize=True)
+            going.join()
             for page, address in pages(driver, url).items() if all_into is not None else ():
                 for width, theme in (
                     (1280, "light"),
