@@ -2,17 +2,19 @@
 
 It trains on made-up data, serves the model with detectors, replays people and lets one thief ask
 as fast as it can. What the pictures show is what the service then says. With a folder as argument
-all pages are taken, in both themes and two widths.
+all pages are taken too, in both themes and two widths.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 from picture import WIDTH, browser
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -94,8 +97,11 @@ def service(folder: Path) -> Iterator[str]:
         running.wait()
 
 
-def traffic(folder: Path, url: str, *, seconds: float = SECONDS) -> None:
-    """People as their histories have it, and from a third of the time on a thief among them."""
+def traffic(folder: Path, url: str, nearly: threading.Event, *, seconds: float = SECONDS) -> None:
+    """People as their histories have it, and from a third of the time on a thief among them.
+
+    ``nearly`` is set when most of it is over.
+    """
     model, data = models.load(folder / "markov"), load(DATA).sequences()
     rng, catalog = Streams(7).numpy("people"), model.catalog
     users = rng.choice(len(data), PEOPLE, replace=False)
@@ -116,6 +122,8 @@ def traffic(folder: Path, url: str, *, seconds: float = SECONDS) -> None:
             if row > n // 3 and row % 12 == 0:
                 stolen = [*stolen, int(rng.integers(1, len(catalog) + 1))][-40:]
                 ask("mallory", catalog.external(np.array(stolen)))
+            if row > 0.85 * n:
+                nearly.set()
             wait = begun + seconds * row / n * (1 + 0.25 * np.sin(row / 150)) - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
@@ -157,8 +165,6 @@ def shoot(driver: webdriver.Chrome, path: Path, *, whole: bool) -> None:
         width = driver.execute_script("return document.documentElement.clientWidth")
         area = {"x": 0, "y": 0, "width": width, "height": min(size, 4000), "scale": 1}
         options = {"captureBeyondViewport": True, "clip": area}
-        import base64
-
         shot = driver.execute_cdp_cmd("Page.captureScreenshot", options)
         path.write_bytes(base64.b64decode(shot["data"]))
     else:
@@ -166,27 +172,31 @@ def shoot(driver: webdriver.Chrome, path: Path, *, whole: bool) -> None:
 
 
 def main(all_into: Path | None) -> None:
-    """Take the picture for the README, or all."""
+    """Take the picture for the README, and all others into a folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
         with service(folder) as url, browser() as driver:
-            traffic(folder, url)
             login(driver, url)
-            if all_into is None:
-                look(driver, width=WIDTH + 140, height=860, theme="light")
-                driver.get(f"{url}/dashboard/")
-                shoot(driver, OUT, whole=False)
-                from PIL import Image
-
-                Image.open(OUT).convert("RGB").quantize(128).save(OUT, optimize=True)
-                return
-            for page, address in pages(driver, url).items():
-                for width in (1280, 400):
-                    for theme in ("light", "dark"):
-                        look(driver, width=width, height=900, theme=theme)
-                        driver.get(address)
-                        shoot(driver, all_into / f"{page}-{width}-{theme}.png", whole=True)
+            nearly = threading.Event()
+            going = threading.Thread(target=traffic, args=(folder, url, nearly))
+            going.start()
+            nearly.wait()
+            look(driver, width=WIDTH + 140, height=860, theme="light")
+            driver.get(f"{url}/dashboard/")
+            shoot(driver, OUT, whole=False)
+            Image.open(OUT).convert("RGB").quantize(128).save(OUT, optimize=True)
+            going.join()
+            for page, address in pages(driver, url).items() if all_into is not None else ():
+                for width, theme in (
+                    (1280, "light"),
+                    (1280, "dark"),
+                    (400, "light"),
+                    (400, "dark"),
+                ):
+                    look(driver, width=width, height=900, theme=theme)
+                    driver.get(address)
+                    shoot(driver, Path(all_into or "") / f"{page}-{width}-{theme}.png", whole=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from recsec.evaluation.groups import GroupRow
 from recsec.evaluation.held_out import Evaluation, evaluate, evaluate_lists
 from recsec.evaluation.profiles import TasteProfile, taste_profiles
 from recsec.evaluation.retrieval import Retrieval, classification, embed, evaluate_encoder
+from recsec.evaluation.seen import Seen, against_markov, compare_hits
 from recsec.evaluation.session import Reply, Session
 
 __all__ = [
@@ -18,14 +19,17 @@ __all__ = [
     "GroupRow",
     "Reply",
     "Retrieval",
+    "Seen",
     "Session",
     "SideBySide",
     "TasteProfile",
     "Variant",
+    "against_markov",
     "answer_lists",
     "as_answerer",
     "classification",
     "compare",
+    "compare_hits",
     "embed",
     "evaluate",
     "evaluate_encoder",

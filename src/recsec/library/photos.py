@@ -77,21 +77,12 @@ def place_encoder(encoder: PhotoEncoder, device: str) -> None:
     Raises:
         ConfigError: there is no such device.
     """
-    import torch
+    from recsec.models import resolve_device
 
-    name = device
-    if device == "auto":
-        name = torch.accelerator.current_accelerator().type if _accelerated() else "cpu"  # type: ignore[union-attr]
     try:
-        encoder.to(name)
+        encoder.to(resolve_device(device))
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {device}: {error}", hint="--device cpu") from error
-
-
-def _accelerated() -> bool:
-    import torch
-
-    return torch.accelerator.is_available()
 
 
 def open_photos(

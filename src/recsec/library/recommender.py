@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recsec.data import Catalog, Dataset, Split
-    from recsec.evaluation import Evaluation
+    from recsec.evaluation import Evaluation, Seen
     from recsec.models import Recommender
     from recsec.stats import Estimate
     from recsec.targets import Unknown
@@ -145,12 +145,14 @@ class Quality:
         estimates: over users, by name.
         groups: the same by group of users.
         unknown: listed ids that the catalog lacks.
+        seen: its hit rate beside that of a model that cannot have seen the test items.
     """
 
     evaluation: Evaluation
     estimates: dict[str, Estimate]
     groups: list[Any]
     unknown: Unknown
+    seen: Seen
 
 
 def measure(
@@ -164,7 +166,7 @@ def measure(
     progress: Progress | None = None,
 ) -> Quality:
     """Leave-one-out quality of what answers; see ``OpenRecommender.evaluate``."""
-    from recsec.evaluation import evaluate
+    from recsec.evaluation import against_markov, evaluate
     from recsec.rng import Streams
     from recsec.targets import unknown_items
 
@@ -177,6 +179,7 @@ def measure(
         found.estimates(streams.numpy("metrics")),
         found.groups(streams.numpy("groups")),
         unknown_items(source),
+        against_markov(found),
     )
 
 

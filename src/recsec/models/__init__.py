@@ -21,7 +21,7 @@ from recsec.models.sequential.objectives.sampled import why_sampled
 from recsec.models.sequential.popularity import Popularity, PopularityConfig
 from recsec.models.sequential.sasrec import SasRec, SasRecConfig
 from recsec.models.tensors import load_tensors, tensor_bytes
-from recsec.models.trainer import check_device
+from recsec.models.trainer import check_device, resolve_device
 from recsec.models.training import is_first_process, train, train_into
 from recsec.models.visual.checkpoint import (
     encoder_fingerprint,
@@ -78,6 +78,7 @@ __all__ = [
     "read_config",
     "recall",
     "remember",
+    "resolve_device",
     "save_checkpoint",
     "save_encoder",
     "tensor_bytes",

@@ -28,7 +28,7 @@ from recsec.models.tensors import load_tensors, tensor_bytes
 from recsec.rng import Streams
 from recsec.runs import atomic_write_bytes, atomic_write_text, check_fence, digest
 
-__all__ = ["Objective", "check_device", "fit", "resolve_precision", "uses_cpu"]
+__all__ = ["Objective", "check_device", "fit", "resolve_device", "resolve_precision", "uses_cpu"]
 
 GRADIENT_NORM = 5.0
 
@@ -86,6 +86,18 @@ def uses_cpu(device: str) -> bool:
     accelerate has to be told, or several processes on a CPU do not find each other.
     """
     return device == "cpu" or not torch.accelerator.is_available()
+
+
+def resolve_device(device: str) -> str:
+    """The device that ``--device`` means: ``auto`` is the accelerator, where there is one.
+
+    >>> resolve_device("cuda:1")
+    'cuda:1'
+    """
+    if device != "auto":
+        return device
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return "cpu" if found is None else found.type
 
 
 def check_device(device: str, *, one: bool = False) -> None:

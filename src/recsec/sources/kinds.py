@@ -49,7 +49,7 @@ class SourceKind:
 
 LISTS: Final = frozenset[Capability]({"ids"})
 VECTORS: Final = frozenset[Capability]({"ids", "embeddings"})
-SEEN: Final = VECTORS | {"gradients"}
+SEEN: Final = frozenset[Capability]({"ids", "embeddings", "gradients"})
 RANKS: Final = frozenset[Capability]({"ids", "scores", "all-scores"})
 
 KINDS: Final[tuple[SourceKind, ...]] = (

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from recsec.data import load_as
 from recsec.data.catalog import Catalog
 from recsec.errors import ConfigError
+from recsec.models import resolve_device
 from recsec.sources import kind_of_source
 from recsec.targets.base import Target
 from recsec.targets.callable import CallableTarget
@@ -22,7 +24,12 @@ __all__ = ["open_target"]
 
 
 def open_target(
-    spec: str, catalog: Catalog, *, authorised: bool = False, counts: IntArray | None = None
+    spec: str,
+    catalog: Catalog,
+    *,
+    authorised: bool = False,
+    counts: IntArray | None = None,
+    device: str = "cpu",
 ) -> Target:
     """A target from any of the sources that ``recsec.sources`` lists for sequences.
 
@@ -35,6 +42,7 @@ def open_target(
         authorised: ``--i-am-authorised``: an HTTP target off this machine may be asked.
         counts: ``(N + 1,)`` how often each item was chosen, if known: a history of no items then
             gets what is popular, whatever the source makes of it.
+        device: where a checkpoint ranks, as ``--device`` says it.
 
     Raises:
         ConfigError: the words have no known form, or a config does not fit.
@@ -50,16 +58,19 @@ def open_target(
     if kind == "guarded":
         file = read_guarded(Path(spec).expanduser())
         if file is not None:
-            return _open_guarded(file, catalog, authorised=authorised, counts=counts)
+            return _open_guarded(file, catalog, authorised=authorised, counts=counts, device=device)
     if kind in ("toml", "address"):
         api = HttpTarget.from_spec(spec, catalog, authorised=authorised)
         api.counts = counts
         return api
-    return LocalTarget(open_checkpoint(Path(spec).expanduser(), catalog), counts=counts)
+    found = open_checkpoint(Path(spec).expanduser(), catalog)
+    if isinstance(found, nn.Module):
+        found.to(resolve_device(device))
+    return LocalTarget(found, counts=counts)
 
 
 def _open_guarded(
-    file: GuardedFile, catalog: Catalog, *, authorised: bool, counts: IntArray | None
+    file: GuardedFile, catalog: Catalog, *, authorised: bool, counts: IntArray | None, device: str
 ) -> Target:
     """The target that a file describes, over the items of ``catalog``.
 
@@ -68,6 +79,7 @@ def _open_guarded(
         catalog: the items.
         authorised: as ``open_target`` takes it, for an API behind guards.
         counts: as ``open_target`` takes it; those of the data that the file names stand in.
+        device: as ``open_target`` takes it.
     """
     if kind_of_source(file.source, "extraction").name == "guarded":
         raise ConfigError(

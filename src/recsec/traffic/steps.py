@@ -289,7 +289,8 @@ class Follower:
             memories.append(Memory(chains=chains, recent=kept))
             follower._accounts[name] = memories[-1]
         past = arrays["past"] > 0
-        answers, tails = packed(arrays["answer"][~past]), arrays["tail"][~past].astype(np.int32)
+        answers = packed(arrays["answer"][~past].astype(np.int64))
+        tails = arrays["tail"][~past].astype(np.int32)
         columns = (arrays[name][~past].tolist() for name in ("account", "chain", "rank"))
         for row, (code, chain, rank) in enumerate(zip(*columns, strict=True)):
             memories[code].leaves[tails[row].tobytes()] = (chain, answers[row], rank)

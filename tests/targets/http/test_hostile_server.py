@@ -21,7 +21,7 @@ from liar import good_list, raw, status
 
 from recsec.errors import ConfigError, TargetError
 from recsec.targets import HttpConfig, HttpTarget, PartialAnswer
-from recsec.targets.http import addresses, exchange, sender
+from recsec.targets.http import addresses, exchange, patience, sender
 
 HISTORIES = np.array([[3, 5, 0], [8, 0, 0], [1, 2, 9]])
 LIMIT = 0.4
@@ -217,7 +217,7 @@ def test_what_is_called_loopback_is_what_is_asked(catalog, url):
     ],
 )
 def test_what_retry_after_asks_for(text, seconds):
-    assert sender.retry_after(text) == seconds
+    assert patience.retry_after(text) == seconds
 
 
 def test_a_retry_date_at_the_end_of_time_ends_the_run(server, ask):

@@ -17,7 +17,7 @@ from recsec.attacks.evasion import PairPolicy, Pairs, Scene, popular_rows, read_
 from recsec.audit.evasion.tasks import Drawing, OnPairs
 from recsec.data import Photos, PhotoSplit, load_photos, split_photos
 from recsec.errors import DataError
-from recsec.models import ExactIndex, PhotoEncoder, load_tensors
+from recsec.models import ExactIndex, PhotoEncoder, load_tensors, resolve_device
 from recsec.rng import Streams
 from recsec.runs import REDO
 from recsec.targets.visual import EncoderSource, open_source
@@ -113,12 +113,9 @@ def _open_model(folder: str, features: str, device: str) -> tuple[PhotoEncoder, 
 
 
 def open_encoder(folder: str, device: str) -> EncoderSource:
-    """An encoder, whoever made it, on a device (``auto`` is the CPU or the first GPU)."""
-    place = device
-    if device == "auto":
-        place = "cuda" if torch.cuda.is_available() else "cpu"
+    """An encoder, whoever made it, on a device."""
     source = open_source(folder)
-    source.encoder.to(place).eval()
+    source.encoder.to(resolve_device(device)).eval()
     return source
 
 

@@ -8,12 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
 from recsec.data import Dataset, Reading, Split, load_as
-from recsec.models import Recommender
-from recsec.models.sequential.neural import NeuralRecommender
-from recsec.models.trainer import uses_cpu
+from recsec.models import Recommender, resolve_device
 from recsec.sources import is_folder
 from recsec.targets import (
     CallableTarget,
@@ -70,7 +68,7 @@ def open_data(name: str, reading: Reading) -> tuple[Dataset, Split]:
     return _open_data(name, reading.model_dump_json(), state)
 
 
-def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
+def open_model(spec: str, dataset: Dataset, *, authorised: bool, device: str = "cpu") -> OpenTarget:
     """Open what ``target.model`` names; raises as ``recsec.targets.open_target`` does.
 
     Args:
@@ -78,9 +76,10 @@ def open_model(spec: str, dataset: Dataset, *, authorised: bool) -> OpenTarget:
             file of an HTTP target.
         dataset: whose catalog it speaks.
         authorised: the owner of a target beyond this machine agreed.
+        device: where a checkpoint ranks.
     """
     counts = dataset.split().train.counts
-    api = open_target(spec, dataset.catalog, authorised=authorised, counts=counts)
+    api = open_target(spec, dataset.catalog, authorised=authorised, counts=counts, device=device)
     if isinstance(api, LocalTarget) and is_folder(spec):
         return OpenTarget(api, api.recommender, _architecture(api.recommender))
     if isinstance(api, CallableTarget | LocalTarget):
@@ -97,6 +96,7 @@ def open_defended(
     split: Split,
     *,
     authorised: bool,
+    device: str,
 ) -> Target:
     """A source behind guards, as it is served.
 
@@ -105,7 +105,8 @@ def open_defended(
         TargetError: it ranks other items.
         ConfigError: a guard does not fit, or its key is missing.
     """
-    found = open_target(spec, dataset.catalog, authorised=authorised, counts=split.train.counts)
+    counts = split.train.counts
+    found = open_target(spec, dataset.catalog, authorised=authorised, counts=counts, device=device)
     return guarded_target(found, guards, train=split.train, name=spec)
 
 
@@ -114,8 +115,8 @@ def placed(model: Recommender, device: str) -> None:
 
     Lists can differ from those of a CPU in the last bits of scores.
     """
-    if isinstance(model, NeuralRecommender) and not uses_cpu(device):
-        model.to(torch.accelerator.current_accelerator() if device == "auto" else device)
+    if isinstance(model, nn.Module):
+        model.to(resolve_device(device))
 
 
 def _architecture(model: Recommender) -> str:

@@ -20,6 +20,7 @@ from recsec.audit.extraction.gate import judge
 from recsec.audit.extraction.plan import ExtractionTables, TargetPlan
 from recsec.audit.threat import Found
 from recsec.data import Dataset
+from recsec.evaluation import Seen, compare_hits
 from recsec.reports import (
     UNDEFENDED,
     Cell,
@@ -138,6 +139,7 @@ def extraction_part(
         missing=missing,
         defects=desk.found.defects,
         unknown=desk.found.unknown,
+        seen=_seen(desk),
     )
     return Found(part, (*found_bare, *defense_findings(defenses, rows)))
 
@@ -215,6 +217,15 @@ def _twin(desk: Desk) -> Twin:
 
 def _same_lists(desk: Desk, name: str) -> bool:
     return np.array_equal(desk.answers(name).lists, desk.target.lists)
+
+
+def _seen(desk: Desk) -> Seen | None:
+    """Its hit rate beside that of the twins; where there are none, of a chain over items."""
+    if not desk.found.twins:
+        return desk.found.target.seen
+    twins = [desk.answers(name).quality["hr@10"] for name in desk.found.twins]
+    ours, theirs = desk.target.quality["hr@10"], np.mean(twins, axis=0)
+    return compare_hits(ours, theirs, name="an independently trained twin", places=10)
 
 
 def _rows(desk: Desk, cells: Sequence[Cell]) -> tuple[Row, ...]:

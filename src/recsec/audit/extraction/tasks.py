@@ -8,6 +8,7 @@ from recsec.attacks.extraction import ExtractionConfig, asks
 from recsec.audit.engines import Payload
 from recsec.audit.extraction.plan import EvaluationPlan
 from recsec.data import Reading
+from recsec.evaluation import Seen
 
 __all__ = [
     "AboutTarget",
@@ -45,7 +46,7 @@ class Scene(Payload):
         authorised: the owner of a target beyond this machine agreed.
         evaluation: on whom and how finely fidelity is measured.
         leak: the largest share of users that leaks to any attack.
-        device: where models are trained, and where those without guards answer.
+        device: where models are trained, and a checkpoint answers.
     """
 
     run: str
@@ -133,12 +134,15 @@ class AboutTarget(Payload):
         fingerprint: SHA-256 of the weights, where they can be read.
         protocol: how its quality was measured.
         data: fingerprint of the data.
+        seen: its hit rate beside that of a model that cannot have seen the test items; None where
+            the audit trained the target itself.
     """
 
     description: str
     fingerprint: str | None
     protocol: str
     data: str
+    seen: Seen | None = None
 
 
 class MeasuringDefense(Scene):

@@ -54,7 +54,7 @@ from recsec.audit.extraction.tasks import (
 )
 from recsec.data import Sequences, Split
 from recsec.errors import ConfigError, RunError
-from recsec.evaluation import Evaluation, evaluate
+from recsec.evaluation import Evaluation, against_markov, evaluate
 from recsec.models import Popularity, Recommender
 from recsec.registry import registry
 from recsec.rng import Streams
@@ -91,10 +91,7 @@ CHECKED_USERS = 24
 
 def _open(scene: Scene) -> OpenTarget:
     dataset, _ = open_data(scene.data, scene.reading)
-    found = open_model(scene.model, dataset, authorised=scene.authorised)
-    if found.recommender is not None:
-        placed(found.recommender, scene.device)
-    return found
+    return open_model(scene.model, dataset, authorised=scene.authorised, device=scene.device)
 
 
 def _api(scene: Scene) -> Target:
@@ -102,7 +99,14 @@ def _api(scene: Scene) -> Target:
     if scene.guards is None:
         return _open(scene).api
     dataset, split = open_data(scene.data, scene.reading)
-    return open_defended(scene.model, scene.guards, dataset, split, authorised=scene.authorised)
+    return open_defended(
+        scene.model,
+        scene.guards,
+        dataset,
+        split,
+        authorised=scene.authorised,
+        device=scene.device,
+    )
 
 
 def _users(split: Split, scene: Scene) -> IntArray:
@@ -234,11 +238,13 @@ def measure_target(scene: Scene, progress: Progress) -> AboutTarget:
     fingerprint = (
         models.weights_digest(Path(scene.model)) if opened.recommender is not None else None
     )
+    own = Path(scene.model).is_relative_to(scene.run)  # trained here, without the test items
     return AboutTarget(
         description=opened.description,
         fingerprint=fingerprint,
         protocol=evaluation.protocol,
         data=dataset.fingerprint,
+        seen=None if own else against_markov(evaluation),
     )
 
 

@@ -109,6 +109,7 @@ def evaluate_sequences(
         "left_out": found.left_out,
         "defects": list(found.defects),
         "unknown_ids": unknown_json(quality.unknown),
+        "seen_test_items": {"suspicious": quality.seen.suspicious, **vars(quality.seen)},
         "groups": groups,
         "genre_confusion": {"genres": genres, "shares": confusion},
         "figures": [str(path) for path in written],
@@ -122,6 +123,8 @@ def evaluate_sequences(
     for defect in found.defects:
         note(f"warning: {defect}")
     note_unknown(quality.unknown)
+    if quality.seen.suspicious:
+        note(f"warning: {quality.seen.said()}")
     note_synthetic(dataset.synthetic)
     for path in written:
         note(f"figure: {path}")

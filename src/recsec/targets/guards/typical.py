@@ -129,8 +129,9 @@ class KeptRanks:
         self.recommender = recommender
         width = len(recommender.catalog) + 1
         self.room = kept // width
-        causal = isinstance(recommender, CausalRecommender) and recommender.reach > NEWEST
-        self.longest = recommender.reach if causal else None
+        self.longest = recommender.reach if isinstance(recommender, CausalRecommender) else None
+        if self.longest is not None and self.longest <= NEWEST:
+            self.longest = None
         self._rows: OrderedDict[bytes, tuple[IntArray, Tensor]] = OrderedDict()
 
     def ranks(self, histories: IntArray, scores: Tensor) -> IntArray:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import httpx
 import numpy as np
@@ -22,22 +22,18 @@ from recsec.targets.base import PartialAnswer, most_popular
 from recsec.targets.http.addresses import fits_header, is_loopback, public_url
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.http.exchange import Exchange
+from recsec.targets.http.patience import Patience, StoppedError
 from recsec.targets.http.question import Question
 from recsec.targets.http.secrets import Secrets
-from recsec.targets.http.sender import Sender, TransientError
+from recsec.targets.http.sender import Sender
 from recsec.targets.wire import Tally, external_histories, read_list
 from recsec.text import visible
 from recsec.types import IntArray, ItemId
 
 __all__ = ["HttpTarget"]
 
-T = TypeVar("T")
 LONGEST: Final = 600
 """Characters of an error, whatever the server sent."""
-
-
-class _StoppedError(Exception):
-    """Another question of the same batch failed."""
 
 
 class HttpTarget:
@@ -79,8 +75,6 @@ class HttpTarget:
         self.catalog = catalog
         self.chunk = config.concurrency
         self.name = public_url(config.url)
-        self.requests = 0
-        """Requests sent, those that were repeated included."""
         away = [message.url for message in config.messages() if not is_loopback(message.url)]
         if away and not authorised:
             raise UsageError(
@@ -89,15 +83,14 @@ class HttpTarget:
             )
         secret = "" if config.auth_env is None else _secret(config, environ, self.name)
         self._secrets = Secrets([secret, *config.confidential()])
-        self._jitter = np.random.default_rng()  # timing only: no result depends on it
         self.counts: IntArray | None = None
         """How often each item was chosen, if known: a history of no items gets what is popular."""
         self.tally = Tally()
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._next_start = float("-inf")
+        self._patience = Patience(
+            config, name=self.name, sleep=self._sleep, clock=clock, stopped=self._stopped
+        )
         self._exchange = Exchange(
             self.name,
             headers={},
@@ -108,6 +101,11 @@ class HttpTarget:
             transport=transport,
         )
         self._sender = Sender(config, self._exchange, self._secrets, secret=secret)
+
+    @property
+    def requests(self) -> int:
+        """Requests sent, those that were repeated included."""
+        return self._patience.requests
 
     @classmethod
     def from_spec(cls, spec: str, catalog: Catalog, *, authorised: bool = False) -> Self:
@@ -174,7 +172,7 @@ class HttpTarget:
     def _ask(self, account: str, history: list[ItemId], k: int) -> IntArray:
         """One history, attempt after attempt."""
         try:
-            return self._read(self._patiently(lambda: self._once(account, history, k)), k)
+            return self._read(self._patience.patiently(lambda: self._once(account, history, k)), k)
         except RecursionError:  # whoever walks through the answer
             raise TargetError(f"{self.name} answered JSON that is nested too deep") from None
 
@@ -193,27 +191,9 @@ class HttpTarget:
 
     def _end(self, question: Question) -> None:
         for step in self.config.after:
-            self._patiently(partial(question.take, step, self._wait_for_turn), to_the_end=True)
-
-    def _patiently(self, work: Callable[[], T], *, to_the_end: bool = False) -> T:
-        """Try again what may succeed then."""
-        reason = ""
-        for attempt in range(self.config.retries + 1):
-            if self._stopped.is_set() and not to_the_end:
-                break
-            try:
-                return work()
-            except _StoppedError:
-                break
-            except TransientError as problem:
-                reason = str(problem)
-                if attempt < self.config.retries:
-                    self._back_off(attempt, problem.retry_after)
-        attempts = f"{self.config.retries + 1} attempts"
-        raise TargetError(
-            f"{self.name} gave no answer in {attempts}: {reason or 'stopped by another failure'}",
-            hint="what was answered is recorded: run the same command again to continue",
-        )
+            self._patience.patiently(
+                partial(question.take, step, self._patience.wait_for_turn), to_the_end=True
+            )
 
     def _read(self, answer: Any, k: int) -> IntArray:
         """A list of ids; an error quotes the answer without secrets, also where it cuts it."""
@@ -225,34 +205,9 @@ class HttpTarget:
 
     def _turn(self) -> None:
         """Wait for the next request of a question that is still wanted."""
-        self._wait_for_turn()
+        self._patience.wait_for_turn()
         if self._stopped.is_set():
-            raise _StoppedError
-
-    def _wait_for_turn(self) -> None:
-        """Keep to the rate, and to what a ``Retry-After`` asked for."""
-        with self._lock:
-            start = max(self._clock(), self._next_start)
-            gap = 1 / self.config.rate if self.config.rate else 0.0
-            self._next_start = start + gap
-            self.requests += 1
-            wait = start - self._clock()
-        if wait > 0:
-            self._sleep(wait)
-
-    def _back_off(self, attempt: int, retry_after: float | None) -> None:
-        if retry_after is not None and retry_after > self.config.max_wait:
-            raise TargetError(
-                f"{self.name} asks to wait {retry_after:.0f} s, more than max_wait "
-                f"({self.config.max_wait:.0f} s)",
-                hint="what was answered is recorded: run the same command again later",
-            )
-        with self._lock:
-            jitter = float(self._jitter.uniform(0.5, 1.0))
-            if retry_after is not None:
-                self._next_start = max(self._next_start, self._clock() + retry_after)
-        if retry_after is None:
-            self._sleep(min(self.config.backoff * 2**attempt * jitter, self.config.max_wait))
+            raise StoppedError
 
     def _told(self, error: Exception) -> tuple[str, str | None]:
         """Message and hint of an error as they may leave: the border for what a server sent."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
@@ -17,37 +15,16 @@ from recsec.targets.http.answer import value_in
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.http.exchange import Exchange, NoResponse, Response, decoded
 from recsec.targets.http.messages import Message, Token
+from recsec.targets.http.patience import TRANSIENT, TransientError, retry_after
 from recsec.targets.http.placeholders import SECRET, fields_of, in_address, render, with_query
 from recsec.targets.http.secrets import Secrets
 
-__all__ = ["Sender", "TransientError", "retry_after"]
+__all__ = ["Sender"]
 
-TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 REFUSED: Final = frozenset({401, 403})
 EXPIRED: Final = 401
 SHOWN: Final = 200
 """Characters of a response in an error."""
-
-
-class TransientError(Exception):
-    """An attempt that may succeed when it is made again."""
-
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
-def retry_after(text: str) -> float | None:
-    """Seconds that a server asks to wait, as a number or as a date; None where it is neither."""
-    text = text.strip()
-    if text.isascii() and text.isdecimal():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return None
 
 
 class Sender:

@@ -311,7 +311,7 @@ def _facts(table: OpenTable, files: Sequence[Path], chosen: Mapping[str, str]) -
         if "parent" in chosen:
             asks.append((pl.col(chosen["parent"]) >= 0).any().alias("extends"))
         found = (
-            pl.scan_parquet(files, glob=False)
+            pl.scan_parquet(list(files), glob=False)
             .select(asks)
             .collect(engine="streaming")
             .row(0, named=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from recsec.attacks.extraction import Adaptive
 from recsec.audit.verdict import LEVELS
+from recsec.evaluation import Seen
 from recsec.reports import Finding, Floor, Metrics, Row, ThreatModel, Twin, Verdict
 from recsec.reports.document import LABELS
 from recsec.targets import Unknown
@@ -56,6 +57,7 @@ def findings(
     missing: int,
     defects: Sequence[str],
     unknown: Unknown,
+    seen: Seen | None,
 ) -> tuple[Finding, ...]:
     """What the evidence of extraction says, and what the check of the target found."""
     found = []
@@ -94,6 +96,19 @@ def findings(
                 severity="moderate",
                 evidence=f"{'; '.join(defects)}.",
                 advice="Repair the target first: what was measured is about this one.",
+            )
+        )
+    if seen is not None and seen.suspicious:
+        found.append(
+            Finding(
+                id="extraction-seen-test",
+                title="The target knows the test items better than an honest model could",
+                severity="moderate",
+                evidence=f"{seen.said()}",
+                advice=(
+                    "Train it without each user's last item, or audit on users and times that it "
+                    "has not seen: quality, and fidelity beside it, are flattering here."
+                ),
             )
         )
     if unknown.grave:

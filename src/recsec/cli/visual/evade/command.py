@@ -156,6 +156,11 @@ def run(
     tool = open_attack(attack, settings)
     chosen = {"goal": goal, "project": project, "min_eps": min_eps, "ingest": ingest}
     options: dict[str, Any] = {"goal": goal, "project": project, "ingest": open_ingest(ingest)}
+    if goal == "lists" and tool.access == "gradients":
+        raise UsageError(
+            f"--goal lists compares lists of ids, and --attack {tool.name} follows gradients",
+            hint="--attack square --goal lists, or --goal features",
+        )
     if tool.access == "gradients" and tool.name != "auto":
         refuse_source("evade --attack apgd", model, said=f"evade --attack {tool.name}")
     refuse_source("evade --goal hub" if hub else "evade", model)

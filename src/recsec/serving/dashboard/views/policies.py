@@ -132,7 +132,13 @@ def rule(desk: Desk, call: Call) -> Response:
     other = None
     if found.p_value is not None and call.query.get("level"):
         other = what_if(found, looks, _level(call.query["level"]))
-    values = {"rule": found, "now": now, "other": other, "shown": SHOWN, "hours": hours}
+    values: dict[str, Any] = {
+        "rule": found,
+        "now": now,
+        "other": other,
+        "shown": SHOWN,
+        "hours": hours,
+    }
     if call.part:
         return desk.pages.page("parts/what_if.html", **values)
     return desk.page(

@@ -19,6 +19,7 @@ from recsec.data import Photos
 from recsec.errors import ConfigError, DataError, TargetError, UsageError
 from recsec.targets.http.addresses import fits_header, is_loopback, public_url
 from recsec.targets.http.exchange import Exchange, NoResponse, Response, decoded
+from recsec.targets.http.patience import TRANSIENT, Patience, TransientError, retry_after
 from recsec.targets.http.secrets import Secrets
 from recsec.targets.visual.search.file import SearchFile
 from recsec.text import visible
@@ -26,7 +27,6 @@ from recsec.types import IntArray
 
 __all__ = ["ImageSearch"]
 
-AGAIN = (408, 425, 429)
 SHOWN = 200
 
 
@@ -56,8 +56,6 @@ class ImageSearch:
     ) -> None:
         self.config, self.photos = config, photos
         self.name = public_url(config.url)
-        self.requests = 0
-        """Requests sent, those that were repeated included."""
         away = [url for url in (config.url, config.read) if url and not is_loopback(_plain(url))]
         if away and not authorised:
             raise UsageError(
@@ -75,7 +73,10 @@ class ImageSearch:
             headers[config.auth_header] = config.auth_prefix + secret
         self._secrets = Secrets([one for one in (secret, *headers.values()) if len(one) > 5])
         self._path = parse(config.response)
-        self._sleep, self._next = sleep, 0.0
+        self._sleep = sleep
+        self._patience = Patience(
+            config, name=self.name, sleep=sleep, clock=time.monotonic, kept="finished pairs are"
+        )
         self._exchange = Exchange(
             self.name,
             headers=headers,
@@ -93,6 +94,11 @@ class ImageSearch:
 
     def __repr__(self) -> str:
         return f"ImageSearch({self.config.surface} at {self.name}, k={self.config.k})"
+
+    @property
+    def requests(self) -> int:
+        """Requests sent, those that were repeated included."""
+        return self._patience.requests
 
     @property
     def size(self) -> int:
@@ -135,25 +141,19 @@ class ImageSearch:
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Any:
         """One request, attempt after attempt, and the JSON that comes back."""
-        reason = ""
-        for attempt in range(self.config.retries + 1):
-            self._turn()
+
+        def attempt() -> Any:
+            self._patience.wait_for_turn()
             try:
                 answer = self._exchange.send(method, httpx.URL(url), **options)
             except NoResponse as error:
-                reason = str(error)
-                self._back_off(attempt, None)
-                continue
-            if answer.status in AGAIN or answer.status >= 500:
-                reason = f"status {answer.status}"
-                self._back_off(attempt, answer.headers.get("retry-after"))
-                continue
+                raise TransientError(self._safe(str(error))) from None
+            if answer.status in TRANSIENT:
+                asked = retry_after(answer.headers.get("retry-after", ""))
+                raise TransientError(f"status {answer.status}", retry_after=asked)
             return self._decoded(answer)
-        raise TargetError(
-            f"{self.name} gave no answer in {self.config.retries + 1} attempts: "
-            f"{self._safe(reason)}",
-            hint="finished pairs are recorded: run the same command again to continue",
-        )
+
+        return self._patience.patiently(attempt)
 
     def _decoded(self, answer: Response) -> Any:
         status = answer.status
@@ -202,27 +202,6 @@ class ImageSearch:
         if len(set(named)) < len(named):
             raise TargetError(f"{self.name} named an item twice in one list")
         return rows
-
-    def _turn(self) -> None:
-        wait = self._next - time.monotonic()
-        if wait > 0:
-            self._sleep(wait)
-        self._next = time.monotonic() + (1 / self.config.rate if self.config.rate else 0.0)
-        self.requests += 1
-
-    def _back_off(self, attempt: int, retry_after: str | None) -> None:
-        if attempt == self.config.retries:
-            return
-        wait = self.config.backoff * 2**attempt
-        if retry_after is not None and retry_after.isdecimal():
-            wait = float(retry_after)
-            if wait > self.config.max_wait:
-                raise TargetError(
-                    f"{self.name} asks to wait {wait:.0f} s, more than max_wait "
-                    f"({self.config.max_wait:.0f} s)",
-                    hint="finished pairs are recorded: run the same command again later",
-                )
-        self._sleep(min(wait, self.config.max_wait))
 
     def _safe(self, text: str) -> str:
         """Text of others without secrets and without what a terminal obeys."""
