@@ -122,6 +122,9 @@ WORDS: dict[str, list[str]] = {
         "write it as verdict=module:function; the module must be importable",
     ],
     "the user's files have to change, and only he knows how": [
+        "it needs a column id; title, genres and year may follow",
+        "its column id must hold the ids of the items",
+        "write both in one way",
         "choose a data set about the same things",
         "copy both files",
         "give a longer log, or fit on replayed users: --data NAME",
@@ -193,6 +196,10 @@ WORDS: dict[str, list[str]] = {
         "wait until it ends",
     ],
     "names the folder or the number that was meant, which only the user knows": [
+        "--data NAME",
+        "--data NAME, as recsec data list has them, or the path of a table",
+        "name the data",
+        "use another --out, or delete that file",
         "name it: redis://HOST:6379/0?stream=NAME",
         "name the folder of a finished audit, or leave baseline out of the first run",
         "name the folder that holds your runs",
