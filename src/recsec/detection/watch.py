@@ -204,6 +204,11 @@ class Watch:
         self.seen += len(steps)
         return queries, {**scores, COMBINED: combine(scores, queries, self.fitted.scales)}
 
+    @property
+    def names(self) -> list[str]:
+        """The accounts that were seen, in the order of their first queries."""
+        return list(self._queries)
+
     def judged(self, name: str) -> int:
         """Queries of an account that were no repeats."""
         return self._queries.get(name, 0) - self._repeats.get(name, 0)
