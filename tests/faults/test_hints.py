@@ -38,14 +38,12 @@ WORDS: dict[str, list[str]] = {
     ],
     "not followed yet: way to attack or to train what others made; each needs its encoder here": [
         "surrogates are checkpoint folders, hf: or torch:",
-        "--attack square asks for scores, --attack transfer searches on surrogates of its own (--set 'surrogates=[\"hf:FOLDER\"]'); torch:module:factory has gradients",  # noqa: E501
+        "give {}; {}",
+        "--attack square --goal lists, or --goal features",
         "--attack square follows lists, --attack transfer searches on surrogates of its own",
         "--attack square, or --attack transfer with surrogates",
         'attacks = ["square"] asks for scores, { attack = "transfer", surrogates = ["hf:FOLDER"] } needs nothing; models = ["NAME"] names those that a grid attacks',  # noqa: E501
-        "recsec evade attacks its neighbors",
-        "recsec evade takes it; the encoder behind it is hf:, torch:, onnx: or callable:",
         "recsec train MODEL --data NAME --out DIR makes a checkpoint",
-        "recsec train encoder --data DATA --out DIR makes one; with --set backbone=hf:FOLDER --set epochs=0 --set size=224 of a pretrained network",  # noqa: E501
         "recsec train encoder --set backbone=hf:FOLDER --set epochs=0 makes a checkpoint of a pretrained network",  # noqa: E501
         "recsec verify keygen --out KEY, then --guard misinform:key=KEY",
     ],
@@ -72,14 +70,15 @@ WORDS: dict[str, list[str]] = {
         "an encoder gives every image a vector of the same width",
         "check --data, size, and the way photos become squares",
         "check auth_env, auth_header and auth_prefix",
+        "check its weights, and size, white, mean and std",
+        "check size, white, mean and std: photos may arrive all black or all white",
+        "switch off dropout and batch statistics: model.eval()",
         "check its weights, and whether it divides by the spread of a plain image",
         "check url, send, field and size: it may not take such an upload",
         "compare size, resize, channels, white, mean and std with your own code, and the way photos become squares (--data FOLDER,fit=squash); the catalogs must be the same",  # noqa: E501
         "each row needs one number per item, in the order of the items",
         "export it again",
         "export the image part alone",
-        "finished pairs are recorded: run the same command again later",
-        "finished pairs are recorded: run the same command again to continue",
         "give torch:module:factory, a function of yours that loads and returns it",
         "it takes many images at once and gives an array (B, D) of numbers",
         "it uses operators that onnxruntime does not have; serve it by callable:module:function",
@@ -117,11 +116,14 @@ WORDS: dict[str, list[str]] = {
         "step after it; switch off A/B tests and caches that expire",
         "switch off randomness, A/B tests and caches that expire, then try again",
         "check that the request carries the history, oldest item first",
-        "what was answered is recorded: run the same command again later",
-        "what was answered is recorded: run the same command again to continue",
+        "{} recorded: run the same command again later",
+        "{} recorded: run the same command again to continue",
         "write it as verdict=module:function; the module must be importable",
     ],
     "the user's files have to change, and only he knows how": [
+        "it needs a column id; title, genres and year may follow",
+        "its column id must hold the ids of the items",
+        "write both in one way",
         "choose a data set about the same things",
         "copy both files",
         "give a longer log, or fit on replayed users: --data NAME",
@@ -169,7 +171,8 @@ WORDS: dict[str, list[str]] = {
         "fetch the archive again, or pass another copy with --from PATH",
         "for an archive of a known set: recsec data get NAME --from PATH",
         "free some space or choose another --out; the same command continues",
-        "it must be a network of images that transformers knows, with model.safetensors",
+        "it must be a network of images that transformers knows, with model.safetensors; the name and the revision must exist",  # noqa: E501
+        "bring the files here and name their folder, hf:FOLDER, or try again with network",
         "make room there; the same command continues",
         "make room, or copy it yourself",
         "make room, or set RECSEC_CACHE to a folder on another disk",
@@ -193,6 +196,10 @@ WORDS: dict[str, list[str]] = {
         "wait until it ends",
     ],
     "names the folder or the number that was meant, which only the user knows": [
+        "--data NAME",
+        "--data NAME, as recsec data list has them, or the path of a table",
+        "name the data",
+        "use another --out, or delete that file",
         "name it: redis://HOST:6379/0?stream=NAME",
         "name the folder of a finished audit, or leave baseline out of the first run",
         "name the folder that holds your runs",
