@@ -31,7 +31,8 @@ TRAIN = f"train markov --data {DATA} --out {{new}}"
 DETECT = f"detect fit --model {{markov}} --data {DATA} --detector transition"
 
 CASES = [
-    Case("--log honest.parquet, or --data ml-1m", "detect fit --model {markov} --out {new}",
+    Case("--log honest.parquet, or --data ml-1m",
+         "detect fit --model callable:shop:answer --out {new}",
          f"{DETECT} --queries 5 --out {{new}}"),
     Case("recsec detect LOG --detectors DIR --json lists the accounts",
          "detect explain nobody {log} --detectors {detectors}",
