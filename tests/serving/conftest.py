@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backends import Server, postgres_server, redis_server
 from service_world import Serve, Service, World, small_world
 from starlette.testclient import TestClient
 
@@ -20,6 +21,22 @@ from recsec.targets import LocalTarget
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return small_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Server]:
+    """A real Redis."""
+    server = redis_server()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL."""
+    server = postgres_server()
+    yield server
+    server.end()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from service_world import World
+from service_world import World, thief_log
 
 from recsec.errors import ConfigError
 from recsec.serving.engine import open_state
@@ -17,29 +17,9 @@ from recsec.serving.policy import Policy, Rule, read_policy, share
 from recsec.serving.replay import replay
 from recsec.serving.state import Allowed, Decision, StateLost
 from recsec.targets import LocalTarget
-from recsec.targets.meter.segments import Calls
 from recsec.traffic import QueryLog, click_law, honest_log
 
 BLOCK = {"name": "thief", "p_value": 0.2, "action": "block"}
-
-
-def thief_log(world: World, accounts: int, queries: int) -> QueryLog:
-    """Histories of uniformly drawn items, the accounts in turns."""
-    rng = np.random.default_rng(5)
-    items = rng.integers(1, len(world.people.catalog) + 1, (queries, accounts))
-    target = LocalTarget(world.model)
-    lists = [target.query("t", items[: step + 1].T, 10) for step in range(queries)]
-    rows = accounts * queries
-    calls = Calls(
-        call=np.arange(rows),
-        account=[f"thief-{row % accounts}" for row in range(rows)],
-        parent=np.arange(rows) - accounts,
-        items=items.ravel().astype(np.int32),
-        offsets=np.arange(rows + 1),
-        k=np.full(rows, 10),
-        answers=np.concatenate(lists).astype(np.int32),
-    )
-    return QueryLog(world.people.catalog, calls)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -11,11 +10,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+from service_process import Process, start
 from service_world import World
 
 POLICY = """
@@ -28,53 +27,6 @@ action = "block"
 duration = "1h"
 enforce = true
 """
-
-
-@dataclass
-class Process:
-    """A running service."""
-
-    running: subprocess.Popen[bytes]
-    url: str
-    words: str
-
-    def ask(self, account: str) -> httpx.Response:
-        body = {"account": account, "history": [3], "k": 5}
-        return httpx.post(f"{self.url}/v1/recommend", json=body)
-
-
-def start(model: Path, folder: Path, *words: str) -> Process:
-    log = folder / "stderr.txt"
-    with log.open("wb") as stderr:
-        running = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "recsec",
-                "serve",
-                str(model),
-                "--port",
-                "0",
-                "--policy",
-                str(folder / "policy.toml"),
-                "--state",
-                str(folder / "state"),
-                *words,
-            ],
-            stderr=stderr,
-            env={**os.environ, "COLUMNS": "300"},
-        )
-    for _ in range(600):
-        found = re.search(r"at (http://\S+)", log.read_text(encoding="utf-8"))
-        if found is not None:
-            try:
-                if httpx.get(f"{found[1]}/readyz").status_code == 200:
-                    return Process(running, found[1], log.read_text(encoding="utf-8"))
-            except httpx.TransportError:
-                pass
-        assert running.poll() is None, log.read_text(encoding="utf-8")
-        time.sleep(0.05)
-    raise AssertionError("it does not get ready")
 
 
 @pytest.fixture(scope="module")

@@ -202,6 +202,7 @@ def test_gateways_ask_for_decisions_and_send_logs(serve: Serve) -> None:
     assert free.status_code == 204
     told = service.client.get("/v1/decisions").json()
     assert [one["rule"] for one in told["new"]] == ["haste"]
+    service.engine.settle()
     service.engine.ledger.lift(told["new"][0]["id"], actor="test", reason="appeal")
     later = service.client.get("/v1/decisions", params={"since": told["revision"]}).json()
     assert [one["rule"] for one in later["deleted"]] == ["haste"]

@@ -12,7 +12,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
+from sqlalchemy import create_engine, text
 from tests.conftest import absent
 
 USERS = ("postgres", "nobody")
@@ -109,3 +111,17 @@ def _other_user() -> str:
             pwd.getpwnam(name)
             return name
     raise AssertionError("there is no user but root")
+
+
+def new_database(server: Server) -> str:
+    """Its address."""
+    address = f"postgresql://recsec@127.0.0.1:{server.port}"
+    name = f"t{uuid4().hex}"
+    engine = create_engine(
+        f"{address.replace('postgresql', 'postgresql+psycopg')}/postgres",
+        isolation_level="AUTOCOMMIT",
+    )
+    with engine.connect() as base:
+        base.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{address}/{name}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -17,6 +18,9 @@ from recsec.models import Training, train
 from recsec.models.base import Recommender
 from recsec.rng import Streams
 from recsec.serving.engine import Engine
+from recsec.targets import LocalTarget
+from recsec.targets.meter.segments import Calls
+from recsec.traffic import QueryLog
 
 DATA = "synthetic:users=300,items=130,length=30,seed=2"
 
@@ -42,6 +46,25 @@ class Service:
 
 
 Serve = Callable[..., Service]
+
+
+def thief_log(world: World, accounts: int, queries: int) -> QueryLog:
+    """Histories of uniformly drawn items, the accounts in turns."""
+    rng = np.random.default_rng(5)
+    items = rng.integers(1, len(world.people.catalog) + 1, (queries, accounts))
+    target = LocalTarget(world.model)
+    lists = [target.query("t", items[: step + 1].T, 10) for step in range(queries)]
+    rows = accounts * queries
+    calls = Calls(
+        call=np.arange(rows),
+        account=[f"thief-{row % accounts}" for row in range(rows)],
+        parent=np.arange(rows) - accounts,
+        items=items.ravel().astype(np.int32),
+        offsets=np.arange(rows + 1),
+        k=np.full(rows, 10),
+        answers=np.concatenate(lists).astype(np.int32),
+    )
+    return QueryLog(world.people.catalog, calls)
 
 
 def small_world(folder: Path) -> World:

@@ -11,12 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from recsec.errors import CheckpointError
 from recsec.runs import PLACEHOLDER, atomic_write_bytes, intact, sealed
 
-__all__ = ["pack_names", "read_arrays", "unpack_names", "write_arrays"]
+__all__ = [
+    "pack_arrays",
+    "pack_names",
+    "read_arrays",
+    "unpack_arrays",
+    "unpack_names",
+    "write_arrays",
+]
 
 
 def pack_names(names: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -36,6 +43,15 @@ def unpack_names(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> li
     return [content[a:b].decode() for a, b in pairwise(bounds)]
 
 
+def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
+    """Arrays and JSON-able facts as the bytes of one file."""
+    content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # safetensors cannot hold a file without any tensor
+    content["_"] = np.zeros(1, dtype=np.uint8)
+    told = json.dumps({**facts, "sum": PLACEHOLDER}, sort_keys=True)
+    return sealed(save(content, {"facts": told}), footer=False)
+
+
 def write_arrays(
     path: Path, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
 ) -> None:
@@ -44,11 +60,7 @@ def write_arrays(
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    # safetensors cannot hold a file without any tensor
-    content["_"] = np.zeros(1, dtype=np.uint8)
-    told = json.dumps({**facts, "sum": PLACEHOLDER}, sort_keys=True)
-    atomic_write_bytes(path, sealed(save(content, {"facts": told}), footer=False))
+    atomic_write_bytes(path, pack_arrays(arrays, facts))
 
 
 def read_arrays(path: Path, *, hint: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -70,3 +82,27 @@ def read_arrays(path: Path, *, hint: str) -> tuple[dict[str, npt.NDArray[Any]], 
             return {name: file.get_tensor(name) for name in names}, facts
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}", hint=hint) from error
+
+
+def unpack_arrays(
+    content: bytes, *, name: str, hint: str
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """What ``pack_arrays`` packed.
+
+    Args:
+        content: the bytes.
+        name: what they are called.
+        hint: what to do about damaged ones.
+
+    Raises:
+        CheckpointError: they are broken.
+    """
+    if not intact(content, footer=False, ours=True):
+        raise CheckpointError(f"{name} is damaged: its check sum is another", hint=hint)
+    try:
+        size = int.from_bytes(content[:8], "little")
+        facts = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["facts"])
+        arrays = {key: value for key, value in load(content).items() if key != "_"}
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"cannot read {name}: {error}", hint=hint) from error
+    return arrays, facts

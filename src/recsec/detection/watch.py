@@ -204,6 +204,11 @@ class Watch:
         self.seen += len(steps)
         return queries, {**scores, COMBINED: combine(scores, queries, self.fitted.scales)}
 
+    @property
+    def names(self) -> list[str]:
+        """The accounts that were seen, in the order of their first queries."""
+        return list(self._queries)
+
     def judged(self, name: str) -> int:
         """Queries of an account that were no repeats."""
         return self._queries.get(name, 0) - self._repeats.get(name, 0)
@@ -217,10 +222,6 @@ class Watch:
         queries, scores = self.observe(self.follower.follow_one(account, query))
         calibration = self.fitted.calibrations[COMBINED]
         return float(calibration.p_values(scores[COMBINED], queries)[0])
-
-    def names(self) -> list[str]:
-        """The accounts that were seen."""
-        return list(self._queries)
 
     def standing(self, names: Sequence[str]) -> tuple[IntArray, IntArray, dict[str, FloatArray]]:
         """Of accounts ``(m,)`` that were seen: queries, judged queries, and a score per label."""
@@ -238,7 +239,7 @@ class Watch:
 
         Judged are the queries that repeat none; ``queries`` counts all.
         """
-        names = self.names()
+        names = self.names
         queries, judged, scores = self.standing(names)
         p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
         table = pl.DataFrame(
@@ -254,6 +255,10 @@ class Watch:
         Raises:
             OSError: the disk is full or the folder cannot be written.
         """
+        write_arrays(path, *self.packed())
+
+    def packed(self) -> tuple[Arrays, dict[str, Any]]:
+        """The state as arrays and facts, for ``unpacked``."""
         arrays: Arrays = {
             name: np.array(list(kept.values()), dtype=np.int64)
             for name, kept in (("queries", self._queries), ("repeats", self._repeats))
@@ -266,7 +271,7 @@ class Watch:
             names, kept = one.state()
             self._keep(arrays, f"detector/{label}", names)
             arrays |= {f"detector/{label}/{name}": value for name, value in kept.items()}
-        write_arrays(path, arrays, {"seen": self.seen, "log": self.log, **self._identity()})
+        return arrays, {"seen": self.seen, "log": self.log, **self._identity()}
 
     def _identity(self) -> dict[str, Any]:
         """What a state must agree with."""
@@ -292,19 +297,27 @@ class Watch:
             RunError: it belongs to other detectors.
         """
         hint = "delete that file: the same command reads the log from its beginning"
-        arrays, facts = read_arrays(path, hint=hint)
+        return cls.unpacked(fitted, *read_arrays(path, hint=hint), name=f"the state {path}")
+
+    @classmethod
+    def unpacked(cls, fitted: Fitted, arrays: Arrays, facts: dict[str, Any], *, name: str) -> Watch:
+        """Go on from ``packed``.
+
+        Raises:
+            RunError: it belongs to other detectors.
+        """
         watch = fitted.watch()
-        if {name: facts.get(name) for name in watch._identity()} != watch._identity():
+        if {key: facts.get(key) for key in watch._identity()} != watch._identity():
             raise RunError(
-                f"the state {path} belongs to other detectors: {facts.get('labels')}",
+                f"{name} belongs to other detectors: {facts.get('labels')}",
                 hint="use the folder of detectors with which it was written, or another --state",
             )
 
         def under(prefix: str) -> tuple[list[str], Mapping[str, npt.NDArray[Any]]]:
             own = {
-                name.removeprefix(f"{prefix}/"): value
-                for name, value in arrays.items()
-                if name.startswith(f"{prefix}/")
+                key.removeprefix(f"{prefix}/"): value
+                for key, value in arrays.items()
+                if key.startswith(f"{prefix}/")
             }
             if "names" not in own:
                 return names, own

@@ -20,13 +20,18 @@ import numpy as np
 
 from recsec.detection import Fitted
 from recsec.errors import ConfigError, RecsecError
+from recsec.serving.clock import Steady
 from recsec.serving.evidence import Event, Evidence
 from recsec.serving.histories import Histories
-from recsec.serving.ledger import Ledger, Treatment
+from recsec.serving.ledger import FREE, Ledger, Treatment
+from recsec.serving.live import Live, LocalLive
+from recsec.serving.loss import Loss, closed_until
 from recsec.serving.metrics import Metrics
 from recsec.serving.policy import Policy
+from recsec.serving.source import Source
 from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
 from recsec.serving.state.names import FILE, Names
+from recsec.serving.webhooks import Sender
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
 
@@ -103,9 +108,13 @@ class Engine:
         pace: of bound histories.
         log: is called with the name of an event and what there is to say about it.
         clock: seconds since 1970.
+        live: ``redis://HOST:PORT/N``, where several processes count together; None: in memory.
+        source: the file of the policy; it is read anew when it changes.
+        fits: raises ``ConfigError`` for a policy that this way in cannot have.
 
     Raises:
-        ConfigError: a rule does not fit the detectors.
+        ConfigError: a rule does not fit the detectors, an address of Redis is none, or a webhook's
+            secret is not set.
         CheckpointError: the detectors are missing or broken.
     """
 
@@ -120,10 +129,14 @@ class Engine:
         external: Callable[[IntArray], list[Any]] | None = None,
         pace: Pace | None = None,
         log: Callable[..., None] = lambda event, **told: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
+        live: str | None = None,
+        source: Path | None = None,
+        fits: Callable[[Policy], None] = lambda policy: None,
     ) -> None:
         if fitted is None and policy.detectors is not None:
             fitted = Fitted.load(policy.detectors)
+        clock = clock or Steady()
         self.policy = policy
         self.names = names
         self.store = store
@@ -137,9 +150,18 @@ class Engine:
         if external is None:
             external = fitted.catalog.external if fitted is not None else np.ndarray.tolist
         self.evidence = Evidence(
-            policy, self.ledger, fitted, names=external, clock=clock, told=self._told
+            policy,
+            self.ledger,
+            fitted,
+            names=external,
+            clock=clock,
+            told=self._told,
+            live=None if live is None else self._shared(live),
         )
+        self.hooks = Sender(policy.webhooks, self._became)
         self.draining = False
+        self.loss = Loss()
+        self._source = None if source is None else Source(source, policy, fits)
         self._snapshot = None if folder is None else folder / WATCH
         self._events: queue.Queue[Event] = queue.Queue(BEHIND)
         self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -147,7 +169,20 @@ class Engine:
         self._hurry = threading.Event()
         self._worker: threading.Thread | None = None
         self._ticked = self._saved = 0.0
-        self.metrics.backend.labels("state").set(1)
+        for backend in ("state", "live") if live is not None else ("state",):
+            self.metrics.backend.labels(backend).set(1)
+
+    def _shared(self, address: str) -> Live:
+        from recsec.serving.live.client import connect
+        from recsec.serving.live.shared import RedisLive
+
+        redis = connect(address)
+        return RedisLive(redis, self.names.mark, self.policy, self.fitted, clock=self.clock)
+
+    def reload(self) -> None:
+        """Read the policy anew, as soon as the evidence at hand has been looked at."""
+        if self._source is not None:
+            self._source.wanted = True
 
     def start(self) -> None:
         """Go on from the snapshot, and begin to look at evidence.
@@ -161,6 +196,7 @@ class Engine:
         self._saved = time.monotonic()
         self._worker = threading.Thread(target=self._work, name="recsec-evidence", daemon=True)
         self._worker.start()
+        self.log("ready", policy=self.policy.told())
 
     def drain(self) -> None:
         """Look at what is left, write everything, and stop."""
@@ -169,11 +205,15 @@ class Engine:
         self._hurry.set()
         if self._worker is not None:
             self._worker.join()
+        self.hooks.close()
         self.store.close()
 
     def treatment(self, account: str, key: str) -> Treatment:
         """What holds for a request now; counts what shadow would have done."""
         found = self.ledger.treatment(account, key)
+        if self.loss.gone(self.policy.grace) and self.policy.on_backend_loss != "last-known":
+            closed = self.policy.on_backend_loss == "closed" and self.policy.acts
+            found = Treatment(closed_until(self.clock())) if closed else FREE
         if found.shadow is not None:
             self.metrics.overrides.labels(found.shadow.action).inc()
         if found.enforced is not None:
@@ -256,6 +296,20 @@ class Engine:
         if not last and now - self._ticked < TICK:
             return
         self._ticked = now
+        self._write(last=last)
+        self.evidence.check()
+        self._noted("live", whole=not self.evidence.live.lost)
+        self._read_policy()
+        self.metrics.active.set(len(self.ledger))
+        self.metrics.tracked.set(len(self.evidence))
+        if self._snapshot is not None and (last or now - self._saved >= SNAPSHOT):
+            self._saved = now
+            try:
+                self.evidence.save(self._snapshot)
+            except (OSError, RecsecError) as error:
+                self.log("no snapshot", error=str(error))
+
+    def _write(self, *, last: bool) -> None:
         try:
             if self.ledger.reload():
                 self.keys.reload()
@@ -265,17 +319,36 @@ class Engine:
         except StateLost as error:
             whole = False
             self.log("state lost", error=error.message)
+        self._noted("state", whole=whole)
+
+    def _noted(self, backend: str, *, whole: bool) -> None:
+        """Take note of whether a backend answers."""
+        if backend == "live" and isinstance(self.evidence.live, LocalLive):
+            return
+        if self.loss.note(backend, whole=whole):
+            self.log("backend is back" if whole else "backend is lost", backend=backend)
         if not whole:
-            self.metrics.fallbacks.labels("state").inc()
-        self.metrics.backend.labels("state").set(whole)
-        self.metrics.active.set(len(self.ledger))
-        self.metrics.tracked.set(len(self.evidence))
-        if self._snapshot is not None and (last or now - self._saved >= SNAPSHOT):
-            self._saved = now
-            try:
-                self.evidence.save(self._snapshot)
-            except (OSError, RecsecError) as error:
-                self.log("no snapshot", error=str(error))
+            self.metrics.fallbacks.labels(backend).inc()
+        self.metrics.backend.labels(backend).set(whole)
+
+    def _read_policy(self) -> None:
+        """Take over a policy that was changed, if it fits; else go on with the old one."""
+        if self._source is None:
+            return
+        try:
+            found = self._source.changed()
+            if found is None:
+                return
+            fitted = self._source.detectors(found, self.policy, self.fitted)
+            self.evidence.anew(found, fitted)
+        except RecsecError as error:
+            self.metrics.reloads.labels("refused").inc()
+            self.log("policy refused", error=error.message)
+            return
+        self.policy, self.fitted = found, fitted
+        self.ledger.policy = found
+        self.metrics.reloads.labels("taken").inc()
+        self.log("policy taken", told=found.told())
 
     def _told(self, decision: Decision) -> None:
         detector = str(decision.evidence.get("detector", "rate"))
@@ -291,3 +364,8 @@ class Engine:
             mode=mode,
             until=decision.until,
         )
+        self.hooks.tell(decision)
+
+    def _became(self, how: str, words: str) -> None:
+        self.metrics.webhooks.labels(how).inc()
+        self.log("webhook", became=how, what=words)

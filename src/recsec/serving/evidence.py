@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,61 +14,15 @@ import numpy as np
 from recsec.detection import COMBINED, Fitted, Watch
 from recsec.errors import ConfigError
 from recsec.serving.ledger import Ledger
-from recsec.serving.policy import Policy, Rule, share
+from recsec.serving.live import NONE, Asked, Event, Live, LocalLive, Seen
+from recsec.serving.policy import Policy, share
 from recsec.serving.state import Decision
-from recsec.traffic import REPEATS
-from recsec.types import FloatArray, IntArray
+from recsec.types import IntArray
 
-__all__ = ["Asked", "Event", "Evidence", "Judged"]
-
-SHOWN = 20
-"""Last queries of an account that a decision keeps as its evidence."""
-
-TAIL = 10
-"""Newest items of a history that are shown."""
+__all__ = ["NONE", "Asked", "Event", "Evidence", "Judged"]
 
 JUDGED = 50_000
 """Newest looks at accounts that are kept; some 10 MB."""
-
-NONE = np.zeros(0, dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Event:
-    """One answered request.
-
-    Attributes:
-        account: the name under which the account is kept.
-        key: id of the key with which it was made; empty without keys.
-        at: seconds since 1970.
-        history: ``(L,)`` catalog indices, oldest first; None where it is not known.
-        answer: ``(K,)`` catalog indices that were served.
-    """
-
-    account: str
-    key: str
-    at: float
-    history: IntArray | None = None
-    answer: IntArray = field(default_factory=lambda: NONE)
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A query as it is shown afterwards.
-
-    Attributes:
-        at: seconds since 1970.
-        history: newest items, catalog indices.
-        answer: the list.
-        kind: ``STARTS``, ``EXTENDS``, ``REPEATS`` or ``BRANCHES``.
-        rank: place of the newest item in the list served before; 0 not listed, -1 no such list.
-    """
-
-    at: float
-    history: IntArray
-    answer: IntArray
-    kind: int
-    rank: int
 
 
 @dataclass(frozen=True)
@@ -92,28 +46,8 @@ class Judged:
     young: bool
 
 
-class _Rate:
-    """Requests of each subject in a sliding window, from counts of two fixed ones."""
-
-    def __init__(self, window: float, most: int) -> None:
-        self._window = window
-        self._most = most
-        self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
-
-    def hit(self, subject: str, at: float) -> float:
-        """Count one; returns how many there are in the window that ends now."""
-        now, inside = divmod(at, self._window)
-        place, before, count = self._counts.pop(subject, (int(now), 0, 0))
-        if now != place:
-            before, count = (count if now == place + 1 else 0), 0
-        self._counts[subject] = (int(now), before, count + 1)
-        if len(self._counts) > self._most:
-            self._counts.popitem(last=False)
-        return count + 1 + before * (1 - inside / self._window)
-
-
 class Evidence:
-    """Detectors and rates with the state of a stream; one thread at a time.
+    """Judges what is counted; one thread at a time.
 
     Args:
         policy: the rules.
@@ -122,6 +56,7 @@ class Evidence:
         names: external ids of catalog indices, for what is shown.
         clock: seconds since 1970.
         told: is called with each new decision.
+        live: counts; by default in this process.
 
     Raises:
         ConfigError: a rule asks for a detector that is not among the fitted.
@@ -136,201 +71,152 @@ class Evidence:
         names: Callable[[IntArray], list[Any]],
         clock: Callable[[], float] = time.time,
         told: Callable[[Decision], None] = lambda decision: None,
+        live: Live | None = None,
     ) -> None:
+        check_rules(policy, fitted)
         self.policy = policy
         self._ledger = ledger
         self.fitted = fitted
         self._names = names
-        self._clock = clock
         self._told = told
-        self._rules = [rule for rule in policy.rules if rule.p_value is not None]
-        labels = sorted(fitted.calibrations) if fitted is not None else []
-        for rule in self._rules:
-            if rule.detector not in labels:
-                raise ConfigError(
-                    f"the rule {rule.name} asks for the detector {rule.detector}, which "
-                    f"{policy.detectors} does not hold",
-                    hint=f"one of {', '.join(labels)}",
-                )
-        self._rates = [
-            (rule, _Rate(rule.within or 0.0, policy.accounts))
-            for rule in policy.rules
-            if rule.more_than is not None
-        ]
-        self.watch: Watch | None = None
-        self._first: OrderedDict[str, float] = OrderedDict()
-        self._recent: dict[str, deque[Asked]] = {}
         self.judged: deque[Judged] = deque(maxlen=JUDGED)
         """Looks at accounts, the newest last; they outlive the period."""
-        self.anew(clock())
+        self.live: Live = LocalLive(policy, fitted, clock=clock) if live is None else live
 
-    def anew(self, at: float) -> None:
-        """Begin a period: evidence so far is dropped, decisions stay."""
-        self.watch = None if self.fitted is None else self.fitted.watch()
-        self.began = at
-        self._recent.clear()
+    @property
+    def watch(self) -> Watch | None:
+        """The detectors with all accounts, where they are in this process."""
+        return self.live.watch if isinstance(self.live, LocalLive) else None
+
+    def anew(self, policy: Policy, fitted: Fitted | None) -> None:
+        """Go on under another policy; with other detectors, evidence begins anew.
+
+        Raises:
+            ConfigError: a rule asks for a detector that is not among the fitted.
+        """
+        check_rules(policy, fitted)
+        self.live.anew(policy, fitted)
+        self.policy, self.fitted = policy, fitted
 
     def __len__(self) -> int:
         """Accounts with evidence in this period."""
-        return len(self._recent)
+        return len(self.live)
 
     def __contains__(self, account: object) -> bool:
-        """Whether an account has evidence in this period."""
-        return account in self._recent
+        """Whether an account has evidence in this period, as far as this process knows."""
+        return account in self.live
+
+    @property
+    def began(self) -> float:
+        """When the period began."""
+        return self.live.began
+
+    def recent(self, account: str) -> list[Asked]:
+        """Last queries of an account, oldest first, as far as this process knows."""
+        return self.live.recent(account)
+
+    def first_seen(self, account: str) -> float | None:
+        """When an account was seen first, as far as that is kept."""
+        return self.live.first(account)
 
     def observe(self, events: Sequence[Event]) -> list[Decision]:
         """Take note of requests in the order of answering, and decide.
 
         What comes out does not depend on how the requests were cut into batches.
         """
+        return self._judged(self.live.look(events))
+
+    def check(self) -> list[Decision]:
+        """Reach for what was lost, and judge what was counted meanwhile."""
+        return self._judged(self.live.check())
+
+    def _judged(self, found: Sequence[Seen]) -> list[Decision]:
         made: list[Decision] = []
-        for event in events:
-            self._first.setdefault(event.account, event.at)
-            if len(self._first) > 2 * self.policy.accounts:
-                self._first.popitem(last=False)
-            made += self._by_rate(event)
-        part: list[Event] = []
-        for event in events if self.watch is not None else ():
-            if event.history is None:
-                continue
-            full = event.account not in self._recent and len(self) >= self.policy.accounts
-            if full or event.at - self.began >= self.policy.period:
-                made += self._by_detectors(part)
-                part = []
-                self.anew(event.at)
-            self._recent.setdefault(event.account, deque(maxlen=SHOWN))
-            part.append(event)
-        made += self._by_detectors(part)
+        for seen in found:
+            made += self._by_rate(seen)
+            made += self._by_detectors(seen)
         for decision in made:
             self._told(decision)
         return made
 
-    def _by_rate(self, event: Event) -> list[Decision]:
+    def _by_rate(self, seen: Seen) -> list[Decision]:
         made = []
-        for rule, rate in self._rates:
-            if rule.scope == "young" and not self._young(event):
+        for rule in self.policy.rules:
+            count = seen.counts.get(rule.name, 0.0)
+            if rule.more_than is None or count <= rule.more_than:
                 continue
             scope = "account" if rule.scope == "young" else rule.scope
+            event = seen.event
             subject = {"account": event.account, "key": event.key, "all": ""}[scope]
-            count = rate.hit(subject, event.at)
-            if count > (rule.more_than or 0):
-                told = {"requests": round(count, 1), "more_than": rule.more_than}
-                made += self._decided(
-                    rule, scope, subject, {"rate": told | {"within": rule.within}}
-                )
-        return made
+            told = {"requests": round(count, 1), "more_than": rule.more_than}
+            evidence = {"rate": told | {"within": rule.within}}
+            made.append(self._ledger.decide(rule, scope, subject, evidence))
+        return [one for one in made if one is not None]
 
-    def _by_detectors(self, events: Sequence[Event]) -> list[Decision]:
-        if not events or self.watch is None or self.fitted is None:
+    def _by_detectors(self, seen: Seen) -> list[Decision]:
+        """Judge an account by all rules about p-values, if it has come to a checkpoint."""
+        if self.fitted is None or not seen.queries:
             return []
-        histories = [event.history if event.history is not None else NONE for event in events]
-        offsets = np.concatenate([[0], np.cumsum([len(one) for one in histories])])
-        width = max(len(event.answer) for event in events)
-        answers = np.zeros((len(events), width), dtype=np.int64)
-        for row, event in enumerate(events):
-            answers[row, : len(event.answer)] = event.answer
-        items = np.concatenate(histories).astype(np.int64)
-        names = [event.account for event in events]
-        steps = self.watch.follower.follow(names, items, offsets.astype(np.int64), answers)
-        queries, scores = self.watch.observe(steps)
-        checkpoints = tuple(
-            int(one) for one in self.fitted.calibrations[COMBINED].checkpoints.tolist()
-        )
-        made = []
-        for row, event in enumerate(events):
-            asked = Asked(
-                event.at,
-                histories[row][-TAIL:],
-                event.answer,
-                int(steps.kind[row]),
-                int(steps.rank[row]),
-            )
-            self._recent[event.account].append(asked)
-            spent = share(int(queries[row]), checkpoints) if steps.kind[row] != REPEATS else 0.0
-            if spent:
-                at = slice(row, row + 1)
-                own = {label: values[at] for label, values in scores.items()}
-                made += self._review(event, queries[at], own, spent)
-        return made
-
-    def _review(
-        self, event: Event, queries: IntArray, scores: dict[str, FloatArray], spent: float
-    ) -> list[Decision]:
-        """Judge an account by all rules about p-values."""
-        calibrations = {} if self.fitted is None else self.fitted.calibrations
+        calibrations = self.fitted.calibrations
+        checkpoints = tuple(int(one) for one in calibrations[COMBINED].checkpoints.tolist())
+        looks = range(seen.before + 1, seen.queries + 1)
+        spent = sum(share(queries, checkpoints) for queries in looks)
+        if not spent:
+            return []
+        queries = np.array([seen.queries])
         found = {
-            label: float(calibrations[label].p_values(values, queries)[0])
-            for label, values in scores.items()
+            label: float(calibrations[label].p_values(np.array([score]), queries)[0])
+            for label, score in seen.scores.items()
         }
-        kept = {label: found[label] for label in {COMBINED, *(one.detector for one in self._rules)}}
-        look = Judged(event.account, event.at, int(queries[0]), spent, kept, self._young(event))
-        self.judged.append(look)
-        made = []
-        for rule in self._rules:
-            p_value, level = found[rule.detector], (rule.p_value or 0.0) * spent
+        made, account = [], seen.event.account
+        young = seen.event.at - seen.first < self.policy.young
+        wanted = {COMBINED, *(rule.detector for rule in self.policy.rules if rule.p_value)}
+        kept = {label: found[label] for label in wanted}
+        self.judged.append(Judged(account, seen.event.at, seen.queries, spent, kept, young))
+        for rule in self.policy.rules:
+            if rule.p_value is None:
+                continue
+            p_value, level = found[rule.detector], rule.p_value * spent
             if rule.clear_above is not None and p_value > rule.clear_above:
-                self._ledger.clear(rule, event.account, p_value)
-            if p_value > level or (rule.scope == "young" and not self._young(event)):
+                self._ledger.clear(rule, account, p_value)
+            if p_value > level or (rule.scope == "young" and not young):
                 continue
             shown = {
-                "queries": int(queries[0]),
+                "queries": seen.queries,
                 "p_values": found,
-                "scores": {label: float(values[0]) for label, values in scores.items()},
+                "scores": dict(seen.scores),
                 "detector": rule.detector,
                 "threshold": level,
                 "level": rule.p_value,
                 "share": spent,
                 "last": [
                     {"history": self._names(one.history), "list": self._names(one.answer)}
-                    for one in self._recent[event.account]
+                    for one in seen.recent
                 ],
             }
-            made += self._decided(rule, "account", event.account, shown)
-        return made
-
-    def _decided(
-        self, rule: Rule, scope: str, subject: str, evidence: dict[str, Any]
-    ) -> list[Decision]:
-        made = self._ledger.decide(rule, scope, subject, evidence)
-        return [] if made is None else [made]
-
-    def _young(self, event: Event) -> bool:
-        return event.at - self._first.get(event.account, event.at) < self.policy.young
-
-    def recent(self, account: str) -> list[Asked]:
-        """Last queries of an account, oldest first."""
-        return list(self._recent.get(account, ()))
-
-    def first_seen(self, account: str) -> float | None:
-        """When an account was seen first, as far as that is kept."""
-        return self._first.get(account)
-
-    def seen_before(self, account: str, at: float) -> None:
-        """An account is known from earlier: it is as old as its kept history."""
-        self._first[account] = min(at, self._first.get(account, at))
+            made.append(self._ledger.decide(rule, "account", account, shown))
+        return [one for one in made if one is not None]
 
     def save(self, path: Path) -> None:
-        """Write the state of the detectors as one file.
-
-        Raises:
-            OSError: the disk is full or the folder cannot be written.
-        """
-        if self.watch is not None:
-            self.watch.log = {"began": repr(self.began)}
-            self.watch.save(path)
+        """See ``Live.save``."""
+        self.live.save(path)
 
     def restore(self, path: Path) -> None:
-        """Go on from ``save``; what is known of single queries is not kept.
+        """See ``Live.restore``."""
+        self.live.restore(path)
 
-        Raises:
-            CheckpointError: the file is broken.
-            RunError: it belongs to other detectors.
-        """
-        if self.fitted is None or not path.exists():
-            return
-        watch = Watch.resume(self.fitted, path)
-        began = float(watch.log.get("began", "0"))
-        if self._clock() - began < self.policy.period:
-            self.watch, self.began = watch, began
-            for name in watch.accounts()["id"].to_list():
-                self._recent.setdefault(name, deque(maxlen=SHOWN))
+
+def check_rules(policy: Policy, fitted: Fitted | None) -> None:
+    """Refuse a policy that asks for detectors that are not fitted.
+
+    Raises:
+        ConfigError: the rule is named.
+    """
+    labels = sorted(fitted.calibrations) if fitted is not None else []
+    for rule in policy.rules:
+        if rule.p_value is not None and rule.detector not in labels:
+            raise ConfigError(
+                f"the rule {rule.name} asks for the detector {rule.detector}, which "
+                f"{policy.detectors} does not hold",
+                hint=f"one of {', '.join(labels)}",
+            )

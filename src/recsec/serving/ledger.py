@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +52,27 @@ class Ledger:
     def __init__(
         self, store: Store, policy: Policy, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self.policy = policy
+        self._policy = policy
+        self._acting = _acting(policy)
         self._store = store
         self._clock = clock
         self._lock = threading.RLock()
-        self._active: dict[tuple[str, str], dict[str, Decision]] = {}
+        self._active: dict[tuple[str, str], dict[tuple[str, bool], Decision]] = {}
         self._allowed: dict[str, Allowed] = {}
         self._unwritten: list[Decision] = []
         self.revision = 0
         """Of the store, as far as this process has read it."""
         self._swept = clock()
         self.reload()
+
+    @property
+    def policy(self) -> Policy:
+        """The rules. Under other ones, what a rule decided acts if that rule does now."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self._policy, self._acting = policy, _acting(policy)
 
     def reload(self) -> bool:
         """Take over what another process changed; True if something did."""
@@ -80,10 +91,11 @@ class Ledger:
 
     def _place(self, decision: Decision, now: float) -> None:
         rules = self._active.setdefault((decision.scope, decision.subject), {})
+        place = decision.rule, decision.enforced
         if decision.active(now):
-            rules[decision.rule] = decision
-        elif decision.rule in rules and rules[decision.rule].id == decision.id:
-            del rules[decision.rule]
+            rules[place] = decision
+        elif place in rules and rules[place].id == decision.id:
+            del rules[place]
         if not rules:
             del self._active[decision.scope, decision.subject]
 
@@ -113,7 +125,7 @@ class Ledger:
             for decision in list(self._active.get(place, {}).values()):
                 if not decision.active(now):
                     continue
-                if decision.enforced:
+                if decision.enforced and self._acting.get(decision.rule, True):
                     enforced = _harder(enforced, decision)
                 else:
                     shadow = _harder(shadow, decision)
@@ -129,12 +141,15 @@ class Ledger:
         """
         with self._lock:
             now = self._clock()
-            holding = self._active.get((scope, subject), {}).get(rule.name)
-            if holding is not None and holding.active(now):
+            enforced = self.policy.enforced(rule)
+            if self._holds(rule, scope, subject, now, enforced=enforced):
                 return None
+            with suppress(StateLost):
+                self.reload()
+            if self._holds(rule, scope, subject, now, enforced=enforced):
+                return None  # another process has decided
             if scope == "account" and self.allows(subject):
                 return None
-            enforced = self.policy.enforced(rule)
             former = self._former(rule, scope, subject, enforced=enforced)
             lasts = min(rule.duration * rule.growth**former, rule.longest)
             parameters: dict[str, dict[str, Any]] = {
@@ -159,7 +174,12 @@ class Ledger:
             self.write()
             if now - self._swept > FORGET:
                 self._sweep(now)
-            return decision
+            kept = self._active.get((scope, subject), {}).get((rule.name, enforced))
+            return decision if kept is not None and kept.id == decision.id else None
+
+    def _holds(self, rule: Rule, scope: str, subject: str, now: float, *, enforced: bool) -> bool:
+        found = self._active.get((scope, subject), {}).get((rule.name, enforced))
+        return found is not None and found.active(now)
 
     def _former(self, rule: Rule, scope: str, subject: str, *, enforced: bool) -> int:
         """How many decisions of a rule there were about somebody; those taken back don't count."""
@@ -179,8 +199,9 @@ class Ledger:
         with self._lock:
             try:
                 while self._unwritten:
-                    self._store.decide(self._unwritten[0])
+                    kept = self._store.decide(self._unwritten[0])
                     del self._unwritten[0]
+                    self._place(kept, self._clock())
             except StateLost:
                 return False
             return True
@@ -188,7 +209,8 @@ class Ledger:
     def clear(self, rule: Rule, subject: str, p_value: float) -> Decision | None:
         """End a decision early because later evidence says otherwise; returns it."""
         with self._lock:
-            holding = self._active.get(("account", subject), {}).get(rule.name)
+            place = rule.name, self.policy.enforced(rule)
+            holding = self._active.get(("account", subject), {}).get(place)
             if holding is None or not holding.active(self._clock()):
                 return None
             reason = f"a later p-value is {p_value:.3g}, above clear_above"
@@ -212,6 +234,23 @@ class Ledger:
             self.reload()
             return found
 
+    def appeal(self, id: str, *, actor: str, reason: str) -> bool:
+        """End a decision early and put its account on probation: rules only observe it a while.
+
+        False if the decision does not hold.
+        """
+        with self._lock:
+            decision = self._store.decision(id)
+            if decision is None or not self.lift(id, actor=actor, reason=reason):
+                return False
+            if decision.scope == "account":
+                now = self._clock()
+                why = f"probation after {id}: {reason}"
+                entry = Allowed(decision.subject, now + self.policy.probation, why)
+                self._store.allow(entry, at=now, actor=actor)
+                self.reload()
+            return True
+
     def _sweep(self, now: float) -> None:
         self._swept = now
         for place, rules in list(self._active.items()):
@@ -220,6 +259,11 @@ class Ledger:
                 self._active[place] = kept
             else:
                 del self._active[place]
+
+
+def _acting(policy: Policy) -> dict[str, bool]:
+    """Of each rule, whether it acts."""
+    return {rule.name: policy.enforced(rule) for rule in policy.rules}
 
 
 def _harder(one: Decision | None, other: Decision) -> Decision:

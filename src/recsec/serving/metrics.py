@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import os
 
-__all__ = ["Metrics"]
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+__all__ = ["SHARED", "Metrics"]
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable that names the folder in which workers count together."""
 
 TIMES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds."""
@@ -32,7 +38,10 @@ class Metrics:
             registry=self.registry,
         )
         self.active = Gauge(
-            "recsec_decisions_active", "Decisions that hold", registry=self.registry
+            "recsec_decisions_active",
+            "Decisions that hold",
+            multiprocess_mode="livemax",
+            registry=self.registry,
         )
         self.overrides = Counter(
             "recsec_shadow_overrides",
@@ -53,7 +62,10 @@ class Metrics:
             registry=self.registry,
         )
         self.tracked = Gauge(
-            "recsec_accounts_tracked", "Accounts with evidence", registry=self.registry
+            "recsec_accounts_tracked",
+            "Accounts with evidence",
+            multiprocess_mode="livemax",
+            registry=self.registry,
         )
         self.dropped = Counter(
             "recsec_evidence_dropped",
@@ -61,7 +73,11 @@ class Metrics:
             registry=self.registry,
         )
         self.backend = Gauge(
-            "recsec_backend_up", "Whether the state answers", ("backend",), registry=self.registry
+            "recsec_backend_up",
+            "Whether the state answers",
+            ("backend",),
+            multiprocess_mode="livemin",
+            registry=self.registry,
         )
         self.fallbacks = Counter(
             "recsec_backend_fallbacks",
@@ -69,10 +85,29 @@ class Metrics:
             ("backend",),
             registry=self.registry,
         )
+        self.reloads = Counter(
+            "recsec_policy_reloads",
+            "Changed policies that were taken, or refused",
+            ("result",),
+            registry=self.registry,
+        )
+        self.webhooks = Counter(
+            "recsec_webhooks",
+            "Messages to webhooks: delivered, failed, dropped",
+            ("became",),
+            registry=self.registry,
+        )
         self.passes = Gauge(
-            "recsec_inference_passes", "How often the target was asked", registry=self.registry
+            "recsec_inference_passes",
+            "How often the target was asked",
+            multiprocess_mode="livesum",
+            registry=self.registry,
         )
 
     def text(self) -> bytes:
-        """In the format of Prometheus."""
-        return bytes(generate_latest(self.registry))
+        """In the format of Prometheus; of all workers together, where there are several."""
+        if SHARED not in os.environ:
+            return bytes(generate_latest(self.registry))
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return bytes(generate_latest(together))

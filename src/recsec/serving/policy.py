@@ -28,6 +28,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from recsec.errors import ConfigError
 from recsec.serving.places import Places
+from recsec.serving.webhooks import Webhook
 from recsec.settings import checked
 
 __all__ = ["ACTIONS", "Action", "Policy", "Rule", "read_policy", "seconds", "share"]
@@ -122,10 +123,17 @@ class Policy(BaseModel):
     probation: Time = Field(
         7 * UNITS["d"], description="rules only observe an account after a decision was taken back"
     )
+    on_backend_loss: Literal["open", "closed", "last-known"] = Field(
+        "open",
+        description="when state cannot be reached for longer than `grace`: treat nobody; refuse "
+        "everybody, if any rule is enforced; go on with the decisions that are known",
+    )
+    grace: Time = Field(30.0, description="so long the known decisions hold in any case")
     traffic: Places | None = Field(
         None, description="where account, history and list stand in the requests of your API"
     )
     rules: tuple[Rule, ...] = ()
+    webhooks: tuple[Webhook, ...] = Field((), description="who else is told about decisions")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -139,6 +147,11 @@ class Policy(BaseModel):
     def enforced(self, rule: Rule) -> bool:
         """Whether the rule of that name acts, or only says what it would do."""
         return self.enforce and any(one.name == rule.name and one.enforce for one in self.rules)
+
+    @property
+    def acts(self) -> bool:
+        """Whether any rule acts."""
+        return any(self.enforced(rule) and rule.action != "observe" for rule in self.rules)
 
     def told(self) -> str:
         """What will be enforced, in one clause."""

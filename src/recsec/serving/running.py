@@ -9,14 +9,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from recsec.errors import ConfigError
-from recsec.serving.engine import Engine
+
+if TYPE_CHECKING:
+    from recsec.serving.engine import Engine
 
 __all__ = ["json_log", "listen", "run"]
 
@@ -129,9 +131,12 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take SIGTERM and SIGINT; unlike uvicorn's, they are not raised again afterwards."""
-        kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        kept: dict[int, Any] = {
+            number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         for number in kept:
             signal.signal(number, self._end)
+        kept[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda number, _: self._engine.reload())
         try:
             yield
         finally:

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from backends import Server, postgres_server
-from sqlalchemy import create_engine, text
+from backends import new_database
 
 from recsec.serving.state import SqlStore
 from recsec.serving.state.names import Names
 
 CHAIN = Names(bytes(32)).trail
 Opened = Callable[[], SqlStore]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    server = postgres_server()
-    yield server
-    server.end()
-
-
-def new_database(server: Server) -> str:
-    """Its address."""
-    address = f"postgresql://recsec@127.0.0.1:{server.port}"
-    name = f"t{uuid4().hex}"
-    engine = create_engine(
-        f"{address.replace('postgresql', 'postgresql+psycopg')}/postgres",
-        isolation_level="AUTOCOMMIT",
-    )
-    with engine.connect() as base:
-        base.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return f"{address}/{name}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

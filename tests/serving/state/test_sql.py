@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from backends import Server
+from backends import Server, new_database
 from sqlalchemy import inspect, text
-from tests.serving.state.conftest import CHAIN, Opened, new_database
+from tests.serving.state.conftest import CHAIN, Opened
 
 from recsec.errors import ConfigError, RunError
 from recsec.serving.state import Allowed, Decision, Kept, Key, SqlStore, migrations, tables

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from recsec.cli.live import webhook
 from recsec.cli.shared.common import (
     JsonOption,
     QuietOption,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(webhook.app, name="webhook")
 
 
 @app.callback()
@@ -213,8 +215,13 @@ def clear(
 
 @app.command("allow")
 def allow(
-    account: Annotated[list[str], typer.Argument(metavar="ACCOUNT...", help="Names of accounts.")],
     reason: ReasonOption,
+    account: Annotated[
+        list[str] | None, typer.Argument(metavar="[ACCOUNT...]", help="Names of accounts.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="More names, one a line.")
+    ] = None,
     state: StateOption = STATE,
     lasts: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="As in 30d; without: for good.")
@@ -225,15 +232,46 @@ def allow(
     """Put accounts on the allow list: rules only observe them."""
     from recsec.serving.state import Allowed
 
+    told = [*(account or []), *(_lines(source) if source is not None else [])]
+    if not told:
+        raise UsageError("nobody is named", hint="recsec monitor allow ACCOUNT --reason WHY")
     names, store = open_service_state(state)
     now = time.time()
     until = None if lasts is None else now + _seconds(lasts)
-    for name in account:
+    for name in told:
         entry = Allowed(names.known_as(name), until, reason)
         store.allow(entry, at=now, actor="operator")
     store.close()
-    shown = {"allowed": account, "until": _when(until)}
-    emit(shown, lambda console: console.print(f"allowed {len(account)} accounts"), json=json)
+    shown = {"allowed": told, "until": _when(until)}
+    emit(shown, lambda console: console.print(f"allowed {len(told)} accounts"), json=json)
+
+
+@app.command("allowed")
+def allowed(
+    state: StateOption = STATE, json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Show the allow list, with what has expired. Accounts are named as they are kept."""
+    _, store = open_service_state(state)
+    found = [
+        {
+            "account": one.account,
+            "until": _when(one.until),
+            "holds": one.until is None or time.time() < one.until,
+            "reason": one.reason,
+        }
+        for one in store.allowed()
+    ]
+    store.close()
+
+    def render(console: Console) -> None:
+        for one in found:
+            ends = one["until"] or "removed"
+            over = "" if one["holds"] else " (expired)"
+            console.print(f"{one['account']}  until {ends}{over}: {one['reason']}")
+        if not found:
+            console.print("nobody")
+
+    emit({"allowed": found}, render, json=json)
 
 
 @app.command("forbid")
@@ -273,6 +311,39 @@ def verify(
     emit(result, render, json=json)
     if faults:
         raise typer.Exit(EXIT_GATE_FAILED)
+
+
+@app.command("migrate")
+def migrate(
+    to: Annotated[str, typer.Argument(metavar="FORM", help="As 0002; the newest goes forward.")],
+    state: StateOption = STATE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring the tables of the state to another form, as for going back to an older recsec.
+
+    Going back drops what the older form has no place for. Stop the service first: it and every
+    other command bring the tables forward again.
+    """
+    _, store = open_service_state(state)
+    from recsec.serving.state import migrations
+
+    if to not in migrations.steps():
+        store.close()
+        raise UsageError(f"there is no form {to!r}", hint=f"one of {', '.join(migrations.steps())}")
+    store.migrate(to)
+    store.close()
+    emit({"form": to}, lambda console: console.print(f"the tables have form {to}"), json=json)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        found = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"cannot read {path}: {error}", hint="names of accounts, one a line"
+        ) from error
+    return [one.strip() for one in found if one.strip()]
 
 
 def _seconds(text: str) -> float:

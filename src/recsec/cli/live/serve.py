@@ -17,11 +17,16 @@ from recsec.cli.shared.common import (
 )
 from recsec.cli.shared.output import note, say
 from recsec.cli.shared.reading import CatalogOption, FiltersOption, open_data
-from recsec.cli.shared.service import STATE, PolicyOption, StateOption, need_extra
+from recsec.cli.shared.service import STATE, LiveOption, PolicyOption, StateOption, need_extra
 from recsec.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
     from recsec.data import Dataset
+    from recsec.detection import Fitted
     from recsec.serving.policy import Policy
     from recsec.targets import Target
 
@@ -61,6 +66,10 @@ def run(
         ),
     ] = False,
     k: Annotated[int, typer.Option("--k", min=1, help="Longest list.")] = 100,
+    live: LiveOption = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that answer; more than 1 need --live.")
+    ] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
     linger: Annotated[
         float,
@@ -82,36 +91,51 @@ def run(
     """Answer requests for lists, watch who asks, and act as the policy says.
 
     Without --policy, or with rules in shadow, answers are those of the recommender alone. Without
-    any key (recsec keys create) only this machine may ask. SIGTERM finishes what is under way.
+    any key (recsec keys create) only this machine may ask. SIGTERM finishes what is under way; a
+    changed policy is taken over within seconds, or at once with SIGHUP, if it fits.
     """
     need_extra()
-    import torch
-
-    from recsec.serving.answering import Answering, Limits
-    from recsec.serving.api import create_app
-    from recsec.serving.dashboard import PREFIX, Place, add_dashboard
-    from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.policy import Policy, read_policy
     from recsec.serving.running import json_log, listen
-    from recsec.serving.running import run as run_server
-    from recsec.targets.bounded import HOTELS
+    from recsec.serving.workers import Worker, command, supervise
 
     if (model is None) == (upstream is None):
         raise UsageError(
             "somebody has to answer: a model here, or an API behind",
             hint="recsec serve MODEL, or recsec serve --upstream API",
         )
-    rules = Policy.model_validate({}) if policy is None else read_policy(policy)
-    torch.set_num_threads(threads)
-    if model is None:
-        if bound or data is not None:
-            raise UsageError(
-                "--bound and --data are about a model that answers here",
-                hint="leave them out with --upstream",
-            )
-        _stand_before(upstream or "", rules, state, listening=(host, port), linger=linger)
+    if model is None and (bound or data is not None):
+        raise UsageError(
+            "--bound and --data are about a model that answers here",
+            hint="leave them out with --upstream",
+        )
     if pace and not bound:
         raise UsageError("--pace is about histories that the service keeps", hint="add --bound")
+    rules = Policy.model_validate({}) if policy is None else read_policy(policy)
+    worker = Worker.here()
+    if workers > 1 and worker is None:
+        _check_workers(live, bound=bound)
+        raise typer.Exit(supervise(command(), workers, listen(host, port), json_log()))
+    import torch
+
+    from recsec.serving.answering import Answering, Limits
+    from recsec.serving.api import create_app
+    from recsec.serving.dashboard import PREFIX, Place, add_dashboard
+    from recsec.serving.engine import Engine, folder_of, open_state
+    from recsec.serving.running import run as run_server
+    from recsec.targets.bounded import HOTELS
+
+    def opened() -> tuple[socket.socket, str, bool]:
+        """The port, where it is, and whether this process is to talk about it."""
+        found = listen(host, port) if worker is None else worker.socket
+        if worker is not None:
+            worker.end_with_parent()
+        place = f"{host}:{found.getsockname()[1]}"
+        return found, place, worker is None or worker.number == 0
+
+    torch.set_num_threads(threads)
+    if model is None:
+        _stand_before(upstream or "", rules, state, live, policy, opened, host=host, linger=linger)
     target = _open(model, data, columns, authorised=authorised)
     names, store = open_state(state)
     engine = Engine(
@@ -122,8 +146,11 @@ def run(
         external=target.catalog.external,
         pace=HOTELS if pace else None,
         log=json_log(),
+        live=live,
+        source=policy,
+        fits=lambda changed: _check_items(changed, target),
     )
-    _check_items(engine.fitted, target)
+    _check_items(rules, target, engine.fitted)
     local = host in LOOPBACK
     if len(engine.keys) == 0 and not local:
         raise ConfigError(
@@ -132,24 +159,45 @@ def run(
         )
     app = create_app(Answering(engine, target, Limits(k=k), bound=bound), open_to_all=local)
     add_dashboard(app, engine, Place(policy, folder_of(state), target.catalog.title))
-    opened = listen(host, port)
-    place = f"{host}:{opened.getsockname()[1]}"
-    say(f"serving {target!r} at http://{place}")
-    say(f"policy: {rules.told()}")
-    keys = f"{len(engine.keys)} keys" if len(engine.keys) else "no keys, so this machine only"
-    note(f"state: {store.name}, {keys}; histories are {'bound' if bound else 'sent by clients'}")
-    people = len(store.operators())
-    pages = f"http://{place}{PREFIX}, {people} operators" if people else "recsec operators add NAME"
-    note(f"dashboard: {pages}")
-    raise typer.Exit(run_server(app, engine, opened, linger=linger))
+    taken, place, talks = opened()
+    if talks:
+        say(f"serving {target!r} at http://{place}" + (f" by {workers} workers" if worker else ""))
+        say(f"policy: {rules.told()}")
+        keys = f"{len(engine.keys)} keys" if len(engine.keys) else "no keys, so this machine only"
+        kept = "bound" if bound else "sent by clients"
+        note(f"state: {store.name}, {keys}; histories are {kept}")
+        people = len(store.operators())
+        there = f"http://{place}{PREFIX}, {people} operators"
+        note(f"dashboard: {there if people else 'recsec operators add NAME'}")
+    raise typer.Exit(run_server(app, engine, taken, linger=linger))
+
+
+def _check_workers(live: str | None, *, bound: bool) -> None:
+    """Refuse several workers that would not know of each other."""
+    if live is None:
+        raise UsageError(
+            "several workers count together in Redis", hint="add --live redis://localhost:6379"
+        )
+    if bound:
+        raise UsageError(
+            "several workers cannot keep histories: each would know a part", hint="--workers 1"
+        )
 
 
 def _stand_before(
-    upstream: str, rules: Policy, state: str, *, listening: tuple[str, int], linger: float
+    upstream: str,
+    rules: Policy,
+    state: str,
+    live: str | None,
+    policy: Path | None,
+    opened: Callable[[], tuple[socket.socket, str, bool]],
+    *,
+    host: str,
+    linger: float,
 ) -> NoReturn:
     """Run the reverse proxy."""
     from recsec.serving.engine import Engine, folder_of, open_state
-    from recsec.serving.running import json_log, listen
+    from recsec.serving.running import json_log
     from recsec.serving.running import run as run_server
     from recsec.serving.upstream import OWN, check_actions, create_proxy, read_upstream
     from recsec.targets.http.addresses import public_url
@@ -157,13 +205,23 @@ def _stand_before(
     url, places = read_upstream(upstream, rules.traffic)
     check_actions(rules, places)
     names, store = open_state(state)
-    engine = Engine(rules, names, store, folder=folder_of(state), log=json_log())
-    app = create_proxy(engine, url, places, open_to_all=listening[0] in LOOPBACK)
-    opened = listen(*listening)
-    say(f"before {public_url(url)} at http://{listening[0]}:{opened.getsockname()[1]}")
-    say(f"policy: {rules.told()}")
-    note(f"watched: {places.told()}; own pages begin with {OWN}")
-    raise typer.Exit(run_server(app, engine, opened, linger=linger, own_date=False))
+    engine = Engine(
+        rules,
+        names,
+        store,
+        folder=folder_of(state),
+        log=json_log(),
+        live=live,
+        source=policy,
+        fits=lambda changed: check_actions(changed, places),
+    )
+    app = create_proxy(engine, url, places, open_to_all=host in LOOPBACK)
+    taken, place, talks = opened()
+    if talks:
+        say(f"before {public_url(url)} at http://{place}")
+        say(f"policy: {rules.told()}")
+        note(f"watched: {places.told()}; own pages begin with {OWN}")
+    raise typer.Exit(run_server(app, engine, taken, linger=linger, own_date=False))
 
 
 def _open(model: str, data: str | None, columns: str | None, *, authorised: bool) -> Target:
@@ -186,13 +244,17 @@ def _data(model: str, data: str | None, columns: str | None) -> Dataset | None:
         return None
 
 
-def _check_items(fitted: object, target: Target) -> None:
+def _check_items(rules: Policy, target: Target, fitted: Fitted | None = None) -> None:
+    """Refuse detectors that know other items than the recommender."""
     import numpy as np
 
-    catalog = getattr(fitted, "catalog", None)
-    if catalog is not None and not np.array_equal(catalog.ids, target.catalog.ids):
+    from recsec.detection import Fitted
+
+    if fitted is None and rules.detectors is not None:
+        fitted = Fitted.load(rules.detectors)
+    if fitted is not None and not np.array_equal(fitted.catalog.ids, target.catalog.ids):
         raise ConfigError(
-            f"the detectors know {len(catalog):,} items, the recommender {len(target.catalog):,}, "
-            "and they are not the same in the same order",
+            f"the detectors know {len(fitted.catalog):,} items, the recommender "
+            f"{len(target.catalog):,}, and they are not the same in the same order",
             hint="recsec detect fit --model DIR --data NAME --out DETECTORS makes one",
         )

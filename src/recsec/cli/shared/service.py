@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recsec.serving.state import Store
     from recsec.serving.state.names import Names
 
-__all__ = ["STATE", "PolicyOption", "StateOption", "need_extra", "open_service_state"]
+__all__ = ["STATE", "LiveOption", "PolicyOption", "StateOption", "need_extra", "open_service_state"]
 
 NEEDED = (
     "alembic",
@@ -35,7 +35,17 @@ StateOption = Annotated[
     typer.Option(
         "--state",
         metavar="DIR|URL",
+        envvar="RECSEC_STATE",
         help="Where keys, decisions and histories are kept: a folder, or postgresql://...",
+    ),
+]
+LiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--live",
+        metavar="redis://...",
+        envvar="RECSEC_LIVE",
+        help="Count in this Redis, together with other processes.",
     ),
 ]
 PolicyOption = Annotated[

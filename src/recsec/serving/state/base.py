@@ -167,6 +167,10 @@ class Store(KeepsOperators, Protocol):
         """Where it lies, without passwords."""
         ...
 
+    def migrate(self, to: str) -> None:
+        """Bring the tables to a form, forward or back."""
+        ...
+
     def revision(self) -> int:
         """Grows with each change of decisions, keys or the allow list, whoever made it."""
         ...

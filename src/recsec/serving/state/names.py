@@ -32,6 +32,8 @@ class Names:
         self._accounts = hmac.new(key, digestmod="sha256")
         self.trail = derive([secret], "trail", 32).tobytes()
         """The key of the trail's chain."""
+        self.mark = derive([secret], "mark", 8).tobytes().hex()
+        """By which services with one secret know each other."""
 
     @classmethod
     def of(cls, path: Path) -> Names:
