@@ -461,7 +461,8 @@ def text(found: dict[str, Any]) -> str:
     columns = ("p_value", "another_key_p", "green_p", "replies_p", "effect", "hr@10")
     columns += ("agr@10_clean", "overlap@10")
     lines = [
-        f"{found['data']}, {found.get('target', 'sasrec')}, watermark guard; p exact with 9,999 other keys, floor 0.0001",
+        f"{found['data']}, {found.get('target', 'sasrec')}, watermark guard; "
+        "p exact with 9,999 other keys, floor 0.0001",
         f"bias {found['bias']:g}, seed {found['seed']}, machine {found['machine']['machine']}, "
         + ", ".join(f"{k} {v}" for k, v in found["machine"]["versions"].items()),
         "",
