@@ -127,12 +127,12 @@ def main() -> None:
         "",
         f"storing the lists of quantize: {stored:.1f} s, once per process",
         f"fitting misinform to {PEOPLE:,} histories: {fitted:.1f} s, once per process",
-        f"misinform, {options.length} items: one history that grows {grown:.2f} ms a call "
+        f"misinform, histories of {options.length}: one that grows {grown:.2f} ms a call "
         f"({bare:.2f} without guards), one never asked before {new:.2f} ms; medians   "
         f"bar 2 ms of the first: {'met' if grown < 2 else 'MISSED'}",
         f"decisions of misinform with kept ranks that differ from those found anew: {other} of "
         f"{asked:,}",
-        f"bar 5,000 calls/s: {'met' if min(best.values()) >= 5000 else 'MISSED'}",
+        *(f"bar 5,000 calls/s: missed by {name}" for name, rate in best.items() if rate < 5000),
     ]
     text = "\n".join(lines) + "\n"
     print(text, end="")

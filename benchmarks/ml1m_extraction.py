@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = ("agr@10", "agr@1", "rbo", "lift", "hr_ratio")
+ACTIVITY = ("agr@10", "hr@10", "target_hr@10", "hr_ratio")
 USERS = ("hr@10", "ndcg@10", "overlap@10", "utility")
 KEPT = (
     "protocol",
@@ -27,6 +28,7 @@ KEPT = (
     "twin",
     "rows",
     "defenses",
+    "activity",
     "published",
     "verdict",
 )
@@ -76,6 +78,12 @@ def table(report: dict[str, Any]) -> str:
             best = "-" if one["best"] is None else report["rows"][one["best"]]["policy"]
             numbers = "".join(cell(one["quality"], name).ljust(24) for name in USERS)
             lines.append(f"{one['name']:<{wide}}{numbers}{best}")
+    if report.get("activity"):
+        head = "".join(name.ljust(24) for name in ACTIVITY)
+        lines += ["", f"{'deciding copy, by activity':<28}{'users':>6}  {head}"]
+        for one in report["activity"]:
+            numbers = "".join(cell(one["metrics"], name).ljust(24) for name in ACTIVITY)
+            lines.append(f"{one['group'] + ' items':<28}{one['users']:>6}  {numbers}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -93,7 +101,7 @@ def main() -> None:
     name = Path(__file__).parent / "results" / arguments.plan.stem
     part = report["extraction"]
     kept = {key: report[key] for key in ("title", "reproduce")}
-    kept |= {key: part[key] for key in KEPT}
+    kept |= {key: part[key] for key in KEPT if key in part}
     name.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
     name.with_suffix(".txt").write_text(table(kept))
     print(table(kept))

@@ -42,3 +42,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" not in link and not link.startswith("mailto:"):
             assert (page.parent / link).exists(), link
+
+
+def test_the_page_of_slopes_quotes_committed_results() -> None:
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"`(\w+\.txt)`[^`]*```text\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == page.count("```text")
+    for name, quoted in blocks:
+        known = (ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8").splitlines()
+        for line in filter(None, quoted.splitlines()):
+            assert line in known, f"{name} does not hold: {line}"

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,8 +97,11 @@ def service(folder: Path) -> Iterator[str]:
         running.wait()
 
 
-def traffic(folder: Path, url: str, *, seconds: float = SECONDS) -> None:
-    """People as their histories have it, and from a third of the time on a thief among them."""
+def traffic(folder: Path, url: str, nearly: threading.Event, *, seconds: float = SECONDS) -> None:
+    """People as their histories have it, and from a third of the time on a thief among them.
+
+    ``nearly`` is set when most of it is over.
+    """
     model, data = models.load(folder / "markov"), load(DATA).sequences()
     rng, catalog = Streams(7).numpy("people"), model.catalog
     users = rng.choice(len(data), PEOPLE, replace=False)
@@ -118,6 +122,8 @@ def traffic(folder: Path, url: str, *, seconds: float = SECONDS) -> None:
             if row > n // 3 and row % 12 == 0:
                 stolen = [*stolen, int(rng.integers(1, len(catalog) + 1))][-40:]
                 ask("mallory", catalog.external(np.array(stolen)))
+            if row > 0.85 * n:
+                nearly.set()
             wait = begun + seconds * row / n * (1 + 0.25 * np.sin(row / 150)) - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
@@ -171,12 +177,16 @@ def main(all_into: Path | None) -> None:
         folder = Path(name)
         prepare(folder)
         with service(folder) as url, browser() as driver:
-            traffic(folder, url)
             login(driver, url)
+            nearly = threading.Event()
+            going = threading.Thread(target=traffic, args=(folder, url, nearly))
+            going.start()
+            nearly.wait()
             look(driver, width=WIDTH + 140, height=860, theme="light")
             driver.get(f"{url}/dashboard/")
             shoot(driver, OUT, whole=False)
             Image.open(OUT).convert("RGB").quantize(128).save(OUT, optimize=True)
+            going.join()
             for page, address in pages(driver, url).items() if all_into is not None else ():
                 for width, theme in (
                     (1280, "light"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
-from dashboard_world import PASSWORD, POLICY, cheap_passwords
+from dashboard_world import PASSWORD, POLICY, PROOF, cheap_passwords
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -41,7 +41,9 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--no-first-run", "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
-PAGES = ("", "account", "decision", "policy", "policy/thief", "audits", "proof")
+SITE = "audits/site/index.html"
+PAGES = ("", "account", "decision", "policy", "policy/thief", "audits", SITE, "proof")
+RUNS = Path(__file__).resolve().parents[2] / "examples" / "runs"
 
 
 class Shop:
@@ -62,6 +64,9 @@ class Shop:
         app = create_app(Answering(self.engine, LocalTarget(world.model)), open_to_all=True)
         place = Place(folder / "policy.toml", folder / "state", world.model.catalog.title)
         add_dashboard(app, self.engine, place)
+        shutil.copytree(RUNS, folder / "state" / "audits")
+        (folder / "state" / "proofs").mkdir()
+        (folder / "state" / "proofs" / "one.json").write_text(json.dumps(PROOF))
         self.socket = listen("127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         config = uvicorn.Config(app, lifespan="on", log_level="critical", ws="none")

@@ -177,7 +177,7 @@ def test_saved_by_time_and_only_when_changed(
     assert saved == [len(log)], "nothing is new"
     ticks = iter(range(10_000))
     monkeypatch.setattr(following, "SECONDS", 0.0)
-    monkeypatch.setattr(following.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(following.time, "process_time", lambda: float(next(ticks)))
     follow_log(world.fitted, log, state=tmp_path / "other")
     gaps = np.diff(saved[1:]) // 4
     assert len(gaps) > 1

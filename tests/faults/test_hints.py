@@ -162,6 +162,8 @@ WORDS: dict[str, list[str]] = {
         "use the leave-one-out split, which needs order only",
     ],
     "needs the network, an archive, another program, other hardware, or a disk that is full": [
+        "run the same command again, or with --processes 1 if memory was short",
+        "the same command goes on where it stopped, if it has a --state",
         "--set size=... with the size that it was trained on, such as 224",
         "device = {}, and CUDA_VISIBLE_DEVICES to choose among several",
         "fetch the archive again, or pass another copy with --from PATH",
@@ -191,6 +193,7 @@ WORDS: dict[str, list[str]] = {
         "wait until it ends",
     ],
     "names the folder or the number that was meant, which only the user knows": [
+        "name it: redis://HOST:6379/0?stream=NAME",
         "name the folder of a finished audit, or leave baseline out of the first run",
         "name the folder that holds your runs",
         "name the folder that recsec serve --state has",

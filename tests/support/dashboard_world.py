@@ -90,6 +90,19 @@ class Board:
         return self.service.engine.names.account(account)
 
 
+PROOF = {
+    "suspect": "https://copy.example",
+    "key": "ab12",
+    "verdict": "copied",
+    "p_value": 1e-4,
+    "alpha": 0.001,
+    "queries": 1500,
+    "unanswered": 3,
+    "synthetic": False,
+    "controls": {"twin": {"p_value": 0.4}},
+}
+"""Of what ``recsec verify --json`` prints, what is shown."""
+
 OpenBoard = Callable[..., Board]
 
 

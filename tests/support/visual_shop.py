@@ -117,7 +117,7 @@ class Search(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.ids, self.catalog = ids, catalog / np.linalg.norm(catalog, axis=1, keepdims=True)
         self.listed = self.catalog.copy()
-        self.uploads = 0
+        self.uploads, self.quality = 0, 0
         self.script: deque[tuple[int, dict[str, str], Any]] = deque()
 
     @property
@@ -152,6 +152,10 @@ class _Handler(BaseHTTPRequestHandler):
             head = f"Content-Type: {kind}\r\n\r\n".encode()
             parts = email.parser.BytesParser().parsebytes(head + body).get_payload()
             body = next(one for one in parts if one.get_filename()).get_payload(decode=True)
+        if self.server.quality:  # as shops do
+            again = io.BytesIO()
+            Image.open(io.BytesIO(body)).save(again, format="JPEG", quality=self.server.quality)
+            body = again.getvalue()
         pixels = np.asarray(Image.open(io.BytesIO(body)))
         self.server.uploads += 1
         found = vectors(pixels[None])[0]

@@ -3,6 +3,7 @@
 from recsec.data.analysis import Analysis, analyze
 from recsec.data.catalog import Catalog
 from recsec.data.dataset import Dataset, Origin
+from recsec.data.dialect import Dialect
 from recsec.data.download import get
 from recsec.data.filters import Filters, Report, Step
 from recsec.data.interactions import Interactions, Raw
@@ -25,7 +26,6 @@ from recsec.data.reading import Reading
 from recsec.data.sequences import Batch, Sequences, Split, Stage, leave_one_out, pad
 from recsec.data.sources.cache import Receipt, cache_folder, read_receipt
 from recsec.data.sources.known import KNOWN, KNOWN_PHOTOS, KnownData, known
-from recsec.data.sources.tables import Dialect
 from recsec.data.splits import TimeSplit, split_by_time
 
 __all__ = [

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recsec.data.dataset import Dataset, Origin
+from recsec.data.dialect import Dialect
 from recsec.data.filters import Filters
 from recsec.data.made_up.synthetic import SyntheticConfig, generate
 from recsec.data.photos.loading import is_photos
@@ -18,7 +19,6 @@ from recsec.data.sources.items import with_items
 from recsec.data.sources.known import KNOWN, is_path, known
 from recsec.data.sources.layouts import read_known
 from recsec.data.sources.own import read_own
-from recsec.data.sources.tables import Dialect
 from recsec.errors import ConfigError
 
 __all__ = ["load", "load_as"]

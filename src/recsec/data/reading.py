@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
+from recsec.data.dialect import Dialect
 from recsec.data.filters import Filters
-from recsec.data.sources.tables import Dialect
 
 __all__ = ["Reading"]
 

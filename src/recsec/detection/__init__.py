@@ -19,7 +19,7 @@ from recsec.detection.fit import (
     laws_around,
     split_users,
 )
-from recsec.detection.following import follow_log
+from recsec.detection.following import follow_log, follow_stream
 from recsec.detection.own import fit_on_log
 from recsec.detection.sharding import follow_in_processes
 from recsec.detection.sybil import Linker
@@ -64,6 +64,7 @@ __all__ = [
     "fit_on_log",
     "follow_in_processes",
     "follow_log",
+    "follow_stream",
     "hardness",
     "judge",
     "laws_around",

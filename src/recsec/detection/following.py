@@ -7,37 +7,36 @@ from pathlib import Path
 
 from recsec.detection.watch import Fitted, Watch
 from recsec.errors import RunError
-from recsec.traffic import Prefix, Queries, QueryLog, Shard, WholeLog
+from recsec.traffic import Prefix, Queries, QueryLog, RedisLog, Shard, WholeLog
 from recsec.types import Progress
 
-__all__ = ["follow_log"]
+__all__ = ["follow_log", "follow_stream"]
 
 BLOCK = 16_384
 """Queries that are watched together."""
 
 SECONDS = 5.0
-"""Least time between two saves of the state."""
+"""Least processor time between two saves of the state."""
 
 TIMES = 40
-"""Time from one save to the next, in times of what a save takes."""
+"""Processor time from one save to the next, in times of what a save takes."""
 
 
 class _Saves:
-    """When the state is written: by time, when it has changed."""
+    """When the state is written: by processor time, when it has changed."""
 
-    def __init__(self, state: Path | None, name: str) -> None:
-        self.state, self.name = state, name
-        self.cost, self.last, self.seen = 0.0, time.monotonic(), -1
+    def __init__(self, state: Path | None) -> None:
+        self.state = state
+        self.cost, self.last, self.seen = 0.0, time.process_time(), -1
 
-    def save(self, watch: Watch, prefix: Prefix, *, last: bool = False) -> None:
+    def save(self, watch: Watch, *, last: bool = False) -> None:
         """Write it if it is due, and at the end."""
-        begun = time.monotonic()
+        begun = time.process_time()
         early = begun - self.last < max(SECONDS, TIMES * self.cost)
         if self.state is None or watch.seen == self.seen or (early and not last):
             return
-        watch.log = {"name": self.name, "sum": prefix.digest}
         watch.save(self.state)
-        self.last, self.seen = time.monotonic(), watch.seen
+        self.last, self.seen = time.process_time(), watch.seen
         self.cost = self.last - begun
 
 
@@ -70,7 +69,7 @@ def follow_log(
     """
     whole: Queries = WholeLog(log) if isinstance(log, QueryLog) else log
     watch, prefix, read = fitted.watch(), Prefix(), 0
-    saves = _Saves(state, name)
+    saves = _Saves(state)
     if state is not None and state.exists():
         watch = Watch.resume(fitted, state)
         saves.seen = watch.seen
@@ -84,7 +83,8 @@ def follow_log(
             fresh = part.slice(begin, begin + BLOCK)
             prefix.add(fresh)
             watch.observe_log(fresh.log, fresh.rows)
-            saves.save(watch, prefix)
+            watch.log = {"name": name, "sum": prefix.digest}
+            saves.save(watch)
         read += len(part)
         if progress is not None:
             progress("watching", read, len(whole))
@@ -94,8 +94,52 @@ def follow_log(
             f"{watch.log.get('name', 'an unknown log')}; {name} holds {prefix.queries:,}",
             hint=HINT,
         )
-    saves.save(watch, prefix, last=True)
+    saves.save(watch, last=True)
     return watch
+
+
+def follow_stream(
+    fitted: Fitted, url: str, *, state: Path | None = None, progress: Progress | None = None
+) -> tuple[Watch, RedisLog]:
+    """Observe what is new in a stream of Redis, up to the entry that is the last one at the start.
+
+    The state holds the entry up to which it has seen the stream, and both are written in one step:
+    after a kill, entries since the last save are read again and none counts twice.
+
+    Args:
+        fitted: the detectors.
+        url: see ``RedisLog``.
+        state: the file.
+        progress: is told how many entries were read.
+
+    Raises:
+        CheckpointError: the state is broken.
+        DataError: the stream cannot be read.
+        RunError: the state belongs to other detectors or to another log.
+        OSError: the state cannot be written.
+    """
+    watch, after = fitted.watch(), None
+    if state is not None and state.exists():
+        watch = Watch.resume(fitted, state)
+        after = watch.log.get("entry")
+    log = RedisLog(url, fitted.catalog, after=after, read=int(watch.log.get("read", "0")))
+    if (after is None and watch.seen) or watch.log.get("name", log.name) != log.name:
+        raise RunError(
+            f"the state {state} has seen {watch.seen:,} queries of "
+            f"{watch.log.get('name', 'an unknown log')}, not of {log.name}",
+            hint=HINT,
+        )
+    saves, read = _Saves(state), 0
+    saves.seen = watch.seen if after is not None else -1
+    for entry, part in log.entries(after):
+        watch.observe_log(part.log, part.rows)
+        watch.log = {"name": log.name, "entry": entry, "read": str(log.read)}
+        saves.save(watch)
+        read += len(part)
+        if progress is not None:
+            progress("watching", read, max(read, len(log)))
+    saves.save(watch, last=True)
+    return watch, log
 
 
 HINT = "use the log that it was written for, or another --state"

@@ -156,7 +156,8 @@ def detect(
     """Find the thieves in a query log; see ``recsec detect log``.
 
     Args:
-        log: a table, or the folder of a transcript.
+        log: a table, the folder of a transcript, or a stream of Redis
+            (``redis://HOST:6379/0?stream=NAME``): what it holds now.
         detectors: the folder that ``fit_detectors`` wrote.
         level: share of false flags allowed among the flagged.
         state: keep the state here; a longer log goes on from it.
@@ -170,13 +171,16 @@ def detect(
         DataError: the log is missing, broken or empty.
         RunError: the state belongs to another log or to other detectors.
     """
-    from recsec.detection import Fitted, follow_in_processes, follow_log, judge
-    from recsec.traffic import open_log
+    from recsec.detection import Fitted, follow_in_processes, follow_log, follow_stream, judge
+    from recsec.traffic import Queries, is_stream, open_log
 
     fitted = Fitted.load(Path(detectors))
-    found = open_log(Path(log), fitted.catalog, columns=dict(columns or {}), dialect=dialect)
-    kept = None if state is None else Path(state)
-    if processes > 1:
+    kept, found = None if state is None else Path(state), None
+    if is_stream(str(log)):
+        if processes > 1:
+            raise UsageError("a stream is watched by one process", hint="leave --processes out")
+        seen, found = follow_stream(fitted, str(log), state=kept, progress=progress)
+    elif processes > 1:
         seen = follow_in_processes(
             Path(detectors),
             Path(log),
@@ -186,16 +190,19 @@ def detect(
             state=kept,
             progress=progress,
         )
-    else:
-        seen = follow_log(fitted, found, name=str(log), state=kept, progress=progress)
-    accounts = judge(seen, found, level=level)
+    whole: Queries = found or open_log(
+        Path(log), fitted.catalog, columns=dict(columns or {}), dialect=dialect
+    )
+    if found is None and processes == 1:
+        seen = follow_log(fitted, whole, name=str(log), state=kept, progress=progress)
+    accounts = judge(seen, whole, level=level)
     protocol = {
         **fitted.protocol,
         "level": level,
         "rule": "Benjamini-Hochberg over accounts",
         "combined": sorted(fitted.scales),
     }
-    return Detected(accounts, len(found), tuple(found.faults), protocol)
+    return Detected(accounts, len(whole), tuple(whole.faults), protocol)
 
 
 def _request(model: str, data: Dataset | QueryLog, plan: FitConfig, seed: int) -> str:

@@ -70,15 +70,46 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
+class _Together:
+    """A transport that sends what is written within one turn of the loop at once.
+
+    uvicorn writes head, body and end apart: three packets, and three calls of the system.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._kept: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, part: bytes) -> None:
+        """Keep it for the end of this turn."""
+        if not self._kept:
+            self._loop.call_soon(self._flush)
+        self._kept.append(part)
+
+    def close(self) -> None:
+        """Send what is kept, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        kept, self._kept = b"".join(self._kept), []
+        if kept and not self._transport.is_closing():
+            self._transport.write(kept)
+
+
 class _Patient(H11Protocol):
     """Closes a connection on which no whole request head arrives in time (slow loris)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(_Together(transport, self.loop))  # type: ignore[arg-type]
         self.loop.call_later(HEADERS, self._look)
 
     def _look(self) -> None:
-        transport: asyncio.Transport = self.transport
+        transport = self.transport
         if getattr(self, "cycle", None) is None and not transport.is_closing():
             transport.close()
 

@@ -6,6 +6,7 @@ from recsec.traffic.log import QueryLog, read_log, write_log
 from recsec.traffic.measure import measure_people
 from recsec.traffic.parts.parquet import ParquetLog, open_log
 from recsec.traffic.parts.part import Part, Queries, Shard, WholeLog
+from recsec.traffic.parts.redis import RedisLog, is_stream
 from recsec.traffic.patterns import PATTERNS, Pattern, pattern_log
 from recsec.traffic.people import MEASURED, Measured, People, click_law, read_people
 from recsec.traffic.prefix import Prefix
@@ -33,12 +34,14 @@ __all__ = [
     "Queries",
     "Query",
     "QueryLog",
+    "RedisLog",
     "Shard",
     "Steps",
     "WholeLog",
     "account_of",
     "click_law",
     "honest_log",
+    "is_stream",
     "measure_people",
     "open_log",
     "pattern_log",

@@ -116,29 +116,3 @@ def test_other_gateways_tell_who_asks_in_their_own_ways(serve: Serve) -> None:
     assert client.get("/v1/check/recommend?user=ann&account=mallory").status_code == 204
     nobody = client.get("/v1/check", headers={"x-recsec-account": "mallory"})
     assert nobody.headers["x-recsec-action"] == "unknown", "[traffic] decides where it stands"
-
-
-def test_answers_go_out_at_once() -> None:
-    """Without TCP_NODELAY every second answer on a kept connection waits for 40 ms."""
-    opened = listen("127.0.0.1", 0)
-    opened.listen()
-    seen: list[int] = []
-
-    class Probe(uvicorn.protocols.http.h11_impl.H11Protocol):  # type: ignore[name-defined]
-        def connection_made(self, transport: object) -> None:
-            raw = transport.get_extra_info("socket")  # type: ignore[attr-defined]
-            seen.append(raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-            super().connection_made(transport)
-
-    config = uvicorn.Config(
-        PlainTextResponse("x"), http=Probe, log_config=None, lifespan="off", loop="asyncio"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
-    thread.start()
-    try:
-        assert httpx.get(f"http://127.0.0.1:{opened.getsockname()[1]}").text == "x"
-    finally:
-        server.should_exit = True
-        thread.join()
-    assert seen[0] != 0

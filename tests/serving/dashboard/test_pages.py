@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import time
 import tomllib
 from pathlib import Path
 
 import pytest
-from dashboard_world import Board, OpenBoard
+from dashboard_world import PROOF, Board, OpenBoard
 
 from recsec.serving.dashboard import PREFIX
 from recsec.serving.dashboard.pulse import Pulse
@@ -17,6 +19,8 @@ from recsec.serving.dashboard.views.policies import WHOLE, switched, what_if
 from recsec.serving.dashboard.views.watching import live
 from recsec.serving.evidence import Judged
 from recsec.serving.policy import Rule
+
+RUNS = Path(__file__).resolve().parents[3] / "examples" / "runs"
 
 
 def ask(board: Board, account: str) -> int:
@@ -214,16 +218,22 @@ def test_an_audit_is_started_and_cancelled(board: OpenBoard) -> None:
     assert [json.loads(one.body)["action"] for one in lines[:2]] == ["cancelled", "started"]
 
 
-def test_runs_and_proofs_that_lie_there_are_shown(board: OpenBoard, tmp_path: Path) -> None:
+def test_runs_and_proofs_that_lie_there_are_shown(board: OpenBoard) -> None:
     opened = board()
     assert "No finished audit" in opened.get("/audits").text
     assert "No proof yet" in opened.get("/proof").text
+    shutil.copytree(RUNS, opened.folder / "audits")
+    runs = opened.get("/audits").text
+    for told in ("before", "after", "made-up data", "Trends, comparisons"):
+        assert told in runs
+    site = opened.get("/audits/site/index.html", "viewer")
+    links = re.findall(r'href="(runs/[^"]+)"', site.text)
+    assert {Path(one).name for one in links} >= {"report.html", "diff.html"}
+    for link in links:
+        assert opened.get(f"/audits/site/{link}", "viewer").status_code == 200
     folder = opened.folder / "proofs"
     folder.mkdir()
-    proof = {"suspect": "https://copy.example", "key": "ab12", "verdict": "copied"}
-    proof |= {"p_value": 1e-4, "alpha": 0.001, "queries": 1500, "unanswered": 3}
-    proof |= {"synthetic": False, "controls": {"twin": {"p_value": 0.4}}}
-    (folder / "one.json").write_text(json.dumps(proof))
+    (folder / "one.json").write_text(json.dumps(PROOF))
     (folder / "two.json").write_text(json.dumps({"suspect": 1}))
     page = opened.get("/proof").text
     for told in ("https://copy.example", "copied", "0.0001", "ab12", "twin p 0.4", "two.json"):

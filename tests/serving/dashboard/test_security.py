@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashboard_world import PASSWORD, Board, OpenBoard
+from dashboard_world import PASSWORD, PROOF, Board, OpenBoard
 
 from recsec.serving.dashboard import LIVE, PREFIX, ROUTES, Route
 from recsec.serving.dashboard.views.policies import WHOLE
@@ -147,11 +147,8 @@ def test_hostile_names_are_text(board: OpenBoard) -> None:
         HOSTILE[:39],
     )
     assert done.status_code == 303
-    proof = {
-        **dict.fromkeys(("suspect", "key", "verdict"), HOSTILE),
-        **{"p_value": 0.1, "alpha": 0.001, "queries": 10, "unanswered": 0, "synthetic": True},
-        "controls": {HOSTILE: {"p_value": 1.0}},
-    }
+    proof = PROOF | dict.fromkeys(("suspect", "key", "verdict"), HOSTILE)
+    proof |= {"controls": {HOSTILE: {"p_value": 1.0}}}
     (opened.folder / "proofs").mkdir()
     (opened.folder / "proofs" / "a.json").write_text(json.dumps(proof))
     (opened.folder / "proofs" / "<i>.json").write_text("[]")

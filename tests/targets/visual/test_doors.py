@@ -245,6 +245,18 @@ def test_bad_onnx_files_are_named(files, tmp_path):
     (tmp_path / "outside.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ConfigError, match="outside of its folder"):
         open_source(f"onnx:{tmp_path / 'outside.onnx'}")
+    entry.value = "absent.bin"
+    (tmp_path / "absent.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ConfigError, match="no such file beside it"):
+        open_source(f"onnx:{tmp_path / 'absent.onnx'}")
+    model = onnx.load(str(files / "tiny.onnx"))
+    constant = onnx.TensorProto()
+    constant.CopyFrom(tensor)
+    constant.external_data[0].value = "../elsewhere.bin"
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["hidden"], value=constant))
+    (tmp_path / "node.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ConfigError, match="outside of its folder"):
+        open_source(f"onnx:{tmp_path / 'node.onnx'}")
 
 
 def test_the_users_own_ranks_come_first(files, photos, tmp_path, capsys):
@@ -296,6 +308,17 @@ def test_bad_answers_of_a_search_are_named(shop, photos, answer, said):
     with pytest.raises(TargetError) as caught:
         ask(shop, photos)
     assert said in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_search_that_recompresses_is_judged_by_what_it_answers(shop, tmp_path, capsys):
+    shop.quality = 40
+    file = tmp_path / "shop.toml"
+    file.write_text(f'[search]\nurl = "{shop.url}/search"\nk = 40\nsize = {SIZE}\n')
+    words = ["--n", "3", "--attack", "square-6", "--eps", "0.1"]
+    found = evade(capsys, file, tmp_path / "out", *words)
+    assert "of 3 photos of the catalog find themselves first" in found["protocol"]
+    table = pl.read_parquet(tmp_path / "out" / "pairs.parquet")
+    assert (table["linf"] <= 0.1).all()  # of the file that was uploaded, not of what became of it
 
 
 def test_a_search_of_other_photos_is_refused(shop, photos, tmp_path, capsys):

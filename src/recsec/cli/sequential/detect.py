@@ -279,10 +279,11 @@ def _show_account(console: Console, found: Explained) -> None:
 @app.command("log")
 def find(
     log: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="LOG",
-            help="A table (Parquet, JSON Lines, CSV), or a folder such as run/transcript/X.",
+            help="A table (Parquet, JSON Lines, CSV), a folder such as run/transcript/X, or "
+            "redis://HOST:6379/0?stream=NAME.",
         ),
     ],
     detectors: DetectorsOption,
@@ -349,7 +350,7 @@ def find(
     if out is not None:
         write_table(out, table)
     result = {
-        "log": str(log),
+        "log": log.rpartition("@")[2] if "://" in log else log,
         "queries": found.queries,
         "flagged": found.flagged,
         "withheld": found.withheld,

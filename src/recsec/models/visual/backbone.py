@@ -125,9 +125,13 @@ def pretrained(name: str, size: int) -> PretrainedBody:
             )
             mean, std = _channels(transformers, place, options)
     except (OSError, ValueError, KeyError, ImportError) as error:
+        away = "couldn't connect" in str(error)
         raise ConfigError(
             f"cannot load the backbone {name!r}: {error}",
-            hint="it must be a network of images that transformers knows, with model.safetensors",
+            hint="bring the files here and name their folder, hf:FOLDER, or try again with network"
+            if away
+            else "it must be a network of images that transformers knows, with model.safetensors; "
+            "the name and the revision must exist",
         ) from error
     return PretrainedBody(_image_part(model), mean, std, size)
 

@@ -18,25 +18,13 @@ from recsec.serving.api.bodies import Account, Act, Acted, Ask, Items, Lists, Na
 from recsec.serving.api.callers import caller
 from recsec.serving.api.edge import Edge
 from recsec.serving.api.gateway import add_gateway
-from recsec.serving.api.problems import Refused, add_handlers, problem
+from recsec.serving.api.problems import PROBLEMS, Refused, add_handlers, problem
 from recsec.serving.engine import Engine, open_state
 from recsec.serving.policy import Policy
 from recsec.serving.state import Key
 from recsec.targets import CallableTarget
 
 __all__ = ["add_probes", "create_app", "describe"]
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"description": text, "content": {"application/problem+json": {}}}
-    for code, text in {
-        401: "no good key",
-        403: "not with this key",
-        413: "too large",
-        422: "does not fit",
-        429: "blocked, or too fast; Retry-After says when",
-        503: "busy; Retry-After says when",
-    }.items()
-}
 
 
 def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:

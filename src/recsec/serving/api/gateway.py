@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from recsec.errors import DataError
 from recsec.serving.api.bodies import Logged, Told
 from recsec.serving.api.callers import caller
-from recsec.serving.api.problems import PROBLEM, blocked_fields, problem
+from recsec.serving.api.problems import PROBLEM, PROBLEMS, blocked_fields, problem
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import NONE, Event
 from recsec.serving.policy import Policy
@@ -82,7 +82,7 @@ def add_gateway(
         "/v1/check",
         tags=["gateways"],
         status_code=204,
-        responses={403: {"description": "blocked", "content": {PROBLEM: {}}}},
+        responses=PROBLEMS | {403: {"description": "blocked", "content": {PROBLEM: {}}}},
     )
     async def check(
         request: Request,
@@ -104,10 +104,10 @@ def add_gateway(
         told = f"/{rest}?{request.url.query}"
         return verdict(request, _account(engine.policy, request, told), key)
 
-    @app.get("/v1/decisions", tags=["gateways"])
+    @app.get("/v1/decisions", responses=PROBLEMS, tags=["gateways"])
     async def decisions(
         account: Annotated[str | None, Query(max_length=200)] = None,
-        since: Annotated[int | None, Query(ge=0)] = None,
+        since: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
         shadow: bool = False,
         key: Key = asking,
     ) -> Decided:
@@ -134,7 +134,7 @@ def add_gateway(
             deleted=[Told.of(one) for one in shown if one.lifted is not None],
         )
 
-    @app.post("/v1/log", tags=["gateways"])
+    @app.post("/v1/log", responses=PROBLEMS, tags=["gateways"])
     async def log(logged: Logged, key: Key = asking) -> Taken:
         """Requests that another server answered, for the evidence; unknown items are left out."""
         unknown = 0

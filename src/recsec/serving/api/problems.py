@@ -16,9 +16,22 @@ from recsec.serving.answering import Blocked
 from recsec.serving.batching import Busy
 from recsec.serving.state import Decision
 
-__all__ = ["PROBLEM", "Refused", "add_handlers", "blocked_fields", "problem"]
+__all__ = ["PROBLEM", "PROBLEMS", "Refused", "add_handlers", "blocked_fields", "problem"]
 
 PROBLEM = "application/problem+json"
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"description": text, "content": {PROBLEM: {}}}
+    for code, text in {
+        401: "no good key",
+        403: "not with this key",
+        413: "too large",
+        422: "does not fit",
+        429: "blocked, or too fast; Retry-After says when",
+        503: "busy; Retry-After says when",
+    }.items()
+}
+"""Refusals, as the OpenAPI file describes them."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer

@@ -37,10 +37,13 @@ class NetworkEncoder(nn.Module):
     """
 
     gradients: ClassVar[bool] = True
+    shown: Recipe
+    """What the network sees in the end, what it does itself included; for people."""
 
     def __init__(self, module: nn.Module, recipe: Recipe, *, name: str) -> None:
         super().__init__()
         self.module, self.recipe, self.name = module, recipe, name
+        self.shown = recipe
         with suppress(NotImplementedError):  # what torch.export made has one mode only
             module.eval()
         self.requires_grad_(False)

@@ -124,7 +124,7 @@ def open_source(spec: str) -> EncoderSource:
             )
         recipe, output, source = file.recipe, file.output, file.source
     encoder = _encoder(source, recipe, output)
-    shown = getattr(encoder, "recipe", recipe)
+    shown = getattr(encoder, "shown", getattr(encoder, "recipe", recipe))
     guessed = "" if file is not None else "; nothing was said about it, a file can"
     stale = source.startswith(f"{function.PREFIX}:")
     return EncoderSource(

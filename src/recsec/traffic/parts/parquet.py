@@ -30,7 +30,7 @@ from recsec.traffic.parts.ancestry import Ancestry
 from recsec.traffic.parts.part import Part, Queries, Shard, WholeLog
 from recsec.types import IntArray
 
-__all__ = ["ParquetLog", "open_log"]
+__all__ = ["ParquetLog", "joined", "open_log", "part_of", "with_ancestors"]
 
 BATCH = 65_536
 """Rows that are read together."""
@@ -94,7 +94,7 @@ class ParquetLog:
                 if shard is not None and ancestry is not None:
                     own = shard.owns(rows["account"].cast(pl.String).to_list())
                 if rows.height:
-                    yield self._part(rows, own, ancestry, found)
+                    yield part_of(rows, self.catalog, found, own=own, ancestry=ancestry)
         if shard is None:
             words = (text.format(found[text]) for text in (NOBODY, UNKNOWN, TORN) if found[text])
             self._faults = tuple(words)
@@ -105,8 +105,8 @@ class ParquetLog:
         for part in self.parts():
             mine = [part.log.calls.account[row] in wanted for row in part.rows.tolist()]
             if any(mine):
-                kept.append(_with_ancestors(part.log, part.rows[np.array(mine)]))
-        return _joined(self.catalog, kept)
+                kept.append(with_ancestors(part.log, part.rows[np.array(mine)]))
+        return joined(self.catalog, kept)
 
     def _frames(self, shard: Shard | None) -> Iterator[pl.DataFrame]:
         """Batches of rows with an account in our columns, and ``number``: which of all they are."""
@@ -145,60 +145,66 @@ class ParquetLog:
         one = Typed(self.table.name, tuple(batch.columns), batch.select, told, every=True)
         return OpenTable(self.table.name, (one,), self.table.dialect).read(FIELDS, self.chosen).rows
 
-    def _part(
-        self,
-        frame: pl.DataFrame,
-        own: npt.NDArray[np.bool_] | None,
-        ancestry: Ancestry | None,
-        found: Counter[str],
-    ) -> Part:
-        """A batch with, in front of it, the histories that it goes on from."""
-        n = frame.height
-        mine = np.arange(n) if own is None else np.flatnonzero(own)
-        items, added, unknown = known_ids(frame["items"], self.catalog)
-        answers = np.zeros((n, 0), dtype=np.int32)
-        lost = 0
-        if "answer" in frame.columns:
-            listed = frame["answer"] if own is None else frame["answer"].filter(pl.Series(own))
-            flat, served, lost = known_ids(listed, self.catalog)
-            answers = np.zeros((n, int(served.max(initial=0))), dtype=np.int32)
-            ranks = np.arange(len(flat)) - np.repeat(np.cumsum(served) - served, served)
-            answers[np.repeat(mine, served), ranks] = flat
-        found[UNKNOWN] += unknown + lost
-        number = frame["number"].to_numpy()
-        parent = np.full(n, -1)
-        if ancestry is not None:
-            asked = frame["parent"].fill_null(-1).to_numpy()
-            call = frame["call"].to_numpy()
-            near = np.minimum(np.searchsorted(call, asked), n - 1)
-            parent = np.where(
-                asked >= 0, np.where(call[near] == asked, number[near], ancestry.find(asked)), -1
-            )
-            parent[parent >= number] = -1
-            found[TORN] += int(((asked >= 0) & (parent < 0)).sum())
-            ancestry.add(call, parent, items, added)
-        earlier = np.unique(parent[(parent >= 0) & (parent < number[0])])
-        before, sizes = (np.zeros(0, np.int64),) * 2
-        if ancestry is not None and len(earlier):
-            before, sizes = ancestry.histories(earlier)
-        c = len(earlier)
-        local = np.where(
-            parent < number[0], np.searchsorted(earlier, parent), c + parent - number[0]
+
+def part_of(
+    frame: pl.DataFrame,
+    catalog: Catalog,
+    found: Counter[str],
+    *,
+    own: npt.NDArray[np.bool_] | None = None,
+    ancestry: Ancestry | None = None,
+) -> Part:
+    """A batch with, in front of it, the histories that it goes on from.
+
+    Args:
+        frame: columns of a log, and ``number``: which of all queries each is.
+        catalog: the items.
+        found: counts what is wrong.
+        own: ``(n,)`` which of them the part is about; all if None.
+        ancestry: of queries that name the one that they extend.
+    """
+    n = frame.height
+    mine = np.arange(n) if own is None else np.flatnonzero(own)
+    items, added, unknown = known_ids(frame["items"], catalog)
+    answers = np.zeros((n, 0), dtype=np.int32)
+    lost = 0
+    if "answer" in frame.columns:
+        listed = frame["answer"] if own is None else frame["answer"].filter(pl.Series(own))
+        flat, served, lost = known_ids(listed, catalog)
+        answers = np.zeros((n, int(served.max(initial=0))), dtype=np.int32)
+        ranks = np.arange(len(flat)) - np.repeat(np.cumsum(served) - served, served)
+        answers[np.repeat(mine, served), ranks] = flat
+    found[UNKNOWN] += unknown + lost
+    number = frame["number"].to_numpy()
+    parent = np.full(n, -1)
+    if ancestry is not None:
+        asked = frame["parent"].fill_null(-1).to_numpy()
+        call = frame["call"].to_numpy()
+        near = np.minimum(np.searchsorted(call, asked), n - 1)
+        parent = np.where(
+            asked >= 0, np.where(call[near] == asked, number[near], ancestry.find(asked)), -1
         )
-        calls = Calls(
-            call=np.arange(c + n),
-            account=[EARLIER] * c + frame["account"].cast(pl.String).to_list(),
-            parent=np.concatenate([np.full(c, -1), np.where(parent >= 0, local, -1)]),
-            items=np.concatenate([before, items]).astype(np.int32),
-            offsets=np.concatenate([[0], np.cumsum(np.concatenate([sizes, added]))]).astype(
-                np.int64
-            ),
-            k=np.zeros(c + n, dtype=np.int64),
-            answers=np.concatenate([np.zeros((c, answers.shape[1]), np.int32), answers]),
-        )
-        times = frame["time"].to_numpy() if "time" in frame.columns else None
-        clock = None if times is None else np.concatenate([np.zeros(c, np.int64), times])
-        return Part(QueryLog(self.catalog, calls, clock), c + mine, parent[mine])
+        parent[parent >= number] = -1
+        found[TORN] += int(((asked >= 0) & (parent < 0)).sum())
+        ancestry.add(call, parent, items, added)
+    earlier = np.unique(parent[(parent >= 0) & (parent < number[0])])
+    before, sizes = (np.zeros(0, np.int64),) * 2
+    if ancestry is not None and len(earlier):
+        before, sizes = ancestry.histories(earlier)
+    c = len(earlier)
+    local = np.where(parent < number[0], np.searchsorted(earlier, parent), c + parent - number[0])
+    calls = Calls(
+        call=np.arange(c + n),
+        account=[EARLIER] * c + frame["account"].cast(pl.String).to_list(),
+        parent=np.concatenate([np.full(c, -1), np.where(parent >= 0, local, -1)]),
+        items=np.concatenate([before, items]).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(np.concatenate([sizes, added]))]).astype(np.int64),
+        k=np.zeros(c + n, dtype=np.int64),
+        answers=np.concatenate([np.zeros((c, answers.shape[1]), np.int32), answers]),
+    )
+    times = frame["time"].to_numpy() if "time" in frame.columns else None
+    clock = None if times is None else np.concatenate([np.zeros(c, np.int64), times])
+    return Part(QueryLog(catalog, calls, clock), c + mine, parent[mine])
 
 
 def _next(batches: Iterator[pl.DataFrame], name: str) -> pl.DataFrame | None:
@@ -208,7 +214,7 @@ def _next(batches: Iterator[pl.DataFrame], name: str) -> pl.DataFrame | None:
         raise DataError(f"cannot read {name}: {first_line(error)}") from error
 
 
-def _with_ancestors(log: QueryLog, rows: IntArray) -> QueryLog:
+def with_ancestors(log: QueryLog, rows: IntArray) -> QueryLog:
     """Some rows, and the whole histories of what they extend as rows of nobody."""
     above = log.parents[rows]
     others = np.setdiff1d(above[above >= 0], rows)
@@ -231,7 +237,7 @@ def _with_ancestors(log: QueryLog, rows: IntArray) -> QueryLog:
     return QueryLog(log.catalog, found)
 
 
-def _joined(catalog: Catalog, logs: Sequence[QueryLog]) -> QueryLog:
+def joined(catalog: Catalog, logs: Sequence[QueryLog]) -> QueryLog:
     """One after the other."""
     starts = np.cumsum([0, *(len(log) for log in logs)])
     parents = [

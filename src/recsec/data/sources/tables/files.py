@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from recsec.data.dialect import Dialect
 from recsec.data.sources.tables.binary import Typed, open_json_lines, open_parquet
-from recsec.data.sources.tables.dialect import Dialect
 from recsec.data.sources.tables.text import Text, open_text
 from recsec.errors import DataError
 

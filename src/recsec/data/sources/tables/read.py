@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 from polars import selectors as cs
 
+from recsec.data.dialect import Dialect
 from recsec.data.sources.tables.columns import Field, choose
-from recsec.data.sources.tables.dialect import Dialect
 from recsec.data.sources.tables.faults import Bad
 from recsec.data.sources.tables.files import Part, open_part, parts_of
 from recsec.data.sources.tables.kinds.ids import id_lists, ids

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 from polars._typing import PolarsDataType
 
-from recsec.data.sources.tables.dialect import Dialect, guess_separator
+from recsec.data.dialect import Dialect, guess_separator
 from recsec.data.sources.tables.encoding import plain_utf8
 from recsec.data.sources.tables.faults import Bad
 from recsec.data.sources.tables.shape import Record, line_of, misfits, record

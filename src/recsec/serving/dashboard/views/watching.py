@@ -21,8 +21,8 @@ __all__ = ["ROUTES", "live"]
 DECISIONS, ACTS = 20, 12
 """Decisions and lines of the trail that are shown."""
 
-SHOWN = 10
-"""Items of a list that are shown."""
+SHOWN, TAIL = 10, 5
+"""Items of a list, and newest items of a history, that are shown."""
 
 SURPRISE = 0.99
 """A step is marked if the last step of so many honest accounts is less surprising, on average."""
@@ -176,7 +176,8 @@ def _steps(desk: Desk, asked: tuple[Asked, ...]) -> list[dict[str, Any]]:
             {
                 "at": one.at,
                 "kind": words.KINDS[one.kind],
-                "history": [title(item) for item in one.history.tolist()],
+                "history": [title(item) for item in one.history[-TAIL:].tolist()],
+                "earlier": len(one.history) > TAIL,
                 "list": [title(item) for item in one.answer[:SHOWN].tolist()],
                 "more": max(0, len(one.answer) - SHOWN),
                 "rank": rank,

@@ -29,16 +29,17 @@ def open_function(spec: str, recipe: Recipe) -> BlackBox:
     found, contained = named(module, name)
     if not callable(found):
         raise TargetError(f"{module}:{name} cannot be called: it is {type(found).__name__}")
+    seen = Recipe(
+        size=recipe.size,
+        resize=recipe.resize,
+        channels=recipe.channels,
+        white=255,
+        layout="nhwc",
+    )
     return BlackBox(
         contained(found),
         recipe.stored,
-        Recipe(
-            size=recipe.size,
-            resize=recipe.resize,
-            channels=recipe.channels,
-            white=255,
-            layout="nhwc",
-        ),
+        seen,
         name=f"{module}:{name}",
         identity=digest({"spec": spec, "code": code_digests(module)}),
     )

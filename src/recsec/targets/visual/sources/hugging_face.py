@@ -24,7 +24,11 @@ def open_hugging_face(spec: str, recipe: Recipe) -> NetworkEncoder:
         ConfigError: as in ``pretrained``.
     """
     seen = Recipe(size=recipe.size, resize=recipe.resize, channels=recipe.channels)
-    return NetworkEncoder(pretrained(spec, recipe.size), seen, name=spec)
+    body = pretrained(spec, recipe.size)
+    encoder = NetworkEncoder(body, seen, name=spec)
+    own = {"mean": body.mean.flatten().tolist(), "std": body.std.flatten().tolist()}
+    encoder.shown = seen.model_copy(update=own)
+    return encoder
 
 
 def own_size(spec: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def _check_external(path: Path, model: Any) -> None:
     from onnx.external_data_helper import uses_external_data
 
     home = path.parent.resolve()
-    for tensor in model.graph.initializer:
+    for tensor in _tensors(model.graph):
         if not uses_external_data(tensor):
             continue
         places = [one.value for one in tensor.external_data if one.key == "location"]
@@ -179,6 +180,16 @@ def _check_external(path: Path, model: Any) -> None:
                     f"{path} keeps its weights in {place!r}, and there is no such file beside it",
                     hint="copy both files",
                 )
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All constants of a graph, those of its nodes and of graphs within it included."""
+    yield from graph.initializer
+    for node in graph.node:
+        for one in node.attribute:
+            yield from [one.t, *one.tensors]
+            for inner in (one.g, *one.graphs):
+                yield from _tensors(inner)
 
 
 def _port(one: Any) -> _Port:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from recsec.data.sources.tables.dialect import UNITS
+from recsec.data.dialect import UNITS
 from recsec.data.sources.tables.kinds.missing import without_missing
 from recsec.data.sources.tables.kinds.values import Values, numbers, wrong_type
 from recsec.errors import DataError
