@@ -9,8 +9,9 @@
 run in the folder of this file. The first form is asked for lists; the second gives the scores of
 all items, which guards, watermarks and detectors use. People are known by their history alone: the
 factors of the person are computed from it (`recalculate_user`). The last two items of each user
-are not learned: recsec validates and tests on them. Where a filter of recsec leaves out items that
-the model knows, take the second form. Nothing is pickled.
+are not learned: recsec validates and tests on them. Items that the model knows and a filter of
+recsec left out are counted and kept out of the lists; the second form is never asked for them.
+Nothing is pickled.
 """
 
 from __future__ import annotations

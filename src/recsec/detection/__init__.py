@@ -19,9 +19,8 @@ from recsec.detection.fit import (
     laws_around,
     split_users,
 )
-from recsec.detection.following import follow_log, follow_stream
+from recsec.detection.following import follow_in_processes, follow_log, follow_stream
 from recsec.detection.own import fit_on_log
-from recsec.detection.sharding import follow_in_processes
 from recsec.detection.sybil import Linker
 from recsec.detection.verdict.check import strange_ways
 from recsec.detection.verdict.explain import Explained, explain

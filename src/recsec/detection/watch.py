@@ -204,6 +204,11 @@ class Watch:
         self.seen += len(steps)
         return queries, {**scores, COMBINED: combine(scores, queries, self.fitted.scales)}
 
+    @property
+    def names(self) -> list[str]:
+        """The accounts that were seen, in the order of their first queries."""
+        return list(self._queries)
+
     def judged(self, name: str) -> int:
         """Queries of an account that were no repeats."""
         return self._queries.get(name, 0) - self._repeats.get(name, 0)
@@ -217,10 +222,6 @@ class Watch:
         queries, scores = self.observe(self.follower.follow_one(account, query))
         calibration = self.fitted.calibrations[COMBINED]
         return float(calibration.p_values(scores[COMBINED], queries)[0])
-
-    def names(self) -> list[str]:
-        """The accounts that were seen."""
-        return list(self._queries)
 
     def standing(self, names: Sequence[str]) -> tuple[IntArray, IntArray, dict[str, FloatArray]]:
         """Of accounts ``(m,)`` that were seen: queries, judged queries, and a score per label."""
@@ -238,7 +239,7 @@ class Watch:
 
         Judged are the queries that repeat none; ``queries`` counts all.
         """
-        names = self.names()
+        names = self.names
         queries, judged, scores = self.standing(names)
         p_values = self.fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
         table = pl.DataFrame(

@@ -31,6 +31,7 @@ from recsec.serving.policy import Policy
 from recsec.serving.source import Source
 from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
 from recsec.serving.state.names import FILE, Names
+from recsec.serving.webhooks import Sender
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
 
@@ -112,7 +113,8 @@ class Engine:
         fits: raises ``ConfigError`` for a policy that this way in cannot have.
 
     Raises:
-        ConfigError: a rule does not fit the detectors, or an address of Redis that is none.
+        ConfigError: a rule does not fit the detectors, an address of Redis is none, or a webhook's
+            secret is not set.
         CheckpointError: the detectors are missing or broken.
     """
 
@@ -156,6 +158,7 @@ class Engine:
             told=self._told,
             live=None if live is None else self._shared(live),
         )
+        self.hooks = Sender(policy.webhooks, self._became)
         self.draining = False
         self.loss = Loss()
         self._source = None if source is None else Source(source, policy, fits)
@@ -202,6 +205,7 @@ class Engine:
         self._hurry.set()
         if self._worker is not None:
             self._worker.join()
+        self.hooks.close()
         self.store.close()
 
     def treatment(self, account: str, key: str) -> Treatment:
@@ -360,3 +364,8 @@ class Engine:
             mode=mode,
             until=decision.until,
         )
+        self.hooks.tell(decision)
+
+    def _became(self, how: str, words: str) -> None:
+        self.metrics.webhooks.labels(how).inc()
+        self.log("webhook", became=how, what=words)

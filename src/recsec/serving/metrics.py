@@ -91,6 +91,12 @@ class Metrics:
             ("result",),
             registry=self.registry,
         )
+        self.webhooks = Counter(
+            "recsec_webhooks",
+            "Messages to webhooks: delivered, failed, dropped",
+            ("became",),
+            registry=self.registry,
+        )
         self.passes = Gauge(
             "recsec_inference_passes",
             "How often the target was asked",

@@ -28,6 +28,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from recsec.errors import ConfigError
 from recsec.serving.places import Places
+from recsec.serving.webhooks import Webhook
 from recsec.settings import checked
 
 __all__ = ["ACTIONS", "Action", "Policy", "Rule", "read_policy", "seconds", "share"]
@@ -132,6 +133,7 @@ class Policy(BaseModel):
         None, description="where account, history and list stand in the requests of your API"
     )
     rules: tuple[Rule, ...] = ()
+    webhooks: tuple[Webhook, ...] = Field((), description="who else is told about decisions")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

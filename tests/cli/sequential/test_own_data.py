@@ -17,6 +17,7 @@ TINY = (
     "--twins 0 --calls 40 --surrogate meanpool --set length=5 --set sessions=4 "
     "--set surrogate_settings.embedding_dim=8 --set surrogate_settings.epochs=1 --device cpu"
 )
+SAID = "--columns user=who --catalog items.csv --filters min_item=2,min_user=3"
 PLAN = """[target]
 model = "model"
 twins = 0
@@ -45,8 +46,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "shop.csv").write_text("\n".join(["who,item,time", *rows, "60,99,0", "60,1,1"]))
     items = [f"{item},Thing {item},Red|Big,{1950 + item}" for item in range(1, 40)]
     (tmp_path / "items.csv").write_text("\n".join(["item,title,genres,year", *items]) + "\n")
-    words = "--columns user=who --catalog items.csv --filters min_item=2,min_user=3"
-    assert main(["train", "markov", "--data", "shop.csv", *words.split(), "--out", "model"]) == 0
+    assert main(["train", "markov", "--data", "shop.csv", *SAID.split(), "--out", "model"]) == 0
     return tmp_path
 
 
@@ -103,6 +103,8 @@ def test_recommend_counts_on_its_own_data(
     assert "counts are unknown" not in str(found["message"])
 
 
+@pytest.mark.hint("--data {} takes it as it is now; or bring back what it was")
+@pytest.mark.hint("--data NAME says where the data are now")
 def test_changed_or_gone_data_are_refused(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = (shop / "shop.csv").read_text()
     (shop / "shop.csv").write_text(kept + "\n7,3,99")
@@ -114,12 +116,18 @@ def test_changed_or_gone_data_are_refused(shop: Path, capsys: pytest.CaptureFixt
     (shop / "shop.csv").unlink()
     assert main(["evaluate", "--model", "model"]) == 3
     assert "is not there any more" in capsys.readouterr().err
+    (shop / "moved.csv").write_text(kept)
+    words = ["--data", "moved.csv", "--columns", "user=who", "--filters", "min_item=2,min_user=3"]
+    assert main(["evaluate", "--model", "model", *words]) == 0
     (shop / "shop.csv").write_text(kept)
     (shop / "items.csv").unlink()
     assert main(["evaluate", "--model", "model"]) == 3
     assert "items.csv, which is not there any more" in capsys.readouterr().err
 
 
+@pytest.mark.hint("--data NAME says on which data it was trained")
+@pytest.mark.hint("name the data by --data; training again mends the file")
+@pytest.mark.hint("add --data NAME")
 def test_what_remembers_nothing_is_told_so(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (shop / "model" / "data.json").unlink()
     assert main(["evaluate", "--model", "model"]) == 2
@@ -129,6 +137,10 @@ def test_what_remembers_nothing_is_told_so(shop: Path, capsys: pytest.CaptureFix
     (shop / "model" / "data.json").write_text("{}")
     assert main(["evaluate", "--model", "model"]) == 3
     assert "is damaged" in capsys.readouterr().err
+    words = f"--data shop.csv {SAID}".split()
+    assert main(["evaluate", "--model", "model", *words]) == 0
+    assert main(["train", "markov", "--out", "model", *words]) == 0
+    assert main(["evaluate", "--model", "model"]) == 0
 
 
 def test_options_about_data_need_data(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from recsec.cli.live import webhook
 from recsec.cli.shared.common import (
     JsonOption,
     QuietOption,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(webhook.app, name="webhook")
 
 
 @app.callback()

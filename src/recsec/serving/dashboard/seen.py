@@ -135,7 +135,7 @@ def see(evidence: Evidence, at: float) -> Seen:
     fitted, watch = evidence.fitted, evidence.watch
     if fitted is None or watch is None:
         return Seen(at, began=evidence.began, tracked=len(evidence), looks=looks)
-    names = watch.names()
+    names = watch.names
     queries, judged, scores = watch.standing(names)
     p_values = fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
     worst = np.lexsort((-judged, p_values))[:MOST]

@@ -121,7 +121,7 @@ class LocalLive:
         began = float(watch.log.get("began", "0"))
         if not over(self._clock(), began, self._policy.period):
             self.watch, self.began = watch, began
-            for name in watch.names():
+            for name in watch.names:
                 self._recent.setdefault(name, deque(maxlen=SHOWN))
 
 

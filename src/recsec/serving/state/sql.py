@@ -38,6 +38,7 @@ __all__ = ["FILE", "SqlStore", "is_url"]
 
 FILE = "service.sqlite"
 AWAY = "move that file away: the service then begins with empty state"
+THERE = "is the database there, and may this user use it?"
 WAIT = 10_000
 """Milliseconds that a writer waits for another process."""
 
@@ -74,20 +75,20 @@ class SqlStore(OperatorTables):
             url = _url(str(place))
             self.name = url.set(drivername=KINDS[0]).render_as_string(hide_password=True)
             self._engine = _server(url)
-            hint = "is the database there, and may this user use it?"
         else:
             self.path = Path(place) / FILE
             self.name = str(self.path)
             self._engine = create_engine(f"sqlite:///{self.path}")
             event.listen(self._engine, "connect", _prepare)
-            hint = AWAY
         self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         try:
             self.migrate()
             self._check_secret()
         except StateLost as error:
             self.close()
-            raise RunError(error.message, hint=hint) from error
+            if is_url(place):
+                raise RunError(error.message, hint=THERE) from error
+            raise RunError(error.message, hint=AWAY) from error
         except RecsecError:
             self.close()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -23,10 +24,10 @@ HOP: Final = frozenset(
 """Headers of one connection, which end here (RFC 9110, 7.6.1)."""
 
 REPEATABLE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
-CONNECTIONS: Final = 1000
+MOST_IDLE: Final = 256
 KEPT: Final = 4.0
 """Seconds for which an idle connection is kept: less than the five of common servers."""
-TIMES: Final = {"connect": 5.0, "read": 60.0, "write": 60.0, "pool": 5.0}
+TIMES: Final = {"connect": 5.0, "read": 60.0, "write": 60.0}
 """Seconds; ``read`` and ``write`` of one part, so a stream may last."""
 LAST_STATUS: Final = 599
 
@@ -49,13 +50,11 @@ class Forward:
         parsed = httpcore.URL(url)
         self._place = (parsed.scheme, parsed.host, parsed.port)
         self._before = parsed.target.partition(b"?")[0].rstrip(b"/")
-        self._pool = httpcore.AsyncConnectionPool(
-            max_connections=CONNECTIONS, max_keepalive_connections=None, keepalive_expiry=KEPT
-        )
+        self._free = _Free(parsed.origin)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._pool.aclose()
+        await self._free.close()
 
     async def reachable(self) -> bool:
         """Whether the server takes connections."""
@@ -78,7 +77,7 @@ class Forward:
             await problem(400, "The path does not begin with /")(scope, receive, send)
             return
         try:
-            answer = await self._ask(scope, self._before + path, receive)
+            connection, answer = await self._ask(scope, self._before + path, receive)
         except (httpcore.TimeoutException, TimeoutError):
             await problem(504, "The upstream does not answer in time")(scope, receive, send)
             return
@@ -89,8 +88,11 @@ class Forward:
             await self._pass(answer, receive, send)
         finally:
             await answer.aclose()
+            await self._free.give(connection)
 
-    async def _ask(self, scope: Scope, target: bytes, receive: Receive) -> httpcore.Response:
+    async def _ask(
+        self, scope: Scope, target: bytes, receive: Receive
+    ) -> tuple[httpcore.AsyncHTTPConnection, httpcore.Response]:
         method = scope["method"].encode("ascii")
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
@@ -105,11 +107,11 @@ class Forward:
             extensions={"timeout": TIMES},
         )
         try:
-            return await self._pool.handle_async_request(request)
+            return await self._free.ask(request)
         except (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError):
             if framed or method not in REPEATABLE:
                 raise  # it may have been done already
-            return await self._pool.handle_async_request(request)
+            return await self._free.ask(request)
 
     async def _pass(self, answer: httpcore.Response, receive: Receive, send: Send) -> None:
         if answer.status > LAST_STATUS:
@@ -128,6 +130,52 @@ class Forward:
         finally:
             if gone is not None:
                 gone.cancel()
+
+
+class _Free:
+    """Connections that wait for a request, the newest used first.
+
+    httpcore's pool looks at every connection, and polls each idle one, for every request.
+    """
+
+    def __init__(self, origin: httpcore.Origin) -> None:
+        self._origin = origin
+        self._secure = ssl.create_default_context() if origin.scheme == b"https" else None
+        self._idle: list[httpcore.AsyncHTTPConnection] = []
+
+    async def ask(
+        self, request: httpcore.Request
+    ) -> tuple[httpcore.AsyncHTTPConnection, httpcore.Response]:
+        """Send a request on a connection that is free, or on a new one."""
+        connection = None
+        while self._idle and connection is None:
+            connection = self._idle.pop()
+            if connection.has_expired() or not connection.is_idle():
+                await connection.aclose()
+                connection = None
+        if connection is None:
+            connection = httpcore.AsyncHTTPConnection(
+                self._origin, ssl_context=self._secure, keepalive_expiry=KEPT
+            )
+        try:
+            return connection, await connection.handle_async_request(request)
+        except BaseException:
+            await connection.aclose()
+            raise
+
+    async def give(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Take a connection back after its answer; the oldest that nobody used are closed."""
+        if connection.is_idle():
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
+        while self._idle and (len(self._idle) > MOST_IDLE or self._idle[0].has_expired()):
+            await self._idle.pop(0).aclose()
+
+    async def close(self) -> None:
+        """Close what waits."""
+        while self._idle:
+            await self._idle.pop().aclose()
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

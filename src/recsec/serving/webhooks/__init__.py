@@ -1,0 +1,6 @@
+"""Tell other systems about decisions: signed, and again until they have it."""
+
+from recsec.serving.webhooks.sender import Sender, Undelivered, deliver, signature
+from recsec.serving.webhooks.settings import Webhook, sample
+
+__all__ = ["Sender", "Undelivered", "Webhook", "deliver", "sample", "signature"]
