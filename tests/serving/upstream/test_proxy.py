@@ -254,7 +254,7 @@ def test_it_sees_what_passes_also_compressed(shadow: tuple[str, Engine]) -> None
         ask(url)
     every = {"tag", "slow", "shorten", "decoy", "block"}
     eventually(engine, lambda: {one.action for one in engine.ledger.active()} == every)
-    last = engine.evidence._recent[engine.names.account("mallory")][-1]
+    last = engine.evidence.recent(engine.names.account("mallory"))[-1]
     assert (len(last.history), len(last.answer)) == (2, 5)
     metrics = httpx.get(f"{url}/.recsec/metrics").text
     assert 'recsec_requests_total{code="500",route="upstream"}' in metrics

@@ -117,7 +117,6 @@ def test_nobody_waits_for_a_hook_that_is_dead(serve: Serve, receiver: Receiver) 
     assert status == 429
 
 
-@pytest.mark.hint("recsec monitor explain ACCOUNT shows those about an account")
 def test_the_commands_try_a_hook_and_tell_it_again(
     serve: Serve, receiver: Receiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

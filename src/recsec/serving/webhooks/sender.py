@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import os
 import queue
@@ -16,9 +15,10 @@ import httpx
 from recsec.errors import ConfigError
 from recsec.serving.state import Decision
 from recsec.serving.webhooks.settings import Webhook
+from recsec.serving.webhooks.signature import signature
 from recsec.targets.http.addresses import fits_header
 
-__all__ = ["Sender", "Undelivered", "deliver", "signature"]
+__all__ = ["Sender", "Undelivered", "deliver"]
 
 ATTEMPTS: Final = 5
 BACKOFF: Final = 2.0
@@ -30,15 +30,6 @@ WAITING: Final = 1000
 
 class Undelivered(Exception):  # noqa: N818 - a state
     """A webhook did not take a message."""
-
-
-def signature(secret: str, at: int, body: bytes) -> str:
-    """``t=SECONDS,v1=HEX``: HMAC-SHA256 of ``SECONDS.BODY``.
-
-    The receiver computes it anew, compares in constant time, and refuses what is minutes old.
-    """
-    told = hmac.digest(secret.encode(), str(at).encode() + b"." + body, "sha256").hex()
-    return f"t={at},v1={told}"
 
 
 def deliver(
