@@ -62,8 +62,9 @@ def test_a_plan_from_the_first_query_to_the_gate(
     assert found["verdict"]["level"] == "high"
     row = found["rows"][1]
     assert row["calls"] == {"value": 200, "low": None, "high": None, "n": 1}
-    for key in ("agr@1", "agr@10", "rbo", "floor", "twin", "lift", "hr@10"):
+    for key in ("agr@1", "agr@10", "rbo", "floor", "lift", "hr@10"):
         assert set(row[key]) == {"value", "low", "high", "n"}
+    assert row["twin"] is None  # a second markov is the target itself
     assert found["synthetic"] is True
     assert "2 attacks, 200 API calls, measured on all users" in said.err
     assert said.err.index("2 attacks, 200 API calls") < said.err.index("ask mixed-k10-s0")

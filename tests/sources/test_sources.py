@@ -58,7 +58,7 @@ def test_what_is_missing_is_said_with_the_way_out() -> None:
 
 
 def test_a_source_may_give_less_than_its_kind() -> None:
-    assert lacking("evade", {"ids"}) == ["embeddings"]
+    assert lacking("similar", {"ids"}) == ["embeddings"]
     with pytest.raises(UsageError, match="this gives nothing"):
         needs("recommend", "runs/broken", ())
 

@@ -31,8 +31,9 @@ def test_flat_metrics_with_floor_twin_and_protocol(
     command = words(model, small_data, out, "--set", "policy_settings.share=0.5")
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    for key in ("agr@1", "agr@10", "rbo", "floor", "twin", "lift", "calls", "hr_ratio"):
+    for key in ("agr@1", "agr@10", "rbo", "floor", "lift", "calls", "hr_ratio"):
         assert set(found[key]) == {"value", "low", "high", "n"}
+    assert found["twin"] is None  # a second markov is the target itself
     assert found["calls"]["value"] == 120
     assert found["policy"] == "mixed share=0.5"
     assert "full catalog, history items excluded" in found["protocol"]

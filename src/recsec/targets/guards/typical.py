@@ -188,7 +188,7 @@ class KeptRanks:
         if self.room < 1:
             return
         rows = scores.clone()
-        rows.scatter_(1, torch.from_numpy(histories), float("-inf"))
+        rows.scatter_(1, torch.from_numpy(np.ascontiguousarray(histories)), float("-inf"))
         for row, key in enumerate(keys):
             self._rows[key] = (ranks[row], rows[row].clone() if len(keys) > 1 else rows[row])
             self._rows.move_to_end(key)
