@@ -149,7 +149,8 @@ class Bench:
         transcript = folder / "transcript"
         transcript.mkdir(parents=True, exist_ok=True)
         streams = self.streams.child("thief")
-        with MeteredTarget(target, budget=Budget(calls=calls), folder=transcript) as meter:
+        budget = Budget(calls=calls, accounts=config.adaptive.accounts)
+        with MeteredTarget(target, budget=budget, folder=transcript) as meter:
             collect(
                 meter,
                 config,
@@ -460,7 +461,8 @@ def text(found: dict[str, Any]) -> str:
     columns = ("p_value", "another_key_p", "green_p", "replies_p", "effect", "hr@10")
     columns += ("agr@10_clean", "overlap@10")
     lines = [
-        f"{found['data']}, SASRec, watermark guard; p exact with 9,999 other keys, floor 0.0001",
+        f"{found['data']}, {found.get('target', 'sasrec')}, watermark guard; "
+        "p exact with 9,999 other keys, floor 0.0001",
         f"bias {found['bias']:g}, seed {found['seed']}, machine {found['machine']['machine']}, "
         + ", ".join(f"{k} {v}" for k, v in found["machine"]["versions"].items()),
         "",
@@ -532,6 +534,7 @@ def main() -> None:
     if found["rows"] and any(found.get(name) != value for name, value in settings.items()):
         raise SystemExit(f"{path} holds rows of other settings; move it away first")
     found |= settings | {"machine": {"machine": platform.machine(), **environment()}}
+    found["target"] = bench.recommender.name
     begun = time.perf_counter()
     for name, measure in rows(bench).items():
         if name in found["rows"] or (options.only and not re.search(options.only, name)):
@@ -542,9 +545,10 @@ def main() -> None:
         row = measure()
         found["rows"][name] = {**row, "seconds": round(time.perf_counter() - start, 1)}
         atomic_write_text(path, json.dumps(found, indent=1) + "\n")
-        atomic_write_text(Path(f"{options.results}.txt"), text(found))
         shown = {key: row[key] for key in ("p_value", "hr@10", "agr@10_served") if key in row}
         print(f"{name}: {shown} ({found['rows'][name]['seconds']} s)", flush=True)
+    atomic_write_text(path, json.dumps(found, indent=1) + "\n")
+    atomic_write_text(Path(f"{options.results}.txt"), text(found))
 
 
 if __name__ == "__main__":

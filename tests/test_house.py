@@ -23,8 +23,9 @@ ODD_SIZES = {
     "attacks": "two threats, and nothing that both share",
     "cli": "one file for each command of both threats",
     "cli/sequential": "one file for each command, and what they share",
-    "detection": "what is fitted, kept and shared of one account, and of several together",
     "reports/site": "which runs there are, and the pages about them",
+    "serving": "what a request passes, a file each, and what the ways in share",
+    "serving/webhooks": "whom to tell, and telling",
     "targets/guards": "seven guards, and what builds, keys and checks them",
 }
 """Folders of fewer than three or more than twelve files, and why."""

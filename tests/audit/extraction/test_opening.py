@@ -12,6 +12,6 @@ def test_networks_answer_where_the_audit_trains(monkeypatch: pytest.MonkeyPatch)
     model = SasRec(catalog, SasRecConfig(embedding_dim=8, blocks=1, heads=1, max_length=5))
     opening.placed(model, "cpu")
     assert model.item_table().device.type == "cpu"
-    monkeypatch.setattr(opening, "uses_cpu", lambda device: False)
+    monkeypatch.setattr(opening, "resolve_device", lambda device: device)
     opening.placed(model, "meta")
     assert model.item_table().device.type == "meta"

@@ -115,3 +115,33 @@ def test_wrong_options_are_refused_before_the_port_opens(
     assert main([*words, "--host", "0.0.0.0"]) == 0
     assert len(started) == 2
     assert "1 keys" in capsys.readouterr().err
+
+
+@pytest.mark.hint("recsec monitor allow ACCOUNT --reason WHY")
+@pytest.mark.hint("names of accounts, one a line")
+def test_an_allow_list_is_imported_and_shown(
+    capsys: pytest.CaptureFixture[str], state: str, tmp_path: Path
+) -> None:
+    said(capsys, "keys", "create", "shop", "--state", state)
+    allow, file = ("monitor", "allow", "--state", state), tmp_path / "partners.txt"
+    nobody = said(capsys, *allow, "--reason", "partner", code=2)
+    assert nobody["error"]["hint"] == "recsec monitor allow ACCOUNT --reason WHY"
+    missing = said(capsys, *allow, "--reason", "partner", "--from", str(file), code=2)
+    assert missing["error"]["hint"] == "names of accounts, one a line"
+    file.write_text("ann\n\n bob \n")
+    made = said(capsys, *allow, "--reason", "partner", "--from", str(file), "--for", "30d", "eve")
+    assert made["allowed"] == ["eve", "ann", "bob"]
+    shown = said(capsys, "monitor", "allowed", "--state", state)["allowed"]
+    assert [(one["holds"], one["reason"]) for one in shown] == [(True, "partner")] * 3
+    assert main(["monitor", "allowed", "--state", state]) == 0
+    assert "ann" not in capsys.readouterr().out, "accounts are named as they are kept"
+
+
+def test_tables_go_back_by_command_and_forward_by_themselves(
+    capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    said(capsys, "keys", "create", "shop", "--state", state)
+    wrong = said(capsys, "monitor", "migrate", "0099", "--state", state, code=2)
+    assert "0001" in wrong["error"]["hint"]
+    assert said(capsys, "monitor", "migrate", "0001", "--state", state) == {"form": "0001"}
+    assert len(said(capsys, "keys", "list", "--state", state)["keys"]) == 1

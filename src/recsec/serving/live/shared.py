@@ -151,8 +151,8 @@ class RedisLive:
             for seen in found:
                 if seen.event.history is not None:
                     mine.setdefault(seen.event.account, []).append(seen)
-            for account, seens in mine.items():
-                self._own(account).count(seens)
+            for account, sightings in mine.items():
+                self._own(account).count(sightings)
         if not self.lost:
             try:
                 self._share(found, mine)
@@ -212,7 +212,7 @@ class RedisLive:
 
     def _share(self, found: Sequence[Seen], mine: dict[str, list[Seen]]) -> None:
         """One step for each event; the last one of an account brings its evidence."""
-        last = {id(seens[-1]): account for account, seens in mine.items()}
+        last = {id(sightings[-1]): account for account, sightings in mine.items()}
         waiting = list(found)
         for _ in range(TRIES):
             late = []
@@ -314,8 +314,8 @@ class RedisLive:
 
     def _keep_apart(self, found: Sequence[Seen], mine: dict[str, list[Seen]]) -> None:
         """Count here what cannot be shared."""
-        for account, seens in mine.items():
-            self._owns[account].apart([seen.event for seen in seens])
+        for account, sightings in mine.items():
+            self._owns[account].apart([seen.event for seen in sightings])
             self._apart.add(account)
         for seen in found:
             told = dict(seen.counts)

@@ -1,5 +1,6 @@
 """What a service remembers: keys, decisions, allowed accounts, histories, and the trail."""
 
+from recsec.serving.state.address import is_url
 from recsec.serving.state.base import (
     Allowed,
     Decision,
@@ -22,7 +23,7 @@ from recsec.serving.state.operators import (
     new_password,
     session_id,
 )
-from recsec.serving.state.sql import SqlStore, is_url
+from recsec.serving.state.sql import SqlStore
 
 __all__ = [
     "GRADES",

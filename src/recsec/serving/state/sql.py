@@ -12,47 +12,32 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import (
-    URL,
     Connection,
-    Engine,
     Row,
     Select,
-    create_engine,
-    event,
     func,
-    make_url,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from recsec.errors import ConfigError, RecsecError, RunError
 from recsec.serving.state import migrations, tables
+from recsec.serving.state.address import engine_of, is_url
 from recsec.serving.state.base import Allowed, Decision, Entry, Kept, Key, StateLost, Tally
 from recsec.serving.state.chain import START, broken, linked
 from recsec.serving.state.operators import OperatorTables
 
-__all__ = ["FILE", "SqlStore", "is_url"]
+__all__ = ["FILE", "SqlStore"]
 
 FILE = "service.sqlite"
 AWAY = "move that file away: the service then begins with empty state"
-WAIT = 10_000
-"""Milliseconds that a writer waits for another process."""
-
-EXAMPLE = "a folder, or postgresql://USER@HOST/NAME"
-KINDS = ("postgresql", "postgres")
-CONNECT = 3
-"""Seconds to reach a database server."""
+THERE = "is the database there, and may this user use it?"
 
 MIGRATING = 7_265_633
 """Number of the lock under which one process at a time changes the tables."""
-
-
-def is_url(place: str | Path) -> bool:
-    """Whether a place is the address of a database, and no folder."""
-    return "://" in str(place)
 
 
 class SqlStore(OperatorTables):
@@ -69,25 +54,17 @@ class SqlStore(OperatorTables):
 
     def __init__(self, place: Path | str, chain: bytes) -> None:
         self._chain = chain
-        self.name = str(place)
-        if is_url(place):
-            url = _url(str(place))
-            self.name = url.set(drivername=KINDS[0]).render_as_string(hide_password=True)
-            self._engine = _server(url)
-            hint = "is the database there, and may this user use it?"
-        else:
-            self.path = Path(place) / FILE
-            self.name = str(self.path)
-            self._engine = create_engine(f"sqlite:///{self.path}")
-            event.listen(self._engine, "connect", _prepare)
-            hint = AWAY
+        self.path = Path(place) / FILE
+        self._engine, self.name = engine_of(str(place) if is_url(place) else self.path)
         self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         try:
             self.migrate()
             self._check_secret()
         except StateLost as error:
             self.close()
-            raise RunError(error.message, hint=hint) from error
+            if is_url(place):
+                raise RunError(error.message, hint=THERE) from error
+            raise RunError(error.message, hint=AWAY) from error
         except RecsecError:
             self.close()
             raise
@@ -351,35 +328,6 @@ class SqlStore(OperatorTables):
         base.execute(
             tables.trail.insert().values(**line, hash=linked(self._chain, before, **line))  # type: ignore[arg-type]
         )
-
-
-def _url(place: str) -> URL:
-    try:
-        url = make_url(place)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigError(f"{place!r} is no address of a database", hint=EXAMPLE) from error
-    if url.drivername not in KINDS:
-        raise ConfigError(f"{url.drivername} is no kind of state", hint=EXAMPLE)
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _server(url: URL) -> Engine:
-    """An engine that notices within seconds that its server is away, and when it is back."""
-    told = {
-        "connect_timeout": CONNECT,
-        "tcp_user_timeout": 1000 * CONNECT,
-        "options": f"-c statement_timeout={WAIT} -c lock_timeout={WAIT}",
-    }
-    return create_engine(
-        url, connect_args=told, pool_pre_ping=True, pool_size=4, pool_timeout=WAIT / 1000
-    )
-
-
-def _prepare(connection: Any, _: Any) -> None:
-    """Of each new connection: readers and a writer at a time, and what is written is on disk."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA busy_timeout = {WAIT}")
 
 
 def _number(name: str) -> Select[Any]:
