@@ -47,7 +47,7 @@ def named(module: str, name: str) -> tuple[Any, Callable[..., Callable[..., Any]
 
     def look() -> tuple[bool, Any]:
         try:
-            if importlib.util.find_spec(module) is None:
+            if module not in sys.modules and importlib.util.find_spec(module) is None:
                 return False, None
         except ModuleNotFoundError:  # of the package that it should be in
             return False, None
