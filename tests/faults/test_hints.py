@@ -202,6 +202,7 @@ WORDS: dict[str, list[str]] = {
         "wait until it ends",
     ],
     "names the folder or the number that was meant, which only the user knows": [
+        "recsec monitor explain ACCOUNT shows those about an account",
         "--data NAME",
         "--data NAME, as recsec data list has them, or the path of a table",
         "name the data",
