@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from recsec.data.catalog import Catalog
 from recsec.targets import Budget, CallableTarget, MeteredTarget, Transcript, recorded
-from recsec.traffic import Follower, Prefix, read_log
+from recsec.traffic import Follower, Prefix, WholeLog, read_log
 
 CATALOG = Catalog.from_ids(range(1, 41))
 WORDS = (
@@ -42,8 +42,8 @@ def watched(path: Path) -> None:
     """A log as detectors take it in."""
     log = read_log(path, CATALOG)
     prefix = Prefix()
-    prefix.add(log, len(log) // 2)
-    prefix.add(log, len(log))
+    for part in WholeLog(log).parts():
+        prefix.add(part)
     assert prefix.digest
     steps = Follower().follow_rows(log, np.arange(len(log)))
     assert len(steps) == len(log)
