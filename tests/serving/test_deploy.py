@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -61,6 +62,9 @@ def test_compose_has_all_five_and_mounts_what_is_there() -> None:
                 assert (DEPLOY / source).exists(), source
             elif not source.startswith("."):
                 assert source in compose["volumes"]
+    told = services["serve"]["environment"]
+    for variable, service in (("RECSEC_STATE", "postgres"), ("RECSEC_LIVE", "redis")):
+        assert urlsplit(told[variable]).hostname == service in services["serve"]["depends_on"]
     scraped = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
     assert scraped["scrape_configs"][0]["static_configs"][0]["targets"] == ["serve:8000"]
 

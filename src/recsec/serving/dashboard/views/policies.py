@@ -183,7 +183,7 @@ def switch(desk: Desk, call: Call) -> Response:
 
 
 def _with(policy: Policy, name: str, *, enforce: bool) -> Policy:
-    """The policy that runs, with that switch: what else the file says comes with the next start."""
+    """The policy that runs, with that switch."""
     if name == WHOLE:
         return policy.model_copy(update={"enforce": enforce})
     rules = [
