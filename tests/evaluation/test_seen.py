@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_plan import AUDIT
 
 from recsec.audit.extraction.part import _seen
 from recsec.cli.main import main
@@ -52,24 +53,13 @@ def test_evaluate_notices_it(models: Path, model: str, capsys: pytest.CaptureFix
 
 def test_a_report_notices_it(models: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
-    text = """[target]
-model = "MODEL"
-data = "DATA"
+    model = models / "leaky"
+    text = f"""[target]
+model = "{model}"
+data = "{DATA}"
 twins = 0
-[[extraction]]
-policies = "random"
-calls = 40
-seeds = 0
-length = 5
-sessions = 4
-surrogate = "meanpool"
-surrogate_settings = { embedding_dim = 8, epochs = 1 }
-[evaluation]
-recheck = false
-[gate]
-fail_at = "never"
-"""
-    plan.write_text(text.replace("MODEL", str(models / "leaky")).replace("DATA", DATA))
+{AUDIT}"""
+    plan.write_text(text)
     assert main(["audit", str(plan), "--out", str(tmp_path / "run"), "-q"]) == 0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     found = {one["id"]: one for one in report["findings"]}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_plan import AUDIT
 
 from recsec.cli.main import main
 from recsec.data import Catalog
@@ -70,24 +71,12 @@ def test_the_count_goes_on_where_a_killed_collection_was(tmp_path: Path):
     assert counts == [Unknown(4, 2, "99"), Unknown(8, 4, "99")]
 
 
-PLAN = """[target]
+PLAN = f"""[target]
 model = "callable:wide_shop:recommend"
 data = "shop.csv"
 twins = 0
-filters = { min_item = 5 }
-[[extraction]]
-policies = "random"
-calls = 40
-seeds = 0
-length = 5
-sessions = 4
-surrogate = "meanpool"
-surrogate_settings = { embedding_dim = 8, epochs = 1 }
-[evaluation]
-recheck = false
-[gate]
-fail_at = "never"
-"""
+filters = {{ min_item = 5 }}
+{AUDIT}"""
 
 
 def test_items_that_filters_drop_do_not_stop_a_function(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from small_plan import AUDIT
 
 from recsec import open_data
 from recsec.cli.main import main
@@ -18,22 +19,10 @@ TINY = (
     "--set surrogate_settings.embedding_dim=8 --set surrogate_settings.epochs=1 --device cpu"
 )
 SAID = "--columns user=who --catalog items.csv --filters min_item=2,min_user=3"
-PLAN = """[target]
+PLAN = f"""[target]
 model = "model"
 twins = 0
-[[extraction]]
-policies = "random"
-calls = 40
-seeds = 0
-length = 5
-sessions = 4
-surrogate = "meanpool"
-surrogate_settings = { embedding_dim = 8, epochs = 1 }
-[evaluation]
-recheck = false
-[gate]
-fail_at = "never"
-"""
+{AUDIT}"""
 
 
 @pytest.fixture
