@@ -35,7 +35,7 @@ def json_log(stream: Any = None) -> Callable[..., None]:
             structlog.processors.JSONRenderer(ensure_ascii=True),
         ],
         wrapper_class=structlog.BoundLogger,
-    )
+    ).bind()  # otherwise it is made anew for each line
 
     def log(event: str, **told: Any) -> None:
         logger.msg(event, **told)
