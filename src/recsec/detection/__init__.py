@@ -21,6 +21,7 @@ from recsec.detection.fit import (
 )
 from recsec.detection.following import follow_in_processes, follow_log, follow_stream
 from recsec.detection.own import fit_on_log
+from recsec.detection.population import Pooled, Population, energy_test
 from recsec.detection.sybil import Linker
 from recsec.detection.verdict.check import strange_ways
 from recsec.detection.verdict.explain import Explained, explain
@@ -48,6 +49,8 @@ __all__ = [
     "HodaConfig",
     "Linker",
     "OffList",
+    "Pooled",
+    "Population",
     "Prada",
     "PradaConfig",
     "Scale",
@@ -58,6 +61,7 @@ __all__ = [
     "Watch",
     "account_table",
     "combine",
+    "energy_test",
     "explain",
     "fit_detectors",
     "fit_on_log",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from recsec.serving.ledger import Ledger
 from recsec.serving.live import NONE, Asked, Event, Live, LocalLive, Seen
 from recsec.serving.policy import Policy, share
 from recsec.serving.state import Decision
+from recsec.serving.together import LOOKS, Young, cannot
 from recsec.types import IntArray
 
 __all__ = ["NONE", "Asked", "Event", "Evidence", "Judged"]
@@ -82,6 +83,8 @@ class Evidence:
         self.judged: deque[Judged] = deque(maxlen=JUDGED)
         """Looks at accounts, the newest last; they outlive the period."""
         self.live: Live = LocalLive(policy, fitted, clock=clock) if live is None else live
+        self.young = Young(policy, fitted)
+        ledger.first_seen = self.live.first
 
     @property
     def watch(self) -> Watch | None:
@@ -96,6 +99,7 @@ class Evidence:
         """
         check_rules(policy, fitted)
         self.live.anew(policy, fitted)
+        self.young.anew(policy, fitted)
         self.policy, self.fitted = policy, fitted
 
     def __len__(self) -> int:
@@ -135,6 +139,7 @@ class Evidence:
         for seen in found:
             made += self._by_rate(seen)
             made += self._by_detectors(seen)
+            made += self._by_pool(seen)
         for decision in made:
             self._told(decision)
         return made
@@ -170,15 +175,15 @@ class Evidence:
         }
         made, account = [], seen.event.account
         young = seen.event.at - seen.first < self.policy.young
-        wanted = {COMBINED, *(rule.detector for rule in self.policy.rules if rule.p_value)}
+        wanted = {COMBINED, *(rule.detector for rule in self.policy.rules if rule.alone)}
         kept = {label: found[label] for label in wanted}
         self.judged.append(Judged(account, seen.event.at, seen.queries, spent, kept, young))
         for rule in self.policy.rules:
-            if rule.p_value is None:
+            if rule.p_value is None or not rule.alone:
                 continue
             p_value, level = found[rule.detector], rule.p_value * spent
             if rule.clear_above is not None and p_value > rule.clear_above:
-                self._ledger.clear(rule, account, p_value)
+                self._ledger.clear(rule, "account", account, p_value)
             if p_value > level or (rule.scope == "young" and not young):
                 continue
             shown = {
@@ -195,6 +200,30 @@ class Evidence:
                 ],
             }
             made.append(self._ledger.decide(rule, "account", account, shown))
+        return [one for one in made if one is not None]
+
+    def _by_pool(self, seen: Seen) -> list[Decision]:
+        """Judge the young accounts together, if it is time."""
+        look = self.young.take(seen)
+        made = []
+        for rule in self.policy.rules if look is not None else ():
+            if rule.p_value is None or rule.evidence != "pooled" or look is None:
+                continue
+            p_value, level = look.found.p_value, rule.p_value / LOOKS
+            if rule.clear_above is not None and p_value > rule.clear_above:
+                self._ledger.clear(rule, "young", "", p_value)
+            if p_value > level:
+                continue
+            pooled = {
+                "queries": look.queries,
+                "threshold": level,
+                "level": rule.p_value,
+                "share": 1 / LOOKS,
+                "furthest": list(look.names),
+                **asdict(look.found),
+            }
+            shown = {"detector": "pooled", "pooled": pooled}
+            made.append(self._ledger.decide(rule, "young", "", shown))
         return [one for one in made if one is not None]
 
     def save(self, path: Path) -> None:
@@ -214,7 +243,13 @@ def check_rules(policy: Policy, fitted: Fitted | None) -> None:
     """
     labels = sorted(fitted.calibrations) if fitted is not None else []
     for rule in policy.rules:
-        if rule.p_value is not None and rule.detector not in labels:
+        why = cannot(fitted) if rule.evidence == "pooled" else None
+        if why is not None:
+            raise ConfigError(
+                f"the rule {rule.name} cannot pool young accounts: {why}",
+                hint="run the command recsec detect fit that made the folder again, into another",
+            )
+        if rule.alone and rule.detector not in labels:
             raise ConfigError(
                 f"the rule {rule.name} asks for the detector {rule.detector}, which "
                 f"{policy.detectors} does not hold",

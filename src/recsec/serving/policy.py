@@ -68,7 +68,8 @@ Time = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=10 * 365 * UNIT
 class Rule(BaseModel):
     """One rule: which evidence about whom leads to what, and for how long.
 
-    Evidence is either a p-value (of all detectors together, or of one), or a rate.
+    Evidence is a p-value (of an account, by all detectors together or by one; or of young accounts
+    pooled), or a rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -78,9 +79,16 @@ class Rule(BaseModel):
         "account", description="one account; one seen first less than `young` ago; a key; everybody"
     )
     p_value: float | None = Field(
-        None, gt=0, lt=1, description="share of honest accounts that the rule may reach per period"
+        None,
+        gt=0,
+        lt=1,
+        description="share of honest accounts that the rule may reach per period; pooled: chance "
+        "to reach them while accounts are young",
     )
-    detector: str = Field("combined", description="whose p-value")
+    evidence: Literal["alone", "pooled"] = Field(
+        "alone", description="p-value of one account; of the young ones pooled (scope: young)"
+    )
+    detector: str = Field("combined", description="whose p-value of one account")
     more_than: int | None = Field(None, ge=1, description="requests ...")
     within: Time | None = Field(None, description="... in any window of this length")
     action: Action = "observe"
@@ -107,7 +115,16 @@ class Rule(BaseModel):
             raise ValueError("p-values are of accounts: scope is account or young")
         if rate and self.clear_above is not None:
             raise ValueError("clear_above is about p-values")
+        if self.evidence != "alone" and rate:
+            raise ValueError("evidence is about p-values")
+        if self.evidence == "pooled" and self.scope != "young":
+            raise ValueError('pooled evidence is about all young accounts: scope = "young"')
         return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether its evidence is the p-value of one account."""
+        return self.p_value is not None and self.evidence == "alone"
 
 
 class Policy(BaseModel):

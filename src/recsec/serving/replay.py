@@ -37,7 +37,10 @@ class Replayed:
         reached: by account, its first decision that does more than observe or tag.
         asked: by account, queries in the log.
         refused: by account, queries that a block would have refused.
+        before: by account that was reached, queries before.
         thieves: accounts that are known to be thieves.
+        pools: p-value of each look at young accounts together.
+        waiting: what a further look would have waited for, or why there was none.
     """
 
     queries: int
@@ -49,6 +52,8 @@ class Replayed:
     refused: Counter[str] = field(default_factory=Counter)
     before: dict[str, int] = field(default_factory=dict)
     thieves: frozenset[str] = frozenset()
+    pools: list[float] = field(default_factory=list)
+    waiting: str = ""
 
     def group(self, *, thieves: bool) -> dict[str, Any]:
         """How one group of accounts fared, with a 95 % interval of the share that was reached."""
@@ -81,6 +86,11 @@ class Replayed:
             "accounts": self.accounts,
             "days": self.days,
             "rules": {name: {**told, "about": len(told["about"])} for name, told in rules.items()},
+            "pools": {
+                "looks": len(self.pools),
+                "least": min(self.pools, default=None),
+                "waiting": self.waiting,
+            },
             "honest": self.group(thieves=False),
             "thieves": self.group(thieves=True) if self.thieves else None,
         }
@@ -136,6 +146,8 @@ def replay(
                 _play(out, ledger, evidence, names[row], now[0], history, log.calls.answers[row])
             if progress is not None:
                 progress("replaying", int(block[-1]) + 1, len(log))
+        out.pools = [one.found.p_value for one in evidence.young.looks]
+        out.waiting = evidence.young.told()
         store.close()
     return out
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binom
 
 from recsec.detection import COMBINED, Fitted
 from recsec.serving.evidence import Asked, Evidence, Judged
+from recsec.serving.together import PoolLook
 from recsec.targets.meter.segments import Calls
 from recsec.traffic import QueryLog
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["LOOKS", "MOST", "Pool", "Portrait", "Seen", "Suspect", "View", "portray", "see"]
+__all__ = ["LOOKS", "MOST", "Portrait", "Seen", "Suspect", "View", "portray", "see"]
 
 MOST = 20
 """Accounts that are shown, the most suspicious first."""
@@ -24,7 +24,7 @@ LOOKS = 300
 """Newest looks at accounts that are shown."""
 
 ODD = 0.05
-"""Accounts with a p-value up to this are compared with each other, and counted among the young."""
+"""Accounts with a p-value up to this are compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,6 @@ class Suspect:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The young accounts together.
-
-    Attributes:
-        accounts: that made enough queries.
-        odd: of these, how many have a p-value up to 0.05; by chance 5 % at most.
-        p_value: how often chance gives so many or more.
-    """
-
-    accounts: int
-    odd: int
-    p_value: float
-
-
-@dataclass(frozen=True)
 class Seen:
     """A copy.
 
@@ -97,7 +82,8 @@ class Seen:
         tracked: accounts with evidence in it.
         first: queries from which on an account is judged; 0 without detectors.
         suspects: the most suspicious first.
-        pool: None where there are no young accounts to judge.
+        pool: the newest look at young accounts together; None before the first.
+        waiting: what the next look at them waits for, or why there is none.
         looks: the newest, oldest first.
     """
 
@@ -107,7 +93,8 @@ class Seen:
     tracked: int = 0
     first: int = 0
     suspects: tuple[Suspect, ...] = ()
-    pool: Pool | None = None
+    pool: PoolLook | None = None
+    waiting: str = ""
     looks: tuple[Judged, ...] = ()
 
 
@@ -133,8 +120,11 @@ def see(evidence: Evidence, at: float) -> Seen:
     began = time.perf_counter()
     looks = tuple(list(evidence.judged)[-LOOKS:])
     fitted, watch = evidence.fitted, evidence.watch
+    pool = evidence.young.looks[-1] if evidence.young.looks else None
+    waiting = evidence.young.told()
     if fitted is None or watch is None:
-        return Seen(at, began=evidence.began, tracked=len(evidence), looks=looks)
+        kept, tracked = evidence.began, len(evidence)
+        return Seen(at, began=kept, tracked=tracked, looks=looks, pool=pool, waiting=waiting)
     names = watch.names
     queries, judged, scores = watch.standing(names)
     p_values = fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
@@ -152,7 +142,8 @@ def see(evidence: Evidence, at: float) -> Seen:
         tracked=len(evidence),
         first=first,
         suspects=tuple(replace(one, cluster=linked.get(one.account)) for one in found),
-        pool=_pool(evidence, names, p_values, at, first),
+        pool=pool,
+        waiting=waiting,
         looks=looks,
     )
 
@@ -217,25 +208,6 @@ def _suspects(
 
 def _beyond(view: View) -> float:
     return (view.score - view.median) / max(view.top - view.median, 1e-9)
-
-
-def _pool(
-    evidence: Evidence,
-    names: Sequence[str],
-    p_values: FloatArray,
-    at: float,
-    first: int,
-) -> Pool | None:
-    watch, since = evidence.watch, at - evidence.policy.young
-    if watch is None:
-        return None
-    young = [
-        row
-        for row, name in enumerate(names)
-        if (evidence.first_seen(name) or 0.0) > since and watch.judged(name) >= first
-    ]
-    odd = int((p_values[young] <= ODD).sum()) if young else 0
-    return Pool(len(young), odd, float(binom.sf(odd - 1, len(young), ODD))) if young else None
 
 
 def _clusters(evidence: Evidence, fitted: Fitted, odd: Sequence[Suspect]) -> list[int | None]:

@@ -112,7 +112,8 @@ def decision(desk: Desk, call: Call) -> Response:
         holds=found.active(desk.engine.clock()),
         p_values=p_values,
         scores=evidence.get("scores", {}),
-        threshold=evidence.get("threshold"),
+        grounds=evidence.get("pooled", evidence),
+        pooled="pooled" in evidence,
         last=evidence.get("last", [])[::-1],
     )
 
