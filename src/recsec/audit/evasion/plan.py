@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from recsec.attacks.evasion import POLICIES
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
 from recsec.registry import registry
+from recsec.targets.http.addresses import public_url
 
 __all__ = [
     "AttackPlan",
@@ -200,6 +201,16 @@ class EvasionTables(Plan):
             self._check_names(self.visual)
         return self
 
+    def public(self) -> Self:
+        """See ``Plan.public``: the address of a search may hide user, password and query."""
+        if self.visual is None:
+            return super().public()
+        models = [
+            model.model_copy(update={"model": _public(model.model)}) for model in self.visual.models
+        ]
+        visual = self.visual.model_copy(update={"models": tuple(models)})
+        return super().public().model_copy(update={"visual": visual})
+
     def _check_names(self, visual: VisualPlan) -> None:
         """Models and attacks that are named exist, where they are named.
 
@@ -222,3 +233,8 @@ class EvasionTables(Plan):
                         f"{', '.join(above)}"
                     )
             above += [attack.label for attack in grid.attacks]
+
+
+def _public(spec: str | None) -> str | None:
+    address = spec is not None and spec.startswith(("http://", "https://"))
+    return public_url(spec) if address and spec is not None else spec

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from recsec.attacks.evasion import SAMPLE, open_attack
+from recsec.attacks.evasion import SAMPLE, knowledge, open_attack
 from recsec.audit.conductor import Conductor
-from recsec.audit.engines import Failure, Task
-from recsec.audit.evasion import work
+from recsec.audit.engines import Failure, LocalEngine, Task
+from recsec.audit.evasion import searched, work
 from recsec.audit.evasion.cells import CHUNK, EvasionCell, R, chunks
 from recsec.audit.evasion.evidence.rows import Measured, best_ranks
 from recsec.audit.evasion.evidence.showing import chosen_show, show_map, show_pair
@@ -21,7 +21,10 @@ from recsec.audit.evasion.scene import Catalog, features_file, quality_file
 from recsec.audit.evasion.scope import EvasionScope, evasion_scope
 from recsec.audit.evasion.tasks import (
     AboutModel,
+    AboutSearch,
+    Asking,
     Attacking,
+    Checking,
     Drawing,
     Drawn,
     Made,
@@ -34,8 +37,9 @@ from recsec.audit.names import Names
 from recsec.audit.sections import EnginePlan
 from recsec.audit.threat import Found, Interim, ThreatRun
 from recsec.reports import CatalogMap, EvasionGate, GatePolicy, Journey
+from recsec.runs import digest
 from recsec.targets import checkpoint_digests
-from recsec.targets.visual import is_source, open_source
+from recsec.targets.visual import SearchFile, is_source, open_source
 
 __all__ = ["EvasionRun"]
 
@@ -52,6 +56,8 @@ class EvasionRun(ThreatRun):
     catalog: Catalog
     cells: tuple[EvasionCell, ...]
     size: int
+    searches: dict[str, SearchFile]
+    authorised: bool
     conductor: Conductor
 
     def __post_init__(self) -> None:
@@ -67,7 +73,13 @@ class EvasionRun(ThreatRun):
             for task, numbers in chunks(cell)
         ]
         photos = len(self.catalog.rows)
-        return evasion_scope(units, size=self.size, processes=self.engine.processes, photos=photos)
+        return evasion_scope(
+            units,
+            size=self.size,
+            processes=self.engine.processes,
+            photos=photos,
+            searches=self.searches,
+        )
 
     def folder(self, model: ModelPlan) -> str:
         """Where the checkpoint of a model is: as the plan says, or in the run directory."""
@@ -82,7 +94,9 @@ class EvasionRun(ThreatRun):
         for model in self.plan.models:
             if model.model is None:
                 continue
-            if is_source(model.model):
+            if model.name in self.searches:
+                now[f"how {model.name} is asked"] = digest(self.searches[model.name].asked)
+            elif is_source(model.model):
                 now[model.model] = open_source(model.model).encoder.fingerprint()
             else:
                 now |= checkpoint_digests(Path(self.folder(model)))
@@ -119,9 +133,12 @@ class EvasionRun(ThreatRun):
     def _found(
         self, measured: list[Measured], pairs: Drawn, looks: Looks, policy: EvasionGate
     ) -> Found:
+        need = self.conductor.need
         facts = {
-            model.name: self.conductor.need(f"measure-{self.ids[model.name]}", AboutModel)
-            for model in self.plan.models
+            name: need(f"check-{id}", AboutSearch)
+            if name in self.searches
+            else need(f"measure-{id}", AboutModel)
+            for name, id in self.ids.items()
         }
         return evasion_part(
             self.plan,
@@ -136,7 +153,8 @@ class EvasionRun(ThreatRun):
         )
 
     def _models(self) -> None:
-        """Train and harden what the plan asks for, one after the other, and measure all."""
+        """Look at the searches, train and harden what the plan asks for, and measure all of it."""
+        self._shops()
         for model in self.plan.models:
             if model.model is not None:
                 continue
@@ -166,16 +184,36 @@ class EvasionRun(ThreatRun):
                 leaves=(features_file(self.ids[model.name]), quality_file(self.ids[model.name])),
             )
             for model in self.plan.models
+            if model.name not in self.searches
         ]
         self.conductor.do(tasks, what="quality of the models")
         for task in tasks:
             self.conductor.need(task.id, AboutModel)
 
+    def _shops(self) -> None:
+        """The pre-flight of every visual search, before anything is trained or attacked."""
+        for model in self.plan.models:
+            if model.name in self.searches:
+                key = f"check-{self.ids[model.name]}"
+                told = Checking(**self.about(model), **self._asked(model), split=self.plan.split)
+                task = Task(key, searched.check_shop, told)
+                self.conductor.do([task], what=f"check of {model.name}", engine=self._alone())
+                self.conductor.need(key, AboutSearch)
+
+    def _alone(self) -> LocalEngine:
+        """A search is asked one photo after the other."""
+        return LocalEngine(workers=1, threads=self.engine.threads)
+
+    def _asked(self, model: ModelPlan) -> dict[str, Any]:
+        """What a task is told of a visual search."""
+        return {"authorised": self.authorised, "asked": digest(self.searches[model.name].asked)}
+
     def _pairs(self) -> Drawn:
         plan = self.plan
+        encoders = [self.ids[one.name] for one in plan.models if one.name not in self.searches]
         told = Drawing(
             **self.about(),
-            first=self.ids[plan.models[0].name],
+            first=encoders[0] if encoders else "",
             policy=plan.policy,
             split=plan.split,
             seed=plan.seed,
@@ -205,34 +243,59 @@ class EvasionRun(ThreatRun):
             for task, numbers in chunks(cell):
                 chosen = [n for n in numbers if survivors is None or n in survivors]
                 if chosen:
-                    told = Attacking(
-                        **self.about(models[cell.model]),
-                        id=task,
-                        attack=cell.attack.key,
-                        settings=cell.attack.settings,
-                        eps=cell.eps,
-                        project=cell.project,
-                        size=cell.size,
-                        seed=self.plan.seed,
-                        numbers=tuple(chosen),
-                        pairs=pairs,
+                    tasks[cell.id].append(
+                        self._chunk(models[cell.model], cell, task, tuple(chosen), pairs)
                     )
-                    leaves = (work.chunk_file(task),)
-                    tasks[cell.id].append(Task(task, work.attack_chunk, told, leaves))
-        ordered = [task for cell in cells for task in tasks[cell.id]]
         what = f"evasion {cells[0].stage + 1}"
         if not cells[0].counts:
             what = cells[0].attack.key
-        self.conductor.do(ordered, what=what)
+        for shops in (False, True):
+            ordered = [
+                task
+                for cell in cells
+                for task in tasks[cell.id]
+                if (cell.model in self.searches) == shops
+            ]
+            self.conductor.do(ordered, what=what, engine=self._alone() if shops else None)
         return [
             self._measured(cell, tasks[cell.id], UNMEASURED if cell.id in blocked else None)
             for cell in cells
         ]
 
+    def _chunk(
+        self,
+        model: ModelPlan,
+        cell: EvasionCell,
+        task: str,
+        numbers: tuple[int, ...],
+        pairs: Drawn,
+    ) -> Task:
+        told: dict[str, Any] = self.about(model) | {
+            "id": task,
+            "attack": cell.attack.key,
+            "settings": cell.attack.settings,
+            "eps": cell.eps,
+            "project": cell.project,
+            "size": cell.size,
+            "seed": self.plan.seed,
+            "numbers": numbers,
+            "pairs": pairs,
+        }
+        leaves = (work.chunk_file(task),)
+        if model.name not in self.searches:
+            return Task(task, work.attack_chunk, Attacking(**told), leaves)
+        asking = Asking(**told, **self._asked(model))
+        return Task(task, searched.attack_search, asking, (*leaves, searched.asked_folder(task)))
+
     def _measured(self, cell: EvasionCell, tasks: list[Task], failure: Failure | None) -> Measured:
         run, failures = self.conductor.run.path, self.conductor.failures
+        shop = self.searches.get(cell.model)
         tables = [EMPTY]
-        tables += [work.read_chunk(run, task.id) for task in tasks if task.id not in failures]
+        tables += [
+            searched.asked_table(run, task.id) if shop else work.read_chunk(run, task.id)
+            for task in tasks
+            if shop or task.id not in failures
+        ]
         failed = [failures[task.id] for task in tasks if task.id in failures]
         told = [task.payload for task in tasks]
         planned = sum(len(one.numbers) for one in told if isinstance(one, Attacking))
@@ -244,6 +307,8 @@ class EvasionRun(ThreatRun):
             pl.concat(tables),
             planned if failure is None else cell.pairs,
             failure or (failed[0] if failed else None),
+            None if shop is None else shop.k,
+            knowledge(attack),
         )
 
     def _looks(self, measured: list[Measured], pairs: Drawn, policy: EvasionGate) -> Looks:
@@ -289,7 +354,9 @@ def _counts(earlier: EvasionCell, cell: EvasionCell) -> bool:
     """Whether ``cell`` attacks the survivors of ``earlier``."""
     if earlier.model != cell.model or earlier.eps > cell.eps or earlier.stage < 0:
         return False
-    return cell.survivors_of == ("all",) or earlier.label in (cell.survivors_of or ())
+    return cell.survivors_of == ("all",) or not set(earlier.names).isdisjoint(
+        cell.survivors_of or ()
+    )
 
 
 def _survivors(cell: EvasionCell, before: list[Measured]) -> set[int]:
@@ -303,23 +370,4 @@ def _survivors(cell: EvasionCell, before: list[Measured]) -> set[int]:
     return {pair for pair in range(cell.pairs) if best.get(pair, 2) > 1}
 
 
-EMPTY = pl.DataFrame(
-    schema={
-        "attacker": pl.Int64,
-        "target": pl.Int64,
-        "rank_before": pl.Int64,
-        "rank_after": pl.Int64,
-        "cosine_before": pl.Float64,
-        "cosine_after": pl.Float64,
-        "linf": pl.Float64,
-        "l2": pl.Float64,
-        "psnr": pl.Float64,
-        "ssim": pl.Float64,
-        "in_budget": pl.Boolean,
-        "forwards": pl.Int64,
-        "backwards": pl.Int64,
-        "queries": pl.Int64,
-        "dead": pl.Int64,
-        "pair": pl.Int64,
-    }
-)
+EMPTY = pl.DataFrame(schema=searched.SCHEMA)

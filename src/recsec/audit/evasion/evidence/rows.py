@@ -43,6 +43,9 @@ class Measured:
         table: one row per measured pair: ``pair`` and the columns of ``Evaded.table``.
         planned: pairs that should have been measured.
         failure: why some were not.
+        length: of the lists of a visual search; a larger rank stands for "not listed". None: ranks
+            are exact.
+        knowledge: what the attacker knows, in words.
     """
 
     cell: EvasionCell
@@ -51,6 +54,8 @@ class Measured:
     table: pl.DataFrame
     planned: int
     failure: Failure | None = None
+    length: int | None = None
+    knowledge: str = ""
 
 
 def ranks_of(table: pl.DataFrame) -> IntArray:
@@ -60,11 +65,12 @@ def ranks_of(table: pl.DataFrame) -> IntArray:
     return ranks
 
 
-def rates(ranks: IntArray) -> Metrics:
-    """success@r for every r of the protocol; nothing without pairs."""
+def rates(ranks: IntArray, length: int | None = None) -> Metrics:
+    """success@r for every r of the protocol, as far as lists go; nothing without pairs."""
     if len(ranks) == 0:
         return {}
-    return {f"success@{r}": Metric.of(success_rate(ranks, r)) for r in SUCCESS_AT}
+    seen = [r for r in SUCCESS_AT if length is None or r <= length]
+    return {f"success@{r}": Metric.of(success_rate(ranks, r)) for r in seen}
 
 
 def _mean(column: pl.Series) -> float | None:
@@ -89,7 +95,8 @@ def evasion_row(found: Measured) -> EvasionRow:
         error=None if found.failure is None else f"{found.failure.kind}: {found.failure.message}",
         pairs=len(table),
         missing=found.planned - len(table),
-        success=rates(ranks_of(table)),
+        knowledge=found.knowledge,
+        success=rates(ranks_of(table), found.length),
         outside=int((~table["in_budget"]).sum()),
         linf=float(np.max(table["linf"].to_numpy())) if len(table) else None,
         rank=float(np.median(table["rank_after"].to_numpy())) if len(table) else None,
@@ -163,11 +170,15 @@ def worst_cases(cells: Sequence[Measured], models: Sequence[str]) -> tuple[Worst
                     eps=eps,
                     effective_eps=effective_eps(eps),
                     pairs=len(best),
-                    success=rates(ranks),
+                    success=rates(ranks, _length(cells, model)),
                     attacks=wins,
                 )
             )
     return tuple(rows)
+
+
+def _length(cells: Sequence[Measured], model: str) -> int | None:
+    return next((found.length for found in cells if found.cell.model == model), None)
 
 
 def _budgets(cells: Sequence[Measured], model: str) -> list[float]:
@@ -186,7 +197,7 @@ def base_rates(cells: Sequence[Measured], models: Sequence[str]) -> tuple[BaseRa
         if not noisy:
             continue
         most = max(noisy, key=lambda found: len(found.table))
-        clean = rates(most.table["rank_before"].to_numpy())
+        clean = rates(most.table["rank_before"].to_numpy(), most.length)
         rows.append(BaseRate(model=model, kind="clean", eps=0.0, success=clean))
         for found in sorted(noisy, key=lambda found: found.cell.eps):
             rows.append(
@@ -194,7 +205,7 @@ def base_rates(cells: Sequence[Measured], models: Sequence[str]) -> tuple[BaseRa
                     model=model,
                     kind="noise",
                     eps=found.cell.eps,
-                    success=rates(ranks_of(found.table)),
+                    success=rates(ranks_of(found.table), found.length),
                 )
             )
     return tuple(rows)
@@ -205,7 +216,7 @@ def _best_cosines(cells: Sequence[Measured], model: str, eps: float) -> Mapping[
     best: dict[int, FloatArray] = {}
     for found in cells:
         cell = found.cell
-        if cell.model != model or cell.eps != eps or not cell.counts:
+        if cell.model != model or cell.eps != eps or not cell.counts or found.length is not None:
             continue
         inside = found.table.filter(pl.col("in_budget"))
         for pair, before, after in inside.select("pair", "cosine_before", "cosine_after").rows():
