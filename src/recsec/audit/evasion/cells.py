@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recsec.attacks.evasion import fitting_attack, open_attack
+from recsec.attacks.evasion import Transfer, fitting_attack, open_attack
 from recsec.audit.evasion.plan import AttackPlan, EvasionPlan, EvasionTables, VisualPlan
 from recsec.audit.names import Names
 from recsec.sources import Capability
@@ -51,6 +51,12 @@ class EvasionCell:
     size: int | None = None
     control: bool = False
     asked: str = ""
+
+    @property
+    def needs_surrogate(self) -> bool:
+        """Whether it searches on a network that the audit has to train."""
+        attack = open_attack(self.attack.key, self.attack.settings)
+        return isinstance(attack, Transfer) and not attack.config.surrogates
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ __all__ = [
     "EvasionPlan",
     "EvasionTables",
     "ModelPlan",
+    "SurrogatePlan",
     "VisualPlan",
 ]
 
@@ -48,6 +49,17 @@ class ModelPlan(Section):
         return self
 
 
+class SurrogatePlan(Section):
+    """``[visual.surrogate]``: what ``transfer`` attacks on that name no surrogates.
+
+    The audit trains it on the photos of the catalog, as an attacker could who sees the shop.
+    """
+
+    train: str = Field(default="resnet", description="architecture")
+    settings: dict[str, Any] = Field(default_factory=dict, description="of its training")
+    seed: Seed = Field(default=1, description="of its training; another than the model's")
+
+
 class VisualPlan(Section):
     """``[visual]``: models under test, their photos, and the pairs that every attack gets."""
 
@@ -64,6 +76,10 @@ class VisualPlan(Section):
         default="test", description="held-out photos from which pairs are drawn"
     )
     seed: Seed = Field(default=0, description="of pairs, noise and random starts")
+    surrogate: SurrogatePlan = Field(
+        default_factory=SurrogatePlan,
+        description="what the audit trains for transfer attacks that name no surrogates",
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> VisualPlan:

@@ -12,8 +12,8 @@ from recsec.attacks.evasion import SAMPLE, knowledge, open_attack
 from recsec.audit.conductor import Conductor
 from recsec.audit.engines import Failure, LocalEngine, Task
 from recsec.audit.evasion import searched, work
-from recsec.audit.evasion.cells import CHUNK, EvasionCell, R, chunks
-from recsec.audit.evasion.evidence.rows import Measured, best_ranks
+from recsec.audit.evasion.cells import CHUNK, EvasionCell, chunks
+from recsec.audit.evasion.evidence.rows import Measured, is_before, survivors
 from recsec.audit.evasion.evidence.showing import chosen_show, show_map, show_pair
 from recsec.audit.evasion.part import Looks, evasion_part
 from recsec.audit.evasion.plan import ModelPlan, VisualPlan
@@ -36,6 +36,7 @@ from recsec.audit.evasion.tasks import (
 from recsec.audit.names import Names
 from recsec.audit.sections import EnginePlan
 from recsec.audit.threat import Found, Interim, ThreatRun
+from recsec.errors import ConfigError
 from recsec.reports import CatalogMap, EvasionGate, GatePolicy, Journey
 from recsec.runs import digest
 from recsec.targets import checkpoint_digests
@@ -63,6 +64,7 @@ class EvasionRun(ThreatRun):
     def __post_init__(self) -> None:
         names = Names()
         self.ids = {model.name: names.of(model.name, [model.name]) for model in self.plan.models}
+        self.surrogate = names.of("surrogate", ["of the attacker"])
 
     def scope(self) -> EvasionScope:
         """See ``ThreatRun.scope``."""
@@ -187,8 +189,33 @@ class EvasionRun(ThreatRun):
             if model.name not in self.searches
         ]
         self.conductor.do(tasks, what="quality of the models")
-        for task in tasks:
-            self.conductor.need(task.id, AboutModel)
+        known = {self.conductor.need(task.id, AboutModel).fingerprint for task in tasks}
+        if any(cell.needs_surrogate for cell in self.cells):
+            self._train_surrogate(known)
+
+    def _train_surrogate(self, known: set[str]) -> None:
+        """What transfer attacks search on that name nothing.
+
+        Raises:
+            ConfigError: it is one of the models itself.
+        """
+        own, folder = self.plan.surrogate, self._surrogate_folder()
+        told = Making(
+            **self.about(), folder=folder, features="", name="train a surrogate", train=own.train,
+            harden=None, base="", settings=own.settings, seed=own.seed,
+        )  # fmt: skip
+        key = f"make-{self.surrogate}"
+        whole = (Path(folder) / "model.safetensors").exists
+        leaves = (f"models/{self.surrogate}",)
+        self.conductor.do([Task(key, work.make_model, told, leaves, whole)], what="a surrogate")
+        if self.conductor.need(key, Made).fingerprint in known:
+            raise ConfigError(
+                "the surrogate is the model under attack itself: same training, same seed",
+                hint="[visual.surrogate] seed = 2",
+            )
+
+    def _surrogate_folder(self) -> str:
+        return str(self.conductor.run.path / "models" / self.surrogate)
 
     def _shops(self) -> None:
         """The pre-flight of every visual search, before anything is trained or attacked."""
@@ -231,17 +258,17 @@ class EvasionRun(ThreatRun):
         blocked: dict[str, int] = {}
         for cell in cells:
             tasks[cell.id] = []
-            survivors = None
+            left = None
             if cell.survivors_of is not None:
-                survivors = _survivors(cell, before)
+                left = survivors(cell, before)
                 complete = all(
-                    found.failure is None for found in before if _counts(found.cell, cell)
+                    found.failure is None for found in before if is_before(found.cell, cell)
                 )
                 if not complete:
                     blocked[cell.id] = cell.pairs
                     continue
             for task, numbers in chunks(cell):
-                chosen = [n for n in numbers if survivors is None or n in survivors]
+                chosen = [n for n in numbers if left is None or n in left]
                 if chosen:
                     tasks[cell.id].append(
                         self._chunk(models[cell.model], cell, task, tuple(chosen), pairs)
@@ -270,10 +297,13 @@ class EvasionRun(ThreatRun):
         numbers: tuple[int, ...],
         pairs: Drawn,
     ) -> Task:
+        settings = cell.attack.settings
+        if cell.needs_surrogate:
+            settings = settings | {"surrogates": [self._surrogate_folder()]}
         told: dict[str, Any] = self.about(model) | {
             "id": task,
             "attack": cell.attack.key,
-            "settings": cell.attack.settings,
+            "settings": settings,
             "eps": cell.eps,
             "project": cell.project,
             "size": cell.size,
@@ -308,7 +338,17 @@ class EvasionRun(ThreatRun):
             planned if failure is None else cell.pairs,
             failure or (failed[0] if failed else None),
             None if shop is None else shop.k,
-            knowledge(attack),
+            self._knowledge(cell),
+        )
+
+    def _knowledge(self, cell: EvasionCell) -> str:
+        """What the attacker knows, in words."""
+        said = knowledge(open_attack(cell.attack.key, cell.attack.settings))
+        own = self.plan.surrogate.train
+        return said + (
+            f"a {own} of its own, trained on the photos of the catalog"
+            if cell.needs_surrogate
+            else ""
         )
 
     def _looks(self, measured: list[Measured], pairs: Drawn, policy: EvasionGate) -> Looks:
@@ -348,26 +388,6 @@ class EvasionRun(ThreatRun):
             journeys=tuple(Journey.model_validate(one) for one in done.values() if one is not None),
             map=None if drawn is None else CatalogMap.model_validate(drawn),
         )
-
-
-def _counts(earlier: EvasionCell, cell: EvasionCell) -> bool:
-    """Whether ``cell`` attacks the survivors of ``earlier``."""
-    if earlier.model != cell.model or earlier.eps > cell.eps or earlier.stage < 0:
-        return False
-    return cell.survivors_of == ("all",) or not set(earlier.names).isdisjoint(
-        cell.survivors_of or ()
-    )
-
-
-def _survivors(cell: EvasionCell, before: list[Measured]) -> set[int]:
-    """Pairs that no earlier attack of the list brought to rank 1; for the control a few of those
-    that none brought among the first ``R``.
-    """
-    rows = [found for found in before if _counts(found.cell, cell)]
-    best = best_ranks(rows, cell.model, cell.eps)
-    if cell.control:
-        return set(sorted(pair for pair, rank in best.items() if rank > R)[:SAMPLE])
-    return {pair for pair in range(cell.pairs) if best.get(pair, 2) > 1}
 
 
 EMPTY = pl.DataFrame(schema=searched.SCHEMA)

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recsec.attacks.evasion import open_attack
+import torch
+
+from recsec.attacks.evasion import Transfer, open_attack
 from recsec.audit.conductor import Conductor
 from recsec.audit.evasion.cells import EvasionCell, R, expand_evasion
 from recsec.audit.evasion.plan import EvasionGate, EvasionTables, ModelPlan, VisualPlan
@@ -107,6 +109,7 @@ class EvasionAudit(ThreatAudit):
         found = {model.name: _found(mine.visual, model) for model in mine.visual.models}
         sizes = {size for size, _ in found.values() if size}
         cells = expand_evasion(mine, {name: gives for name, (_, gives) in found.items()})
+        _check_surrogates(mine.visual, cells)
         for model in mine.visual.models:
             _refuse_lacking(model, cells, found[model.name][1])
         if len(sizes) > 1:
@@ -150,6 +153,22 @@ def _found(visual: VisualPlan, model: ModelPlan) -> tuple[int, Collection[Capabi
         method = hardening_class(model.harden, hardens=Encoder.name)
         checked(method.config_class, model.settings, where=f"settings of {model.harden}")
     return 0, OURS
+
+
+def _check_surrogates(visual: VisualPlan, cells: Sequence[EvasionCell]) -> None:
+    """What transfer attacks search on exists and shows gradients, or can be trained.
+
+    Raises:
+        ConfigError, CheckpointError, TargetError: it is not so.
+    """
+    if any(cell.needs_surrogate for cell in cells):
+        own = visual.surrogate
+        kind: type[Encoder] = registry("encoders").get(own.train)
+        checked(kind.config_class, own.settings, where=f"settings of {own.train}")
+    for attack in {cell.attack.label: cell.attack for cell in cells}.values():
+        tool = open_attack(attack.key, attack.settings)
+        if isinstance(tool, Transfer) and tool.config.surrogates:
+            tool.ensemble(torch.device("cpu"))
 
 
 def _refuse_lacking(

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from recsec.attacks.evasion import effective_eps
+from recsec.attacks.evasion import SAMPLE, effective_eps
 from recsec.audit.engines import Failure
-from recsec.audit.evasion.cells import NOISE, EvasionCell
+from recsec.audit.evasion.cells import NOISE, EvasionCell, R
 from recsec.metrics import SUCCESS_AT, success_rate
 from recsec.reports import BaseRate, EvasionRow, Metric, Metrics, Quantiles, WorstCase
 from recsec.types import FloatArray, IntArray
@@ -21,9 +21,11 @@ __all__ = [
     "base_rates",
     "best_ranks",
     "evasion_row",
+    "is_before",
     "quantiles",
     "ranks_of",
     "rates",
+    "survivors",
     "worst_cases",
 ]
 
@@ -143,6 +145,26 @@ def best_ranks(
             if pair in wanted:
                 best[pair] = min(best.get(pair, NEVER), rank)
     return best
+
+
+def is_before(earlier: EvasionCell, cell: EvasionCell) -> bool:
+    """Whether ``cell`` attacks the survivors of ``earlier``."""
+    if earlier.model != cell.model or earlier.eps > cell.eps or earlier.stage < 0:
+        return False
+    return cell.survivors_of == ("all",) or not set(earlier.names).isdisjoint(
+        cell.survivors_of or ()
+    )
+
+
+def survivors(cell: EvasionCell, before: list[Measured]) -> set[int]:
+    """Pairs that no earlier attack of the list brought to rank 1; for the control a few of those
+    that none brought among the first ``R``.
+    """
+    rows = [found for found in before if is_before(found.cell, cell)]
+    best = best_ranks(rows, cell.model, cell.eps)
+    if cell.control:
+        return set(sorted(pair for pair, rank in best.items() if rank > R)[:SAMPLE])
+    return {pair for pair in range(cell.pairs) if best.get(pair, 2) > 1}
 
 
 def worst_cases(cells: Sequence[Measured], models: Sequence[str]) -> tuple[WorstCase, ...]:

@@ -70,9 +70,9 @@ def check_search(search: ImageSearch, images: npt.NDArray[np.uint8], rows: IntAr
 
     Raises:
         DataError: the table of ranks is missing or broken.
-        TargetError: most of them do not find themselves, so that the search has other photos or ids, or the
-            ranks are others. After re-listing the first says nothing: an item is in no list of its
-            own.
+        TargetError: most of them do not find themselves, so that the search has other photos or
+            ids, or the ranks are others. After re-listing the first says nothing: an item is in no
+            list of its own.
     """
     shown = min(CHECKED, len(rows))
     lists = [search.list(images[at], int(rows[at]), int(rows[at])) for at in range(shown)]
