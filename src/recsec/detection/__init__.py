@@ -2,6 +2,7 @@
 
 from recsec.detection.base import CountingDetector, Detector, DetectorConfig, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale, combine
+from recsec.detection.clusters import ClusterTest, surprise
 from recsec.detection.contract import CONTRACT
 from recsec.detection.detectors.accepted_rank import AcceptedRank, AcceptedRankConfig
 from recsec.detection.detectors.asking import Asking
@@ -36,6 +37,7 @@ __all__ = [
     "AcceptedRankConfig",
     "Asking",
     "Calibration",
+    "ClusterTest",
     "Continuity",
     "CountingDetector",
     "Detector",
@@ -74,4 +76,5 @@ __all__ = [
     "normality",
     "split_users",
     "strange_ways",
+    "surprise",
 ]

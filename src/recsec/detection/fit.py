@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsec.data.sequences import Sequences
 from recsec.detection.base import Detector, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale
+from recsec.detection.clusters import ClusterTest
 from recsec.detection.detectors.encoder import item_vectors
 from recsec.detection.population import YOUNG, Population
 from recsec.detection.sybil import Linker
@@ -368,7 +369,14 @@ def learn(
         queries=young,
         rng=streams.child("population").numpy("rows"),
     )
-    fitted = Fitted(known.catalog, detectors, scales, calibrations, linker, told, population)
+    alike = ClusterTest.of(
+        linker,
+        calibrations[COMBINED],
+        calibrating,
+        calibrate_logs,
+        rng=streams.child("clusters").numpy("halves"),
+    )
+    fitted = Fitted(known.catalog, detectors, scales, calibrations, linker, told, population, alike)
     return fitted, pl.concat([fitting, calibrating], how="diagonal")
 
 

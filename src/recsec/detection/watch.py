@@ -23,6 +23,7 @@ import polars as pl
 from recsec.data.catalog import Catalog
 from recsec.detection.base import Arrays, Detector
 from recsec.detection.calibration import COMBINED, Calibration, Scale, combine
+from recsec.detection.clusters import ClusterTest
 from recsec.detection.population import Population
 from recsec.detection.state import pack_names, read_arrays, unpack_names, write_arrays
 from recsec.detection.sybil import Linker
@@ -56,6 +57,7 @@ class Fitted:
         linker: finds sybils; None before calibration.
         protocol: what was assumed and how many accounts stand behind it.
         population: honest accounts when they were young; None in folders of an older recsec.
+        alike: honest accounts that ask alike, for clusters to be compared with; None as well.
     """
 
     catalog: Catalog
@@ -65,6 +67,7 @@ class Fitted:
     linker: Linker | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
     population: Population | None = None
+    alike: ClusterTest | None = None
 
     def save(self, folder: Path) -> None:
         """Write the folder; it is complete when its tensors are there.
@@ -106,6 +109,8 @@ class Fitted:
         if self.population is not None:
             kept, told["population"] = self.population.packed()
             arrays |= {f"population/{name}": value for name, value in kept.items()}
+        if self.alike is not None:
+            arrays |= {f"alike/{name}": value for name, value in self.alike.packed().items()}
         write_arrays(folder / TENSORS, arrays, told)
 
     @classmethod
@@ -161,8 +166,9 @@ class Fitted:
             if "population" in facts
             else None
         )
-        protocol = facts["protocol"]
-        return cls(catalog, detectors, scales, calibrations, linker, protocol, population)
+        alike = ClusterTest.unpacked(_under("alike", arrays)) if "alike/null" in arrays else None
+        told = facts["protocol"]
+        return cls(catalog, detectors, scales, calibrations, linker, told, population, alike)
 
     def watch(self) -> Watch:
         """Start watching, without any account."""

@@ -15,15 +15,19 @@ from recsec.detection import COMBINED, Fitted, Watch
 from recsec.errors import ConfigError
 from recsec.serving.ledger import Ledger
 from recsec.serving.live import NONE, Asked, Event, Live, LocalLive, Seen
-from recsec.serving.policy import Policy, share
+from recsec.serving.policy import Policy, Rule, share
 from recsec.serving.state import Decision
-from recsec.serving.together import LOOKS, Young, cannot
+from recsec.serving.together import LOOKS, Linked, Young, cannot_link, cannot_pool
 from recsec.types import IntArray
 
 __all__ = ["NONE", "Asked", "Event", "Evidence", "Judged"]
 
 JUDGED = 50_000
 """Newest looks at accounts that are kept; some 10 MB."""
+
+
+MEMBERS = 50
+"""Accounts of a cluster that a decision names."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Evidence:
         """Looks at accounts, the newest last; they outlive the period."""
         self.live: Live = LocalLive(policy, fitted, clock=clock) if live is None else live
         self.young = Young(policy, fitted)
+        self.linked = Linked(policy, fitted)
         ledger.first_seen = self.live.first
 
     @property
@@ -100,6 +105,7 @@ class Evidence:
         check_rules(policy, fitted)
         self.live.anew(policy, fitted)
         self.young.anew(policy, fitted)
+        self.linked.anew(policy, fitted)
         self.policy, self.fitted = policy, fitted
 
     def __len__(self) -> int:
@@ -140,6 +146,7 @@ class Evidence:
             made += self._by_rate(seen)
             made += self._by_detectors(seen)
             made += self._by_pool(seen)
+            made += self._by_clusters(seen)
         for decision in made:
             self._told(decision)
         return made
@@ -202,28 +209,51 @@ class Evidence:
             made.append(self._ledger.decide(rule, "account", account, shown))
         return [one for one in made if one is not None]
 
+    def _rules(self, evidence: str) -> list[tuple[Rule, float]]:
+        """Rules about accounts together, and what each may spend on a look."""
+        return [
+            (rule, rule.p_value / LOOKS)
+            for rule in self.policy.rules
+            if rule.p_value is not None and rule.evidence == evidence
+        ]
+
     def _by_pool(self, seen: Seen) -> list[Decision]:
         """Judge the young accounts together, if it is time."""
         look = self.young.take(seen)
-        made = []
-        for rule in self.policy.rules if look is not None else ():
-            if rule.p_value is None or rule.evidence != "pooled" or look is None:
-                continue
-            p_value, level = look.found.p_value, rule.p_value / LOOKS
+        if look is None:
+            return []
+        made, p_value = [], look.found.p_value
+        for rule, level in self._rules("pooled"):
             if rule.clear_above is not None and p_value > rule.clear_above:
                 self._ledger.clear(rule, "young", "", p_value)
-            if p_value > level:
-                continue
-            pooled = {
-                "queries": look.queries,
-                "threshold": level,
-                "level": rule.p_value,
-                "share": 1 / LOOKS,
-                "furthest": list(look.names),
-                **asdict(look.found),
-            }
-            shown = {"detector": "pooled", "pooled": pooled}
-            made.append(self._ledger.decide(rule, "young", "", shown))
+            if p_value <= level:
+                told = {**_spent(rule, level), "furthest": list(look.names), **asdict(look.found)}
+                shown = {"detector": "pooled", "pooled": {"queries": look.queries, **told}}
+                made.append(self._ledger.decide(rule, "young", "", shown))
+        return [one for one in made if one is not None]
+
+    def _by_clusters(self, seen: Seen) -> list[Decision]:
+        """Judge accounts that ask alike, if it is time."""
+        look = self.linked.take(seen)
+        if look is None:
+            return []
+        made = []
+        for rule, level in self._rules("cluster"):
+            for found in look.clusters:
+                for name in found.names:
+                    if rule.clear_above is not None and found.p_value > rule.clear_above:
+                        self._ledger.clear(rule, "account", name, found.p_value)
+                    if found.p_value <= level:
+                        told = {
+                            **_spent(rule, level),
+                            "p_value": found.p_value,
+                            "accounts": len(found.names),
+                            "odd": found.odd,
+                            "compared": look.accounts,
+                            "names": list(found.names[:MEMBERS]),
+                        }
+                        shown = {"detector": "cluster", "cluster": told}
+                        made.append(self._ledger.decide(rule, "account", name, shown))
         return [one for one in made if one is not None]
 
     def save(self, path: Path) -> None:
@@ -235,6 +265,11 @@ class Evidence:
         self.live.restore(path)
 
 
+def _spent(rule: Rule, level: float) -> dict[str, Any]:
+    """What a look may spend of a rule's level."""
+    return {"threshold": level, "level": rule.p_value, "share": 1 / LOOKS}
+
+
 def check_rules(policy: Policy, fitted: Fitted | None) -> None:
     """Refuse a policy that asks for detectors that are not fitted.
 
@@ -243,10 +278,11 @@ def check_rules(policy: Policy, fitted: Fitted | None) -> None:
     """
     labels = sorted(fitted.calibrations) if fitted is not None else []
     for rule in policy.rules:
-        why = cannot(fitted) if rule.evidence == "pooled" else None
+        tests = {"pooled": cannot_pool, "cluster": cannot_link}
+        why = tests[rule.evidence](fitted) if rule.evidence in tests else None
         if why is not None:
             raise ConfigError(
-                f"the rule {rule.name} cannot pool young accounts: {why}",
+                f"the rule {rule.name} cannot judge accounts together: {why}",
                 hint="run the command recsec detect fit that made the folder again, into another",
             )
         if rule.alone and rule.detector not in labels:

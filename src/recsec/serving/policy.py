@@ -68,8 +68,8 @@ Time = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=10 * 365 * UNIT
 class Rule(BaseModel):
     """One rule: which evidence about whom leads to what, and for how long.
 
-    Evidence is a p-value (of an account, by all detectors together or by one; or of young accounts
-    pooled), or a rate.
+    Evidence is a p-value (of an account, by all detectors together or by one; of young accounts
+    pooled; of a cluster of accounts that ask alike), or a rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -85,8 +85,10 @@ class Rule(BaseModel):
         description="share of honest accounts that the rule may reach per period; pooled: chance "
         "to reach them while accounts are young",
     )
-    evidence: Literal["alone", "pooled"] = Field(
-        "alone", description="p-value of one account; of the young ones pooled (scope: young)"
+    evidence: Literal["alone", "pooled", "cluster"] = Field(
+        "alone",
+        description="p-value of one account; of the young ones pooled (scope: young); of those "
+        "that ask alike (scope: account)",
     )
     detector: str = Field("combined", description="whose p-value of one account")
     more_than: int | None = Field(None, ge=1, description="requests ...")
@@ -119,6 +121,10 @@ class Rule(BaseModel):
             raise ValueError("evidence is about p-values")
         if self.evidence == "pooled" and self.scope != "young":
             raise ValueError('pooled evidence is about all young accounts: scope = "young"')
+        if self.evidence == "cluster" and self.scope != "account":
+            raise ValueError('evidence of a cluster is about its accounts: scope = "account"')
+        if self.evidence != "alone" and self.detector != "combined":
+            raise ValueError("accounts together are judged by all detectors")
         return self
 
     @property

@@ -39,8 +39,9 @@ class Replayed:
         refused: by account, queries that a block would have refused.
         before: by account that was reached, queries before.
         thieves: accounts that are known to be thieves.
-        pools: p-value of each look at young accounts together.
-        waiting: what a further look would have waited for, or why there was none.
+        pools: of young accounts together: how many looks, the least p-value, what a further look
+            would have waited for, or why there was none.
+        clusters: the same of accounts that ask alike.
     """
 
     queries: int
@@ -52,8 +53,8 @@ class Replayed:
     refused: Counter[str] = field(default_factory=Counter)
     before: dict[str, int] = field(default_factory=dict)
     thieves: frozenset[str] = frozenset()
-    pools: list[float] = field(default_factory=list)
-    waiting: str = ""
+    pools: dict[str, Any] = field(default_factory=dict)
+    clusters: dict[str, Any] = field(default_factory=dict)
 
     def group(self, *, thieves: bool) -> dict[str, Any]:
         """How one group of accounts fared, with a 95 % interval of the share that was reached."""
@@ -86,11 +87,8 @@ class Replayed:
             "accounts": self.accounts,
             "days": self.days,
             "rules": {name: {**told, "about": len(told["about"])} for name, told in rules.items()},
-            "pools": {
-                "looks": len(self.pools),
-                "least": min(self.pools, default=None),
-                "waiting": self.waiting,
-            },
+            "pools": self.pools,
+            "clusters": self.clusters,
             "honest": self.group(thieves=False),
             "thieves": self.group(thieves=True) if self.thieves else None,
         }
@@ -146,10 +144,17 @@ def replay(
                 _play(out, ledger, evidence, names[row], now[0], history, log.calls.answers[row])
             if progress is not None:
                 progress("replaying", int(block[-1]) + 1, len(log))
-        out.pools = [one.found.p_value for one in evidence.young.looks]
-        out.waiting = evidence.young.told()
+        young, linked = evidence.young, evidence.linked
+        least = [one.found.p_value for one in young.looks]
+        out.pools = _looks(least, len(young.looks), young.told())
+        least = [each.p_value for one in linked.looks for each in one.clusters]
+        out.clusters = _looks(least, len(linked.looks), linked.told())
         store.close()
     return out
+
+
+def _looks(p_values: list[float], looks: int, waiting: str) -> dict[str, Any]:
+    return {"looks": looks, "least": min(p_values, default=None), "waiting": waiting}
 
 
 def _play(

@@ -101,6 +101,12 @@ def _show_replay(console: Console, result: dict[str, Any]) -> None:
         )
     else:
         console.print(f"young accounts together: {pools['waiting']}")
+    alike = result["clusters"]
+    if alike["looks"]:
+        least = "none found" if alike["least"] is None else f"least p-value {alike['least']:.3g}"
+        console.print(f"accounts that ask alike: {alike['looks']:,} looks, {least}")
+    else:
+        console.print(f"accounts that ask alike: {alike['waiting']}")
     if not result["rules"]:
         console.print("no rule would have decided anything")
     for who in ("honest", "thieves"):
@@ -178,6 +184,15 @@ def _show_decision(console: Console, one: Decision) -> None:
         for name, value in sorted(pooled["apart"].items(), key=lambda pair: -abs(pair[1])):
             console.print(f"    {name:<16}on average {value:+.2f} spreads of people")
         console.print("  the furthest: " + " ".join(pooled["furthest"]), soft_wrap=True)
+    if "cluster" in evidence:
+        alike = evidence["cluster"]
+        console.print(
+            f"  one of {alike['accounts']} accounts that ask alike ({alike['compared']:,} were "
+            f"compared), {alike['odd']} of them odd alone: p-value together "
+            f"{alike['p_value']:.3g}; threshold {alike['threshold']:.3g}"
+            f" ({alike['share']:.3g} of the rule's {alike['level']:g})"
+        )
+        console.print("  the others: " + " ".join(alike["names"]), soft_wrap=True)
     if "p_values" in evidence:
         p_value = evidence["p_values"][evidence["detector"]]
         console.print(

@@ -10,9 +10,7 @@ import numpy as np
 
 from recsec.detection import COMBINED, Fitted
 from recsec.serving.evidence import Asked, Evidence, Judged
-from recsec.serving.together import PoolLook
-from recsec.targets.meter.segments import Calls
-from recsec.traffic import QueryLog
+from recsec.serving.together import ClusterLook, PoolLook, log_of
 from recsec.types import FloatArray, IntArray
 
 __all__ = ["LOOKS", "MOST", "Portrait", "Seen", "Suspect", "View", "portray", "see"]
@@ -84,6 +82,8 @@ class Seen:
         suspects: the most suspicious first.
         pool: the newest look at young accounts together; None before the first.
         waiting: what the next look at them waits for, or why there is none.
+        alike: the newest look at accounts that ask alike; None before the first.
+        unlinked: what the next such look waits for, or why there is none.
         looks: the newest, oldest first.
     """
 
@@ -95,6 +95,8 @@ class Seen:
     suspects: tuple[Suspect, ...] = ()
     pool: PoolLook | None = None
     waiting: str = ""
+    alike: ClusterLook | None = None
+    unlinked: str = ""
     looks: tuple[Judged, ...] = ()
 
 
@@ -120,11 +122,18 @@ def see(evidence: Evidence, at: float) -> Seen:
     began = time.perf_counter()
     looks = tuple(list(evidence.judged)[-LOOKS:])
     fitted, watch = evidence.fitted, evidence.watch
-    pool = evidence.young.looks[-1] if evidence.young.looks else None
-    waiting = evidence.young.told()
+    seen = Seen(
+        at,
+        began=evidence.began,
+        tracked=len(evidence),
+        looks=looks,
+        pool=evidence.young.looks[-1] if evidence.young.looks else None,
+        waiting=evidence.young.told(),
+        alike=evidence.linked.looks[-1] if evidence.linked.looks else None,
+        unlinked=evidence.linked.told(),
+    )
     if fitted is None or watch is None:
-        kept, tracked = evidence.began, len(evidence)
-        return Seen(at, began=kept, tracked=tracked, looks=looks, pool=pool, waiting=waiting)
+        return seen
     names = watch.names
     queries, judged, scores = watch.standing(names)
     p_values = fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
@@ -135,16 +144,11 @@ def see(evidence: Evidence, at: float) -> Seen:
     first = int(fitted.calibrations[COMBINED].checkpoints[0])
     odd = [one for one in found if one.p_value <= ODD]
     linked = dict(zip((one.account for one in odd), _clusters(evidence, fitted, odd), strict=True))
-    return Seen(
-        at,
+    return replace(
+        seen,
         took=time.perf_counter() - began,
-        began=evidence.began,
-        tracked=len(evidence),
         first=first,
         suspects=tuple(replace(one, cluster=linked.get(one.account)) for one in found),
-        pool=pool,
-        waiting=waiting,
-        looks=looks,
     )
 
 
@@ -214,18 +218,9 @@ def _clusters(evidence: Evidence, fitted: Fitted, odd: Sequence[Suspect]) -> lis
     """Which of the odd accounts ask alike, by their last queries."""
     if fitted.linker is None or len(odd) < 2:
         return [None] * len(odd)
-    asked = [(one.account, each) for one in odd for each in evidence.recent(one.account)]
-    if not asked:
+    names = [one.account for one in odd]
+    log = log_of(fitted, names, [evidence.recent(name) for name in names])
+    if len(log) == 0:
         return [None] * len(odd)
-    n = len(asked)
-    calls = Calls(
-        call=np.arange(n),
-        account=[name for name, _ in asked],
-        parent=np.full(n, -1),
-        items=np.concatenate([each.history for _, each in asked]),
-        offsets=np.concatenate([[0], np.cumsum([len(each.history) for _, each in asked])]),
-        k=np.zeros(n, dtype=np.int64),
-        answers=np.zeros((n, 0), dtype=np.int64),
-    )
-    labels = fitted.linker.link(QueryLog(fitted.catalog, calls), [one.account for one in odd])
+    labels = fitted.linker.link(log, names)
     return [None if label < 0 else int(label) + 1 for label in labels.tolist()]

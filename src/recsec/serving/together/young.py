@@ -13,7 +13,7 @@ from recsec.serving.live import Seen
 from recsec.serving.policy import Policy
 from recsec.types import FloatArray
 
-__all__ = ["LOOKS", "PoolLook", "Young", "cannot"]
+__all__ = ["LOOKS", "PoolLook", "Young", "cannot_pool"]
 
 LOOKS = 24
 """Looks at pools in the time for which an account is young, at most; they share a rule's level."""
@@ -48,7 +48,7 @@ class PoolLook:
     names: tuple[str, ...]
 
 
-def cannot(fitted: Fitted | None) -> str | None:
+def cannot_pool(fitted: Fitted | None) -> str | None:
     """Why these detectors say nothing about pools; None if they do."""
     if fitted is None:
         return "the policy names no detectors"
@@ -85,7 +85,7 @@ class Young:
 
     def told(self) -> str:
         """What the next look waits for, or why there is none."""
-        why = cannot(self._fitted)
+        why = cannot_pool(self._fitted)
         if why is not None or self._fitted is None or self._fitted.population is None:
             return f"not computed: {why}"
         number, queries = len(self._waiting), self._fitted.population.queries

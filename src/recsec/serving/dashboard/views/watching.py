@@ -38,7 +38,7 @@ def live(desk: Desk) -> dict[str, str]:
     values = _values(desk)
     parts = {
         name: desk.pages.text(f"parts/{name}.html", **values)
-        for name in ("tiles", "accounts", "decisions")
+        for name in ("tiles", "accounts", "clusters", "decisions")
     }
     return parts | {"pulse": json.dumps(_pulse(desk, values["seen"]))}
 

@@ -78,6 +78,8 @@ def about_pool(apart: dict[str, float]) -> str:
 def about_rule(rule: Rule) -> str:
     """When a rule decides."""
     who = {"account": "an account", "young": "a young account", "key": "a key", "all": "everybody"}
+    if rule.evidence == "cluster":
+        return f"accounts that ask alike, their p-value together at most {rule.p_value:g}"
     if rule.evidence == "pooled":
         return f"young accounts together, p-value at most {rule.p_value:g}"
     if rule.p_value is not None:
@@ -92,6 +94,12 @@ def about_decision(decision: Decision) -> str:
     if "rate" in evidence:
         rate = evidence["rate"]
         return f"{rate['requests']:g} requests within {rate['within']:g} s"
+    if "cluster" in evidence:
+        alike = evidence["cluster"]
+        return (
+            f"one of {alike['accounts']:,} accounts that ask alike, {alike['odd']:,} of them odd: "
+            f"p-value together {alike['p_value']:.3g}; threshold {alike['threshold']:.3g}"
+        )
     if "pooled" in evidence:
         pooled = evidence["pooled"]
         return (
