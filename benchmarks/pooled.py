@@ -5,7 +5,8 @@
 
 People are users whom the detectors never saw, under the law and the patterns of
 people_detection.py, which were not fitted, ten queries each. Pools mix the patterns in random
-shares. Thieves go to a new account after ten calls; people join their pools. Fifteen minutes of one core.
+shares. Thieves go to a new account after ten calls; people join their pools. Fifteen minutes of one
+core.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def main() -> None:
     }
     print(f"people after {time.time() - began:.0f} s", flush=True)
     lines = [
-        f"{args.data}, {platform.processor() or platform.machine()}, recsec {__version__}; fitted to "
+        f"{args.data}, {platform.machine()}, recsec {__version__}; fitted to "
         f"{args.users} users, tested on {len(users)} others under patterns and a law not fitted",
         "",
         "Honest pools, alarms at p <= 0.1 / 0.05 / 0.01 (95 % interval at 0.01)",
