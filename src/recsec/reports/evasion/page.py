@@ -109,7 +109,7 @@ def _figures(found: Evasion) -> dict[str, Any]:
                 }
             )
     figures: dict[str, Any] = {"curves": curves, "trade": None, "quantiles": None}
-    if found.worst:
+    if found.worst and any("precision@10" in model.quality for model in found.models):
         figures["trade"] = {"alt": _trade_alt(found), "svg": _safe(trade_off(found))}
     if found.quantiles:
         middle = len(found.quantiles[0].before) // 2
