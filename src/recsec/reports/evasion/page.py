@@ -8,13 +8,6 @@ from markupsafe import Markup
 
 from recsec.reports.document import Document
 from recsec.reports.evasion.part import Evasion
-from recsec.reports.figures.evasion import (
-    cosine_quantiles,
-    distance_histogram,
-    judged_worst,
-    success_curve,
-    trade_off,
-)
 from recsec.reports.parts import Metric
 
 __all__ = ["evasion_fragments"]
@@ -96,6 +89,13 @@ def _shown(metric: Metric | None) -> str:
 
 def _figures(found: Evasion) -> dict[str, Any]:
     """Every figure with its alternative text."""
+    from recsec.reports.figures.evasion import (
+        cosine_quantiles,
+        distance_histogram,
+        success_curve,
+        trade_off,
+    )
+
     curves = []
     for at, model in enumerate(found.models):
         worst = [row for row in found.worst if row.model == model.name]
@@ -133,6 +133,8 @@ def _figures(found: Evasion) -> dict[str, Any]:
 
 
 def _trade_alt(found: Evasion) -> str:
+    from recsec.reports.figures.evasion import judged_worst
+
     parts = []
     for model in found.models:
         at = judged_worst(found, model.name)
