@@ -116,6 +116,8 @@ pairs = 2
 attacks = ["square-2", {{ attack = "transfer", steps = 2, surrogates = ["encoder"] }}]
 eps = 0.05
 [gate]
+[engine]
+workers = 1
 """
 
 
