@@ -154,6 +154,7 @@ WORDS: dict[str, list[str]] = {
         "name the interpreter of an environment: python:VENV/bin/python:callable:...",
         "recsec traffic fit --help",
         "--columns id=..,category=..,image=..,title=..,attributes=color+season",
+        "--columns url=COLUMN",
         "--out {}",
         "--sep ';'",
         "--time-format %Y%m%d, or --time-format s",

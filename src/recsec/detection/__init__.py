@@ -2,6 +2,7 @@
 
 from recsec.detection.base import CountingDetector, Detector, DetectorConfig, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale, combine
+from recsec.detection.clusters import ClusterTest, surprise
 from recsec.detection.contract import CONTRACT
 from recsec.detection.detectors.accepted_rank import AcceptedRank, AcceptedRankConfig
 from recsec.detection.detectors.asking import Asking
@@ -21,6 +22,7 @@ from recsec.detection.fit import (
 )
 from recsec.detection.following import follow_in_processes, follow_log, follow_stream
 from recsec.detection.own import fit_on_log
+from recsec.detection.population import Pooled, Population, energy_test
 from recsec.detection.sybil import Linker
 from recsec.detection.verdict.check import strange_ways
 from recsec.detection.verdict.explain import Explained, explain
@@ -35,6 +37,7 @@ __all__ = [
     "AcceptedRankConfig",
     "Asking",
     "Calibration",
+    "ClusterTest",
     "Continuity",
     "CountingDetector",
     "Detector",
@@ -48,6 +51,8 @@ __all__ = [
     "HodaConfig",
     "Linker",
     "OffList",
+    "Pooled",
+    "Population",
     "Prada",
     "PradaConfig",
     "Scale",
@@ -58,6 +63,7 @@ __all__ = [
     "Watch",
     "account_table",
     "combine",
+    "energy_test",
     "explain",
     "fit_detectors",
     "fit_on_log",
@@ -70,4 +76,5 @@ __all__ = [
     "normality",
     "split_users",
     "strange_ways",
+    "surprise",
 ]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+import polars as pl
 
 from recsec.metrics.detection import tail_p_values
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["CHECKPOINTS", "COMBINED", "Calibration", "Scale", "combine"]
+__all__ = ["CHECKPOINTS", "COMBINED", "FLOOR", "Calibration", "Scale", "combine"]
 
 CHECKPOINTS = (20, 50, 100, 200)
 """Numbers of queries after which accounts are compared."""
@@ -42,6 +44,24 @@ class Calibration:
     scores: tuple[FloatArray, ...]
     habits: tuple[IntArray, ...] = ()
     allow: bool = False
+
+    @classmethod
+    def of(
+        cls, table: pl.DataFrame, checkpoints: IntArray, patterns: Sequence[str], *, least: int
+    ) -> Self:
+        """From rows of one detector in an account table; laws of a growing history are habit 0.
+
+        A habit with fewer than ``least`` accounts at a checkpoint is left out there.
+        """
+        numbers = {name: at for at, name in enumerate(patterns, start=1)}
+        scores, habits = [], []
+        for count in checkpoints.tolist():
+            there = table.filter(pl.col("queries") == count).sort("score")
+            codes = np.array([numbers.get(name, 0) for name in there["law"]], dtype=np.int64)
+            many = np.bincount(codes, minlength=1 + len(patterns))[codes] >= least
+            scores.append(there["score"].to_numpy().astype(np.float64)[many])
+            habits.append(codes[many])
+        return cls(checkpoints, tuple(scores), tuple(habits), allow=True)
 
     def p_values(self, scores: FloatArray, queries: IntArray) -> FloatArray:
         """One p-value per account ``(m,)``; 1 below the first checkpoint.

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from recsec.detection.calibration import COMBINED, Calibration
+from recsec.detection.sybil import MOST, Linker
 from recsec.metrics.detection import tail_p_values
+from recsec.traffic import QueryLog
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["ClusterTest"]
+__all__ = ["ClusterTest", "surprise"]
+
+LEAST = 20
+"""Honest clusters of the null below which nothing is said."""
+
+
+def surprise(p_values: FloatArray) -> FloatArray:
+    """The evidence of accounts that is summed up: ``-log p``."""
+    out: FloatArray = -np.log(p_values)
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +68,46 @@ class ClusterTest:
         blank = cls(mean, within, max(0.0, float(excess.mean())), np.zeros(0))
         z, _ = blank.standard(scores, np.where(known, -1, clusters))
         return cls(mean, within, blank.between, z)
+
+    @classmethod
+    def of(
+        cls,
+        linker: Linker,
+        calibration: Calibration,
+        table: pl.DataFrame,
+        logs: Mapping[str, QueryLog],
+        *,
+        rng: np.random.Generator,
+    ) -> Self:
+        """From logs of honest accounts, each linked apart, and their account table."""
+        scores, clusters, made = [np.zeros(0)], [np.zeros(0, np.int64)], 0
+        for name, log in logs.items():
+            own = table.filter(pl.col("detector") == COMBINED, pl.col("law") == name)
+            last = own.sort("queries").unique("account", keep="last", maintain_order=True)[:MOST]
+            labels = linker.link(log, last["account"].to_list())
+            found = last["score"].to_numpy().astype(np.float64)
+            scores.append(surprise(calibration.p_values(found, last["queries"].to_numpy())))
+            clusters.append(np.where(labels < 0, -1, labels + made))
+            made += int(labels.max(initial=-1)) + 1
+        if made < 2:
+            return cls(0.0, 1.0, 0.0, np.zeros(0))
+        return cls.fit(np.concatenate(scores), np.concatenate(clusters), rng=rng)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough honest clusters to compare others with."""
+        return len(self.null) >= LEAST
+
+    def packed(self) -> dict[str, NDArray[Any]]:
+        """As arrays, for ``unpacked``."""
+        facts = np.array([self.mean, self.within, self.between])
+        return {"facts": facts, "null": self.null}
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """What ``packed`` packed."""
+        mean, within, between = arrays["facts"].tolist()
+        return cls(mean, within, between, arrays["null"])
 
     def standard(self, scores: FloatArray, clusters: IntArray) -> tuple[FloatArray, IntArray]:
         """Standard sum of each cluster ``(C,)``, and their numbers ``(C,)``."""

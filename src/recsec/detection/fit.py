@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsec.data.sequences import Sequences
 from recsec.detection.base import Detector, FitData
 from recsec.detection.calibration import CHECKPOINTS, COMBINED, Calibration, Scale
+from recsec.detection.clusters import ClusterTest
 from recsec.detection.detectors.encoder import item_vectors
+from recsec.detection.population import YOUNG, Population
 from recsec.detection.sybil import Linker
 from recsec.detection.watch import Fitted, Watch
 from recsec.errors import ConfigError, DataError
@@ -168,22 +170,6 @@ def _by_checkpoint(
         own.filter(pl.col("queries") == count)["score"].sort().to_numpy().astype(np.float64)
         for count in checkpoints.tolist()
     )
-
-
-def _calibration(
-    table: pl.DataFrame, label: str, checkpoints: IntArray, patterns: Sequence[str]
-) -> Calibration:
-    """Scores and habits; every law of a growing history is habit 0."""
-    own = table.filter(pl.col("detector") == label).sort("score")
-    numbers = {name: at for at, name in enumerate(patterns, start=1)}
-    scores, habits = [], []
-    for count in checkpoints.tolist():
-        there = own.filter(pl.col("queries") == count)
-        codes = np.array([numbers.get(name, 0) for name in there["law"].to_list()], dtype=np.int64)
-        many = np.bincount(codes, minlength=1 + len(patterns))[codes] >= LEAST
-        scores.append(there["score"].to_numpy().astype(np.float64)[many])
-        habits.append(codes[many])
-    return Calibration(checkpoints, tuple(scores), tuple(habits), allow=True)
 
 
 def fit_detectors(
@@ -357,10 +343,14 @@ def learn(
         for label in config.combined
     }
     combined = Fitted(known.catalog, detectors, scales, {})
-    calibrating = _tables(combined, calibrate_logs, checkpoints, "calibrate")
+    young = min(YOUNG, int(checkpoints[0]))
+    everything = _tables(combined, calibrate_logs, np.append(checkpoints, young), "calibrate")
+    calibrating = everything.filter(pl.col("queries").is_in(checkpoints.tolist()))
     patterns = [name for name in calibrate_logs if name not in laws]
     calibrations = {
-        label: _calibration(calibrating, label, checkpoints, patterns)
+        label: Calibration.of(
+            calibrating.filter(pl.col("detector") == label), checkpoints, patterns, least=LEAST
+        )
         for label in (*detectors, COMBINED)
     }
     vectors = item_vectors(
@@ -372,7 +362,21 @@ def learn(
         "p_values": "the largest over the patterns: honest accounts with as many queries; beyond "
         "their top tenth, a fitted tail; an allowance for their number",
     }
-    fitted = Fitted(known.catalog, detectors, scales, calibrations, linker, told)
+    population = Population.of(
+        everything,
+        config.combined,
+        list(calibrate_logs),
+        queries=young,
+        rng=streams.child("population").numpy("rows"),
+    )
+    alike = ClusterTest.of(
+        linker,
+        calibrations[COMBINED],
+        calibrating,
+        calibrate_logs,
+        rng=streams.child("clusters").numpy("halves"),
+    )
+    fitted = Fitted(known.catalog, detectors, scales, calibrations, linker, told, population, alike)
     return fitted, pl.concat([fitting, calibrating], how="diagonal")
 
 

@@ -23,6 +23,8 @@ import polars as pl
 from recsec.data.catalog import Catalog
 from recsec.detection.base import Arrays, Detector
 from recsec.detection.calibration import COMBINED, Calibration, Scale, combine
+from recsec.detection.clusters import ClusterTest
+from recsec.detection.population import Population
 from recsec.detection.state import pack_names, read_arrays, unpack_names, write_arrays
 from recsec.detection.sybil import Linker
 from recsec.errors import CheckpointError, RunError
@@ -54,6 +56,8 @@ class Fitted:
         calibrations: by label, ``combined`` included.
         linker: finds sybils; None before calibration.
         protocol: what was assumed and how many accounts stand behind it.
+        population: honest accounts when they were young; None in folders of an older recsec.
+        alike: honest accounts that ask alike, for clusters to be compared with; None as well.
     """
 
     catalog: Catalog
@@ -62,6 +66,8 @@ class Fitted:
     calibrations: dict[str, Calibration]
     linker: Linker | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
+    population: Population | None = None
+    alike: ClusterTest | None = None
 
     def save(self, folder: Path) -> None:
         """Write the folder; it is complete when its tensors are there.
@@ -99,7 +105,13 @@ class Fitted:
         if self.linker is not None:
             arrays["link/vectors"] = self.linker.vectors
             arrays["link/near"] = np.array([self.linker.near])
-        write_arrays(folder / TENSORS, arrays, {})
+        told = {}
+        if self.population is not None:
+            kept, told["population"] = self.population.packed()
+            arrays |= {f"population/{name}": value for name, value in kept.items()}
+        if self.alike is not None:
+            arrays |= {f"alike/{name}": value for name, value in self.alike.packed().items()}
+        write_arrays(folder / TENSORS, arrays, told)
 
     @classmethod
     def load(cls, folder: Path) -> Fitted:
@@ -117,11 +129,11 @@ class Fitted:
             ) from error
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
             raise CheckpointError(f"{folder / 'detectors.json'} is not of format {FORMAT}")
-        arrays, _ = read_arrays(folder / TENSORS, hint=REFIT)
+        arrays, told = read_arrays(folder / TENSORS, hint=REFIT)
         catalog = Catalog.load(folder / "items.parquet")
         try:
-            return cls._assemble(facts, arrays, catalog)
-        except (KeyError, ValueError, IndexError) as error:
+            return cls._assemble({**facts, **told}, arrays, catalog)
+        except (KeyError, ValueError, IndexError, TypeError) as error:
             raise CheckpointError(f"{folder} does not fit together: {error!r}") from error
 
     @classmethod
@@ -130,13 +142,7 @@ class Fitted:
         for label, settings in facts["detectors"].items():
             kind: type[Detector] = registry("detectors").get(settings["detector"])
             config = kind.config_class.model_validate(settings["config"])
-            prefix = f"fitted/{label}/"
-            fitted = {
-                name.removeprefix(prefix): value
-                for name, value in arrays.items()
-                if name.startswith(prefix)
-            }
-            detectors[label] = kind(config, fitted, catalog)
+            detectors[label] = kind(config, _under(f"fitted/{label}", arrays), catalog)
         checkpoints = arrays["checkpoints"]
         calibrations = {
             label: Calibration(
@@ -155,7 +161,14 @@ class Fitted:
             label: Scale(checkpoints, *arrays[f"scale/{label}"]) for label in facts["combined"]
         }
         linker = Linker(arrays["link/vectors"], float(arrays["link/near"][0]))
-        return cls(catalog, detectors, scales, calibrations, linker, facts["protocol"])
+        population = (
+            Population.unpacked(_under("population", arrays), facts["population"])
+            if "population" in facts
+            else None
+        )
+        alike = ClusterTest.unpacked(_under("alike", arrays)) if "alike/null" in arrays else None
+        told = facts["protocol"]
+        return cls(catalog, detectors, scales, calibrations, linker, told, population, alike)
 
     def watch(self) -> Watch:
         """Start watching, without any account."""
@@ -314,11 +327,7 @@ class Watch:
             )
 
         def under(prefix: str) -> tuple[list[str], Mapping[str, npt.NDArray[Any]]]:
-            own = {
-                key.removeprefix(f"{prefix}/"): value
-                for key, value in arrays.items()
-                if key.startswith(f"{prefix}/")
-            }
+            own = _under(prefix, arrays)
             if "names" not in own:
                 return names, own
             return unpack_names(own.pop("names"), own.pop("ends")), own
@@ -346,3 +355,9 @@ class Watch:
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
         self.seen += other.seen
+
+
+def _under(prefix: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """Arrays whose names begin so, without it."""
+    long = len(prefix) + 1
+    return {name[long:]: value for name, value in arrays.items() if name.startswith(f"{prefix}/")}

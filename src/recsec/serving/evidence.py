@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,19 @@ from recsec.detection import COMBINED, Fitted, Watch
 from recsec.errors import ConfigError
 from recsec.serving.ledger import Ledger
 from recsec.serving.live import NONE, Asked, Event, Live, LocalLive, Seen
-from recsec.serving.policy import Policy, share
+from recsec.serving.policy import Policy, Rule, share
 from recsec.serving.state import Decision
+from recsec.serving.together import LOOKS, Linked, Young, cannot_link, cannot_pool
 from recsec.types import IntArray
 
 __all__ = ["NONE", "Asked", "Event", "Evidence", "Judged"]
 
 JUDGED = 50_000
 """Newest looks at accounts that are kept; some 10 MB."""
+
+
+MEMBERS = 50
+"""Accounts of a cluster that a decision names."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,9 @@ class Evidence:
         self.judged: deque[Judged] = deque(maxlen=JUDGED)
         """Looks at accounts, the newest last; they outlive the period."""
         self.live: Live = LocalLive(policy, fitted, clock=clock) if live is None else live
+        self.young = Young(policy, fitted)
+        self.linked = Linked(policy, fitted)
+        ledger.first_seen = self.live.first
 
     @property
     def watch(self) -> Watch | None:
@@ -96,6 +104,8 @@ class Evidence:
         """
         check_rules(policy, fitted)
         self.live.anew(policy, fitted)
+        self.young.anew(policy, fitted)
+        self.linked.anew(policy, fitted)
         self.policy, self.fitted = policy, fitted
 
     def __len__(self) -> int:
@@ -135,6 +145,8 @@ class Evidence:
         for seen in found:
             made += self._by_rate(seen)
             made += self._by_detectors(seen)
+            made += self._by_pool(seen)
+            made += self._by_clusters(seen)
         for decision in made:
             self._told(decision)
         return made
@@ -170,15 +182,15 @@ class Evidence:
         }
         made, account = [], seen.event.account
         young = seen.event.at - seen.first < self.policy.young
-        wanted = {COMBINED, *(rule.detector for rule in self.policy.rules if rule.p_value)}
+        wanted = {COMBINED, *(rule.detector for rule in self.policy.rules if rule.alone)}
         kept = {label: found[label] for label in wanted}
         self.judged.append(Judged(account, seen.event.at, seen.queries, spent, kept, young))
         for rule in self.policy.rules:
-            if rule.p_value is None:
+            if rule.p_value is None or not rule.alone:
                 continue
             p_value, level = found[rule.detector], rule.p_value * spent
             if rule.clear_above is not None and p_value > rule.clear_above:
-                self._ledger.clear(rule, account, p_value)
+                self._ledger.clear(rule, "account", account, p_value)
             if p_value > level or (rule.scope == "young" and not young):
                 continue
             shown = {
@@ -197,6 +209,53 @@ class Evidence:
             made.append(self._ledger.decide(rule, "account", account, shown))
         return [one for one in made if one is not None]
 
+    def _rules(self, evidence: str) -> list[tuple[Rule, float]]:
+        """Rules about accounts together, and what each may spend on a look."""
+        return [
+            (rule, rule.p_value / LOOKS)
+            for rule in self.policy.rules
+            if rule.p_value is not None and rule.evidence == evidence
+        ]
+
+    def _by_pool(self, seen: Seen) -> list[Decision]:
+        """Judge the young accounts together, if it is time."""
+        look = self.young.take(seen)
+        if look is None:
+            return []
+        made, p_value = [], look.found.p_value
+        for rule, level in self._rules("pooled"):
+            if rule.clear_above is not None and p_value > rule.clear_above:
+                self._ledger.clear(rule, "young", "", p_value)
+            if p_value <= level:
+                told = {**_spent(rule, level), "furthest": list(look.names), **asdict(look.found)}
+                shown = {"detector": "pooled", "pooled": {"queries": look.queries, **told}}
+                made.append(self._ledger.decide(rule, "young", "", shown))
+        return [one for one in made if one is not None]
+
+    def _by_clusters(self, seen: Seen) -> list[Decision]:
+        """Judge accounts that ask alike, if it is time."""
+        look = self.linked.take(seen)
+        if look is None:
+            return []
+        made = []
+        for rule, level in self._rules("cluster"):
+            for found in look.clusters:
+                for name in found.names:
+                    if rule.clear_above is not None and found.p_value > rule.clear_above:
+                        self._ledger.clear(rule, "account", name, found.p_value)
+                    if found.p_value <= level:
+                        told = {
+                            **_spent(rule, level),
+                            "p_value": found.p_value,
+                            "accounts": len(found.names),
+                            "odd": found.odd,
+                            "compared": look.accounts,
+                            "names": list(found.names[:MEMBERS]),
+                        }
+                        shown = {"detector": "cluster", "cluster": told}
+                        made.append(self._ledger.decide(rule, "account", name, shown))
+        return [one for one in made if one is not None]
+
     def save(self, path: Path) -> None:
         """See ``Live.save``."""
         self.live.save(path)
@@ -204,6 +263,11 @@ class Evidence:
     def restore(self, path: Path) -> None:
         """See ``Live.restore``."""
         self.live.restore(path)
+
+
+def _spent(rule: Rule, level: float) -> dict[str, Any]:
+    """What a look may spend of a rule's level."""
+    return {"threshold": level, "level": rule.p_value, "share": 1 / LOOKS}
 
 
 def check_rules(policy: Policy, fitted: Fitted | None) -> None:
@@ -214,7 +278,14 @@ def check_rules(policy: Policy, fitted: Fitted | None) -> None:
     """
     labels = sorted(fitted.calibrations) if fitted is not None else []
     for rule in policy.rules:
-        if rule.p_value is not None and rule.detector not in labels:
+        tests = {"pooled": cannot_pool, "cluster": cannot_link}
+        why = tests[rule.evidence](fitted) if rule.evidence in tests else None
+        if why is not None:
+            raise ConfigError(
+                f"the rule {rule.name} cannot judge accounts together: {why}",
+                hint="run the command recsec detect fit that made the folder again, into another",
+            )
+        if rule.alone and rule.detector not in labels:
             raise ConfigError(
                 f"the rule {rule.name} asks for the detector {rule.detector}, which "
                 f"{policy.detectors} does not hold",

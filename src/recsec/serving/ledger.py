@@ -60,8 +60,10 @@ class Ledger:
         self._active: dict[tuple[str, str], dict[tuple[str, bool], Decision]] = {}
         self._allowed: dict[str, Allowed] = {}
         self._unwritten: list[Decision] = []
-        self.revision = 0
+        self.revision = -1
         """Of the store, as far as this process has read it."""
+        self.first_seen: Callable[[str], float | None] = lambda account: None
+        """When an account was seen first; None where that is not known."""
         self._swept = clock()
         self.reload()
 
@@ -81,7 +83,7 @@ class Ledger:
             if revision == self.revision:
                 return False
             now = self._clock()
-            first = self.revision == 0
+            first = self.revision < 0
             changed = self._store.decisions(since=self.revision, active_at=now if first else None)
             for decision in changed:
                 self._place(decision, now)
@@ -121,7 +123,10 @@ class Ledger:
             return FREE
         now = self._clock()
         enforced = shadow = None
-        for place in (("account", account), ("key", key), ("all", "")):
+        places = [("account", account), ("key", key), ("all", "")]
+        if ("young", "") in self._active and self._young(account, now):
+            places.append(("young", ""))
+        for place in places:
             for decision in list(self._active.get(place, {}).values()):
                 if not decision.active(now):
                     continue
@@ -130,6 +135,11 @@ class Ledger:
                 else:
                     shadow = _harder(shadow, decision)
         return Treatment(enforced, shadow) if enforced or shadow else FREE
+
+    def _young(self, account: str, now: float) -> bool:
+        """Whether an account is young; of one that was never seen, that is not known."""
+        first = self.first_seen(account)
+        return first is not None and now - first < self._policy.young
 
     def decide(
         self, rule: Rule, scope: str, subject: str, evidence: Mapping[str, Any]
@@ -206,11 +216,11 @@ class Ledger:
                 return False
             return True
 
-    def clear(self, rule: Rule, subject: str, p_value: float) -> Decision | None:
+    def clear(self, rule: Rule, scope: str, subject: str, p_value: float) -> Decision | None:
         """End a decision early because later evidence says otherwise; returns it."""
         with self._lock:
             place = rule.name, self.policy.enforced(rule)
-            holding = self._active.get(("account", subject), {}).get(place)
+            holding = self._active.get((scope, subject), {}).get(place)
             if holding is None or not holding.active(self._clock()):
                 return None
             reason = f"a later p-value is {p_value:.3g}, above clear_above"

@@ -68,7 +68,8 @@ Time = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=10 * 365 * UNIT
 class Rule(BaseModel):
     """One rule: which evidence about whom leads to what, and for how long.
 
-    Evidence is either a p-value (of all detectors together, or of one), or a rate.
+    Evidence is a p-value (of an account, by all detectors together or by one; of young accounts
+    pooled; of a cluster of accounts that ask alike), or a rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -78,9 +79,18 @@ class Rule(BaseModel):
         "account", description="one account; one seen first less than `young` ago; a key; everybody"
     )
     p_value: float | None = Field(
-        None, gt=0, lt=1, description="share of honest accounts that the rule may reach per period"
+        None,
+        gt=0,
+        lt=1,
+        description="share of honest accounts that the rule may reach per period; pooled: chance "
+        "to reach them while accounts are young",
     )
-    detector: str = Field("combined", description="whose p-value")
+    evidence: Literal["alone", "pooled", "cluster"] = Field(
+        "alone",
+        description="p-value of one account; of the young ones pooled (scope: young); of those "
+        "that ask alike (scope: account)",
+    )
+    detector: str = Field("combined", description="whose p-value of one account")
     more_than: int | None = Field(None, ge=1, description="requests ...")
     within: Time | None = Field(None, description="... in any window of this length")
     action: Action = "observe"
@@ -107,7 +117,20 @@ class Rule(BaseModel):
             raise ValueError("p-values are of accounts: scope is account or young")
         if rate and self.clear_above is not None:
             raise ValueError("clear_above is about p-values")
+        if self.evidence != "alone" and rate:
+            raise ValueError("evidence is about p-values")
+        if self.evidence == "pooled" and self.scope != "young":
+            raise ValueError('pooled evidence is about all young accounts: scope = "young"')
+        if self.evidence == "cluster" and self.scope != "account":
+            raise ValueError('evidence of a cluster is about its accounts: scope = "account"')
+        if self.evidence != "alone" and self.detector != "combined":
+            raise ValueError("accounts together are judged by all detectors")
         return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether its evidence is the p-value of one account."""
+        return self.p_value is not None and self.evidence == "alone"
 
 
 class Policy(BaseModel):

@@ -37,7 +37,11 @@ class Replayed:
         reached: by account, its first decision that does more than observe or tag.
         asked: by account, queries in the log.
         refused: by account, queries that a block would have refused.
+        before: by account that was reached, queries before.
         thieves: accounts that are known to be thieves.
+        pools: of young accounts together: how many looks, the least p-value, what a further look
+            would have waited for, or why there was none.
+        clusters: the same of accounts that ask alike.
     """
 
     queries: int
@@ -49,6 +53,8 @@ class Replayed:
     refused: Counter[str] = field(default_factory=Counter)
     before: dict[str, int] = field(default_factory=dict)
     thieves: frozenset[str] = frozenset()
+    pools: dict[str, Any] = field(default_factory=dict)
+    clusters: dict[str, Any] = field(default_factory=dict)
 
     def group(self, *, thieves: bool) -> dict[str, Any]:
         """How one group of accounts fared, with a 95 % interval of the share that was reached."""
@@ -81,6 +87,8 @@ class Replayed:
             "accounts": self.accounts,
             "days": self.days,
             "rules": {name: {**told, "about": len(told["about"])} for name, told in rules.items()},
+            "pools": self.pools,
+            "clusters": self.clusters,
             "honest": self.group(thieves=False),
             "thieves": self.group(thieves=True) if self.thieves else None,
         }
@@ -136,8 +144,17 @@ def replay(
                 _play(out, ledger, evidence, names[row], now[0], history, log.calls.answers[row])
             if progress is not None:
                 progress("replaying", int(block[-1]) + 1, len(log))
+        young, linked = evidence.young, evidence.linked
+        least = [one.found.p_value for one in young.looks]
+        out.pools = _looks(least, len(young.looks), young.told())
+        least = [each.p_value for one in linked.looks for each in one.clusters]
+        out.clusters = _looks(least, len(linked.looks), linked.told())
         store.close()
     return out
+
+
+def _looks(p_values: list[float], looks: int, waiting: str) -> dict[str, Any]:
+    return {"looks": looks, "least": min(p_values, default=None), "waiting": waiting}
 
 
 def _play(

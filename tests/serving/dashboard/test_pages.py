@@ -164,8 +164,7 @@ def test_the_copy_agrees_with_the_watch(board: OpenBoard) -> None:
     rows = table.select("id", "queries", "p_value").iter_rows()
     assert told == {id: (queries, pytest.approx(p)) for id, queries, p in rows}
     assert set(told) == set(names)
-    assert seen.pool is not None
-    assert (seen.pool.accounts, len(seen.looks)) == (3, 3)
+    assert (seen.waiting, len(seen.looks)) == ("3 of 50 young accounts with 10 queries", 3)
     assert all(one.cluster == 1 for one in seen.suspects if one.p_value <= 0.05)
 
 

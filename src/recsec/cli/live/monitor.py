@@ -94,6 +94,19 @@ def _show_replay(console: Console, result: dict[str, Any]) -> None:
             f"rule {name} ({told['action']}): {told['decisions']:,} decisions about "
             f"{told['about']:,}"
         )
+    pools = result["pools"]
+    if pools["looks"]:
+        console.print(
+            f"young accounts together: {pools['looks']:,} looks, least p-value {pools['least']:.3g}"
+        )
+    else:
+        console.print(f"young accounts together: {pools['waiting']}")
+    alike = result["clusters"]
+    if alike["looks"]:
+        least = "none found" if alike["least"] is None else f"least p-value {alike['least']:.3g}"
+        console.print(f"accounts that ask alike: {alike['looks']:,} looks, {least}")
+    else:
+        console.print(f"accounts that ask alike: {alike['waiting']}")
     if not result["rules"]:
         console.print("no rule would have decided anything")
     for who in ("honest", "thieves"):
@@ -158,6 +171,28 @@ def _show_decision(console: Console, one: Decision) -> None:
             f"  {rate['requests']:g} requests within {rate['within']:g} s; more than "
             f"{rate['more_than']} are too many"
         )
+    if "pooled" in evidence:
+        pooled = evidence["pooled"]
+        console.print(
+            f"  {pooled['accounts']} young accounts together after {pooled['queries']} queries "
+            f"each: p-value {pooled['p_value']:.3g}; threshold {pooled['threshold']:.3g}"
+            f" ({pooled['share']:.3g} of the rule's {pooled['level']:g})"
+        )
+        ways = sorted(pooled["mixture"].items(), key=lambda pair: -pair[1])
+        likest = ", ".join(f"{name} {share:.0%}" for name, share in ways)
+        console.print(f"  compared with people who ask so: {likest}")
+        for name, value in sorted(pooled["apart"].items(), key=lambda pair: -abs(pair[1])):
+            console.print(f"    {name:<16}on average {value:+.2f} spreads of people")
+        console.print("  the furthest: " + " ".join(pooled["furthest"]), soft_wrap=True)
+    if "cluster" in evidence:
+        alike = evidence["cluster"]
+        console.print(
+            f"  one of {alike['accounts']} accounts that ask alike ({alike['compared']:,} were "
+            f"compared), {alike['odd']} of them odd alone: p-value together "
+            f"{alike['p_value']:.3g}; threshold {alike['threshold']:.3g}"
+            f" ({alike['share']:.3g} of the rule's {alike['level']:g})"
+        )
+        console.print("  the others: " + " ".join(alike["names"]), soft_wrap=True)
     if "p_values" in evidence:
         p_value = evidence["p_values"][evidence["detector"]]
         console.print(

@@ -16,7 +16,16 @@ from recsec.serving.answering import Blocked
 from recsec.serving.batching import Busy
 from recsec.serving.state import Decision
 
-__all__ = ["PROBLEM", "PROBLEMS", "Refused", "add_handlers", "blocked_fields", "problem"]
+__all__ = [
+    "PROBLEM",
+    "PROBLEMS",
+    "REFUSALS",
+    "Refused",
+    "add_handlers",
+    "blocked_fields",
+    "problem",
+    "refusal",
+]
 
 PROBLEM = "application/problem+json"
 
@@ -47,6 +56,10 @@ class Refused(Exception):  # noqa: N818 - an answer
         self.headers = dict(headers or {})
 
 
+REFUSALS = (Refused, Blocked, Busy, RecsecError)
+"""Errors of a request that become an answer."""
+
+
 def problem(
     status: int, title: str, *, headers: Mapping[str, str] | None = None, **fields: Any
 ) -> JSONResponse:
@@ -65,21 +78,28 @@ def blocked_fields(decision: Decision, wait: float) -> tuple[dict[str, Any], dic
     return fields, {"Retry-After": str(math.ceil(wait)), "X-Recsec-Decision": decision.id}
 
 
+def refusal(error: Exception) -> JSONResponse:
+    """What an error of ``REFUSALS`` becomes."""
+    if isinstance(error, Refused):
+        return problem(error.status, error.title, detail=error.detail, headers=error.headers)
+    if isinstance(error, Blocked):
+        fields, headers = blocked_fields(error.decision, error.wait)
+        return problem(429, "Blocked", headers=headers, **fields)
+    if isinstance(error, Busy):
+        return problem(503, "Busy", detail="too many requests wait", headers={"Retry-After": "1"})
+    if isinstance(error, DataError):
+        return problem(422, "Unknown item", detail=error.message[:200])
+    return problem(502, "The recommender failed")
+
+
 def add_handlers(app: FastAPI) -> None:
     """Every failure of a route becomes a problem, and none shows what is inside."""
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> JSONResponse:
-        return problem(error.status, error.title, detail=error.detail, headers=error.headers)
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        return refusal(error)
 
-    @app.exception_handler(Blocked)
-    async def blocked(_: Request, error: Blocked) -> JSONResponse:
-        fields, headers = blocked_fields(error.decision, error.wait)
-        return problem(429, "Blocked", headers=headers, **fields)
-
-    @app.exception_handler(Busy)
-    async def busy(_: Request, __: Busy) -> JSONResponse:
-        return problem(503, "Busy", detail="too many requests wait", headers={"Retry-After": "1"})
+    for kind in REFUSALS:
+        app.add_exception_handler(kind, refused)
 
     @app.exception_handler(RequestValidationError)
     async def misshapen(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -88,14 +108,6 @@ def add_handlers(app: FastAPI) -> None:
             for fault in error.errors()[:10]
         ]
         return problem(422, "The request does not fit", faults=faults)
-
-    @app.exception_handler(DataError)
-    async def unknown(_: Request, error: DataError) -> JSONResponse:
-        return problem(422, "Unknown item", detail=error.message[:200])
-
-    @app.exception_handler(RecsecError)
-    async def failed(_: Request, __: RecsecError) -> JSONResponse:
-        return problem(502, "The recommender failed")
 
     @app.exception_handler(HTTPException)
     async def plain(_: Request, error: HTTPException) -> JSONResponse:

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binom
 
 from recsec.detection import COMBINED, Fitted
 from recsec.serving.evidence import Asked, Evidence, Judged
-from recsec.targets.meter.segments import Calls
-from recsec.traffic import QueryLog
+from recsec.serving.together import ClusterLook, PoolLook, log_of
 from recsec.types import FloatArray, IntArray
 
-__all__ = ["LOOKS", "MOST", "Pool", "Portrait", "Seen", "Suspect", "View", "portray", "see"]
+__all__ = ["LOOKS", "MOST", "Portrait", "Seen", "Suspect", "View", "portray", "see"]
 
 MOST = 20
 """Accounts that are shown, the most suspicious first."""
@@ -24,7 +22,7 @@ LOOKS = 300
 """Newest looks at accounts that are shown."""
 
 ODD = 0.05
-"""Accounts with a p-value up to this are compared with each other, and counted among the young."""
+"""Accounts with a p-value up to this are compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +70,6 @@ class Suspect:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The young accounts together.
-
-    Attributes:
-        accounts: that made enough queries.
-        odd: of these, how many have a p-value up to 0.05; by chance 5 % at most.
-        p_value: how often chance gives so many or more.
-    """
-
-    accounts: int
-    odd: int
-    p_value: float
-
-
-@dataclass(frozen=True)
 class Seen:
     """A copy.
 
@@ -97,7 +80,10 @@ class Seen:
         tracked: accounts with evidence in it.
         first: queries from which on an account is judged; 0 without detectors.
         suspects: the most suspicious first.
-        pool: None where there are no young accounts to judge.
+        pool: the newest look at young accounts together; None before the first.
+        waiting: what the next look at them waits for, or why there is none.
+        alike: the newest look at accounts that ask alike; None before the first.
+        unlinked: what the next such look waits for, or why there is none.
         looks: the newest, oldest first.
     """
 
@@ -107,7 +93,10 @@ class Seen:
     tracked: int = 0
     first: int = 0
     suspects: tuple[Suspect, ...] = ()
-    pool: Pool | None = None
+    pool: PoolLook | None = None
+    waiting: str = ""
+    alike: ClusterLook | None = None
+    unlinked: str = ""
     looks: tuple[Judged, ...] = ()
 
 
@@ -133,8 +122,18 @@ def see(evidence: Evidence, at: float) -> Seen:
     began = time.perf_counter()
     looks = tuple(list(evidence.judged)[-LOOKS:])
     fitted, watch = evidence.fitted, evidence.watch
+    seen = Seen(
+        at,
+        began=evidence.began,
+        tracked=len(evidence),
+        looks=looks,
+        pool=evidence.young.looks[-1] if evidence.young.looks else None,
+        waiting=evidence.young.told(),
+        alike=evidence.linked.looks[-1] if evidence.linked.looks else None,
+        unlinked=evidence.linked.told(),
+    )
     if fitted is None or watch is None:
-        return Seen(at, began=evidence.began, tracked=len(evidence), looks=looks)
+        return seen
     names = watch.names
     queries, judged, scores = watch.standing(names)
     p_values = fitted.calibrations[COMBINED].p_values(scores[COMBINED], judged)
@@ -145,15 +144,11 @@ def see(evidence: Evidence, at: float) -> Seen:
     first = int(fitted.calibrations[COMBINED].checkpoints[0])
     odd = [one for one in found if one.p_value <= ODD]
     linked = dict(zip((one.account for one in odd), _clusters(evidence, fitted, odd), strict=True))
-    return Seen(
-        at,
+    return replace(
+        seen,
         took=time.perf_counter() - began,
-        began=evidence.began,
-        tracked=len(evidence),
         first=first,
         suspects=tuple(replace(one, cluster=linked.get(one.account)) for one in found),
-        pool=_pool(evidence, names, p_values, at, first),
-        looks=looks,
     )
 
 
@@ -219,41 +214,13 @@ def _beyond(view: View) -> float:
     return (view.score - view.median) / max(view.top - view.median, 1e-9)
 
 
-def _pool(
-    evidence: Evidence,
-    names: Sequence[str],
-    p_values: FloatArray,
-    at: float,
-    first: int,
-) -> Pool | None:
-    watch, since = evidence.watch, at - evidence.policy.young
-    if watch is None:
-        return None
-    young = [
-        row
-        for row, name in enumerate(names)
-        if (evidence.first_seen(name) or 0.0) > since and watch.judged(name) >= first
-    ]
-    odd = int((p_values[young] <= ODD).sum()) if young else 0
-    return Pool(len(young), odd, float(binom.sf(odd - 1, len(young), ODD))) if young else None
-
-
 def _clusters(evidence: Evidence, fitted: Fitted, odd: Sequence[Suspect]) -> list[int | None]:
     """Which of the odd accounts ask alike, by their last queries."""
     if fitted.linker is None or len(odd) < 2:
         return [None] * len(odd)
-    asked = [(one.account, each) for one in odd for each in evidence.recent(one.account)]
-    if not asked:
+    names = [one.account for one in odd]
+    log = log_of(fitted, names, [evidence.recent(name) for name in names])
+    if len(log) == 0:
         return [None] * len(odd)
-    n = len(asked)
-    calls = Calls(
-        call=np.arange(n),
-        account=[name for name, _ in asked],
-        parent=np.full(n, -1),
-        items=np.concatenate([each.history for _, each in asked]),
-        offsets=np.concatenate([[0], np.cumsum([len(each.history) for _, each in asked])]),
-        k=np.zeros(n, dtype=np.int64),
-        answers=np.zeros((n, 0), dtype=np.int64),
-    )
-    labels = fitted.linker.link(QueryLog(fitted.catalog, calls), [one.account for one in odd])
+    labels = fitted.linker.link(log, names)
     return [None if label < 0 else int(label) + 1 for label in labels.tolist()]

@@ -6,12 +6,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from recsec.detection import Fitted, Watch
+from recsec.detection.state import pack_names, read_arrays, unpack_names, write_arrays
 from recsec.serving.live.base import SHOWN, Asked, Event, Seen, observed
 from recsec.serving.live.rates import Rates
 from recsec.serving.policy import Policy
 
 __all__ = ["LocalLive"]
+
+AGAIN = "delete that file: evidence begins anew"
 
 
 class LocalLive:
@@ -111,13 +116,20 @@ class LocalLive:
         """See ``Live.save``."""
         if self.watch is not None:
             self.watch.log = {"began": repr(self.began)}
-            self.watch.save(path)
+            arrays, facts = self.watch.packed()
+            arrays["first/names"], arrays["first/ends"] = pack_names(list(self._first))
+            arrays["first/at"] = np.array(list(self._first.values()), dtype=np.float64)
+            write_arrays(path, arrays, facts)
 
     def restore(self, path: Path) -> None:
         """See ``Live.restore``; what is known of single queries is not kept."""
         if self._fitted is None or not path.exists():
             return
-        watch = Watch.resume(self._fitted, path)
+        arrays, facts = read_arrays(path, hint=AGAIN)
+        watch = Watch.unpacked(self._fitted, arrays, facts, name=f"the state {path}")
+        if "first/at" in arrays:  # an older recsec did not write it
+            names = unpack_names(arrays["first/names"], arrays["first/ends"])
+            self._first = OrderedDict(zip(names, arrays["first/at"].tolist(), strict=True))
         began = float(watch.log.get("began", "0"))
         if not over(self._clock(), began, self._policy.period):
             self.watch, self.began = watch, began

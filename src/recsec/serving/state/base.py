@@ -36,7 +36,7 @@ class Decision:
 
     Attributes:
         id: ``d-`` and 16 hexadecimal digits.
-        scope: ``account``, ``key`` or ``all``.
+        scope: ``account``, ``key``, ``young`` (all accounts that are) or ``all``.
         subject: name under which the account is kept, id of the key, or empty.
         rule: its name.
         action: what is done; see ``recsec.serving.policy.ACTIONS``.

@@ -112,7 +112,9 @@ def decision(desk: Desk, call: Call) -> Response:
         holds=found.active(desk.engine.clock()),
         p_values=p_values,
         scores=evidence.get("scores", {}),
-        threshold=evidence.get("threshold"),
+        grounds=evidence.get("pooled") or evidence.get("cluster") or evidence,
+        pooled="pooled" in evidence,
+        clustered="cluster" in evidence,
         last=evidence.get("last", [])[::-1],
     )
 

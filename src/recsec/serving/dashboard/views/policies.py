@@ -128,9 +128,9 @@ def rule(desk: Desk, call: Call) -> Response:
     found, policy = _rule(desk, call.path["name"]), desk.engine.policy
     tally = _tally(desk)
     looks, hours = _looks(desk)
-    now = None if found.p_value is None else what_if(found, looks, found.p_value)
+    now = what_if(found, looks, found.p_value) if found.alone and found.p_value else None
     other = None
-    if found.p_value is not None and call.query.get("level"):
+    if found.alone and call.query.get("level"):
         other = what_if(found, looks, _level(call.query["level"]))
     values: dict[str, Any] = {
         "rule": found,

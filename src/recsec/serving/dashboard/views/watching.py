@@ -38,7 +38,7 @@ def live(desk: Desk) -> dict[str, str]:
     values = _values(desk)
     parts = {
         name: desk.pages.text(f"parts/{name}.html", **values)
-        for name in ("tiles", "accounts", "decisions")
+        for name in ("tiles", "accounts", "clusters", "decisions")
     }
     return parts | {"pulse": json.dumps(_pulse(desk, values["seen"]))}
 
@@ -74,6 +74,7 @@ def _values(desk: Desk) -> dict[str, Any]:
             engine.metrics.registry.get_sample_value("recsec_backend_up", {"backend": "state"})
         ),
         "detectors": engine.fitted is not None,
+        "pooled": words.about_pool(seen.pool.found.apart) if seen.pool else "",
     }
 
 
@@ -84,9 +85,7 @@ def _hardest(desk: Desk, account: str) -> Decision | None:
 
 def _pulse(desk: Desk, seen: Seen) -> dict[str, Any]:
     rules = [
-        {"name": one.name, "level": one.p_value}
-        for one in desk.engine.policy.rules
-        if one.p_value is not None
+        {"name": one.name, "level": one.p_value} for one in desk.engine.policy.rules if one.alone
     ]
     return {
         "beats": [[one.at, one.rate, one.median, one.slow] for one in desk.pulse.beats()],
@@ -97,7 +96,7 @@ def _pulse(desk: Desk, seen: Seen) -> dict[str, Any]:
                 any(
                     one.p_values[rule.detector] <= (rule.p_value or 0.0) * one.share
                     for rule in desk.engine.policy.rules
-                    if rule.p_value is not None
+                    if rule.alone
                 ),
             ]
             for one in seen.looks

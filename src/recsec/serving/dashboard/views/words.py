@@ -10,7 +10,16 @@ from recsec.serving.policy import Rule
 from recsec.serving.state import Decision
 from recsec.traffic import BRANCHES, EXTENDS, REPEATS, STARTS
 
-__all__ = ["BY_HAND", "KINDS", "about_decision", "about_query", "about_rule", "about_view", "why"]
+__all__ = [
+    "BY_HAND",
+    "KINDS",
+    "about_decision",
+    "about_pool",
+    "about_query",
+    "about_rule",
+    "about_view",
+    "why",
+]
 
 WORDS = {
     "accepted-rank": "takes other places of the lists than people do",
@@ -59,9 +68,20 @@ def about_query(asked: Asked, *, surprising: bool) -> tuple[str, ...]:
     return tuple(found)
 
 
+def about_pool(apart: dict[str, float]) -> str:
+    """In which way young accounts differ most from people."""
+    label, far = max(apart.items(), key=lambda pair: abs(pair[1]))
+    words = WORDS.get(label, f"stands out for {label}")
+    return f"on average one {words}" if far > 0 else f"for {label} they are too much alike people"
+
+
 def about_rule(rule: Rule) -> str:
     """When a rule decides."""
     who = {"account": "an account", "young": "a young account", "key": "a key", "all": "everybody"}
+    if rule.evidence == "cluster":
+        return f"accounts that ask alike, their p-value together at most {rule.p_value:g}"
+    if rule.evidence == "pooled":
+        return f"young accounts together, p-value at most {rule.p_value:g}"
     if rule.p_value is not None:
         seen = "all detectors together" if rule.detector == "combined" else rule.detector
         return f"{who[rule.scope]}, p-value of {seen} at most {rule.p_value:g}"
@@ -74,6 +94,18 @@ def about_decision(decision: Decision) -> str:
     if "rate" in evidence:
         rate = evidence["rate"]
         return f"{rate['requests']:g} requests within {rate['within']:g} s"
+    if "cluster" in evidence:
+        alike = evidence["cluster"]
+        return (
+            f"one of {alike['accounts']:,} accounts that ask alike, {alike['odd']:,} of them odd: "
+            f"p-value together {alike['p_value']:.3g}; threshold {alike['threshold']:.3g}"
+        )
+    if "pooled" in evidence:
+        pooled = evidence["pooled"]
+        return (
+            f"{pooled['accounts']:,} young accounts together: p-value {pooled['p_value']:.3g}; "
+            f"threshold {pooled['threshold']:.3g}; {about_pool(pooled['apart'])}"
+        )
     if "p_values" in evidence:
         p_value = evidence["p_values"][evidence["detector"]]
         return (
