@@ -16,7 +16,7 @@ from recsec.serving.answering import Blocked
 from recsec.serving.batching import Busy
 from recsec.serving.state import Decision
 
-__all__ = ["PROBLEM", "PROBLEMS", "Refused", "add_handlers", "blocked_fields", "problem"]
+__all__ = ["PROBLEM", "PROBLEMS", "Refused", "add_handlers", "problem", "refusal"]
 
 PROBLEM = "application/problem+json"
 
@@ -24,7 +24,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": text, "content": {PROBLEM: {}}}
     for code, text in {
         401: "no good key",
-        403: "not with this key",
+        403: "not with this key, or first the challenge",
         413: "too large",
         422: "does not fit",
         429: "blocked, or too fast; Retry-After says when",
@@ -56,13 +56,25 @@ def problem(
     return JSONResponse(body, status, dict(headers or {}), media_type=PROBLEM)
 
 
-def blocked_fields(decision: Decision, wait: float) -> tuple[dict[str, Any], dict[str, str]]:
-    """Body and headers of the refusal of a blocked account."""
+def refusal(decision: Decision, wait: float, *, status: int = 429) -> JSONResponse:
+    """What a blocked or challenged account is told; ``status`` is of a block."""
+    if decision.action == "challenge":
+        address = str(decision.parameters["address"])
+        headers = {"X-Recsec-Decision": decision.id, "X-Recsec-Challenge": address}
+        return problem(
+            403,
+            "Challenge",
+            headers=headers,
+            detail="show that you are a person at the address of the challenge",
+            decision=decision.id,
+            challenge=address,
+        )
     fields = {
         "detail": "requests of this account are refused for now; quote the decision to appeal",
         "decision": decision.id,
     }
-    return fields, {"Retry-After": str(math.ceil(wait)), "X-Recsec-Decision": decision.id}
+    headers = {"Retry-After": str(math.ceil(wait)), "X-Recsec-Decision": decision.id}
+    return problem(status, "Blocked", headers=headers, **fields)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -74,8 +86,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Blocked)
     async def blocked(_: Request, error: Blocked) -> JSONResponse:
-        fields, headers = blocked_fields(error.decision, error.wait)
-        return problem(429, "Blocked", headers=headers, **fields)
+        return refusal(error.decision, error.wait)
 
     @app.exception_handler(Busy)
     async def busy(_: Request, __: Busy) -> JSONResponse:
