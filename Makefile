@@ -1,7 +1,8 @@
 # Two commands for users (demo, test), two more for people who change the code (check, bench).
 PYTHON ?= python3
 VENV ?= .venv
-PYTEST_ARGS ?= -n 2
+# Three workers for two cores: over a third of the time tests wait for a process, a disk or a browser.
+PYTEST_ARGS ?= -n 3 --dist worksteal --durations=40 --durations-min=1.0
 BIN := $(VENV)/bin
 # Linux without a GPU: torch's CPU build, 0.2 GB in place of 5, where its index answers. Elsewhere,
 # and with TORCH_FROM= (empty), whatever the index at hand has.

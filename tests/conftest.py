@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -31,6 +32,26 @@ REQUIRED = frozenset(filter(None, os.environ.get("RECSEC_REQUIRE", "").split(","
 
 Empty on a user's machine, where tests skip.
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every worker begins with its share of the slow tests: none is alone with one at the end."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        slow = [item for item in items if item.get_closest_marker("slow") is not None]
+        rest = [item for item in items if item.get_closest_marker("slow") is None]
+        cuts = [len(rest) * at // workers for at in range(workers + 1)]
+        items[:] = [
+            item
+            for at in range(workers)
+            for item in (*slow[at::workers], *rest[cuts[at] : cuts[at + 1]])
+        ]
+
+
+def pytest_collection_finish() -> None:
+    """Half a million objects of imported modules are no garbage: don't look at them again."""
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def absent(kind: str, what: str) -> None:

@@ -33,6 +33,7 @@ def command_lines(page: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_the_tour_runs(tmp_path: Path) -> None:
     """As a new user would: line by line, in one folder, with recsec on the path."""
     assert len(TOUR) == 9

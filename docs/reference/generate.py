@@ -193,13 +193,18 @@ HAPPENS = {
 BEGIN, END = "<!-- hostile inputs, by docs/reference/generate.py -->\n", "<!-- end -->\n"
 
 
-def hostile_marks() -> list[tuple[str, str, int]]:
-    """Kind, what was tried and number of cases, from the marks of the tests; none is run."""
-    tests = [
-        str(path)
+def hostile_tests() -> list[Path]:
+    """The files whose tests carry the mark."""
+    return [
+        path
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
         if "mark.hostile(" in path.read_text(encoding="utf-8")
     ]
+
+
+def hostile_marks() -> list[tuple[str, str, int]]:
+    """Kind, what was tried and number of cases, from the marks of the tests; none is run."""
+    tests = map(str, hostile_tests())
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "marks.json"
         words = ["--collect-only", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "hostile_marks"]

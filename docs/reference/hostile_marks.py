@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import hypothesis
@@ -20,11 +21,16 @@ def drawn(item: pytest.Item) -> int:
     return (own or hypothesis.settings()).max_examples
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Count cases by kind and by what was tried; a fuzz test counts as often as it draws."""
+def counted(items: Iterable[pytest.Item]) -> list[tuple[str, str, int]]:
+    """Cases by kind and by what was tried; a fuzz test counts as often as it draws."""
     found: Counter[tuple[str, str]] = Counter()
-    for item in session.items:
+    for item in items:
         for mark in item.iter_markers("hostile"):
             found[mark.kwargs["kind"], mark.kwargs["what"]] += drawn(item)
-    rows = [[*key, count] for key, count in sorted(found.items())]
+    return [(*key, count) for key, count in sorted(found.items())]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write them to the file."""
+    rows = counted(session.items)
     Path(os.environ["HOSTILE_MARKS"]).write_text(json.dumps(rows), encoding="utf-8")

@@ -43,7 +43,8 @@ WORDS = {
     "screen --model": f"screen photo.png --listing 10001 --data {PHOTOS}",
     "certify --model": f"certify --data {PHOTOS} --pairs 1 --draws 8",
     "try --model": "try --no-browser --data shop.csv",
-    "detect fit --model": "detect fit --data shop.csv --out NEW --detector off-list --queries 6",
+    "detect fit --model": "detect fit --data shop.csv --out NEW --detector off-list --queries 6 "
+    "--users 20 --set patterns.window.window=20",
 }
 """For each option that names a recommender, the rest of a small command."""
 
@@ -156,7 +157,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert main(["verify", "keygen", "--out", "key", "-q"]) == 0
         Image.fromarray(photos.pixels([0], SEEN)[0].transpose(1, 2, 0)).save("photo.png")
         pretrained("network")
-        exported("network.onnx")
+        exported("network.onnx", visual_shop.NETWORK, torch.rand(2, 3, SEEN, SEEN))
+        exported("items.onnx", Nearest(), torch.ones(2, 3, dtype=torch.int64))
+        (folder / "onnx.toml").write_text('[onnx]\nfile = "items.onnx"\nlength = 3\n')
         (folder / "target.toml").write_text(f'url = "{server.url}"\nresponse = "$.items"\n')
         (folder / "guarded.toml").write_text(
             'model = "scores:offered_shop:score"\n[[guards]]\nname = "truncate"\nlength = 15\n'
@@ -178,13 +181,20 @@ def pretrained(folder: str) -> None:
     transformers.AutoModel.from_config(config).save_pretrained(folder)
 
 
-def exported(file: str) -> None:
+class Nearest(torch.nn.Module):
+    """Items that follow the newest one, of 40; number 0 fills histories on the left."""
+
+    def forward(self, items: torch.Tensor) -> torch.Tensor:
+        return -((torch.arange(41.0) - items[:, -1:]) % 41)
+
+
+def exported(file: str, network: torch.nn.Module, *shown: torch.Tensor) -> None:
     """A tiny network as ONNX."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            visual_shop.NETWORK, (torch.rand(2, 3, SEEN, SEEN),), file, dynamo=False,
-            input_names=["images"], dynamic_axes={"images": {0: "B"}},
+            network, shown, file, dynamo=False,
+            input_names=["shown"], dynamic_axes={"shown": {0: "B"}},
         )  # fmt: skip
 
 
@@ -202,7 +212,8 @@ def named(kind: SourceKind, folder: Path) -> str:
         "guarded": "guarded.toml",
         "hf": "hf:network",
         "torch": "torch:visual_shop:sized",
-        "onnx": "onnx:network.onnx",
+        "onnx": "onnx:network.onnx" if kind.threat == "evasion" else "onnx:items.onnx",
+        "onnx-file": "onnx.toml",
         "search-file": "search.toml",
         "encoder-file": "encoder.toml",
         "search": (folder / "search").read_text(),

@@ -78,6 +78,15 @@ WORDS: dict[str, list[str]] = {
         "each row needs one number per item, in the order of the items",
         "export it again",
         "export the image part alone",
+        "export it with a batch axis that may vary",
+        "name its inputs in a file with [onnx]: history, lengths, mask; fix others when it is exported",  # noqa: E501
+        "name the output with the scores in a file with [onnx]: scores = ...",
+        "name the output with the scores in a file with [onnx]: scores = ...; export it with a batch axis that may vary",  # noqa: E501
+        "say length, side and pad in a file with [onnx]; export it with a batch axis that may vary",
+        "say length in the file with [onnx], or leave out side",
+        "a file with [onnx] says it: items = a table item,number, first = the number in column 0",
+        "leave such items out by --filters, or name the data that it was trained on",
+        "pad in the file with [onnx] says which number fills",
         "give torch:module:factory, a function of yours that loads and returns it",
         "it takes many images at once and gives an array (B, D) of numbers",
         "it uses operators that onnxruntime does not have; serve it by callable:module:function",
@@ -130,6 +139,7 @@ WORDS: dict[str, list[str]] = {
         "name the interpreter of an environment: python:VENV/bin/python:callable:...",
         "recsec traffic fit --help",
         "--columns id=..,category=..,image=..,title=..,attributes=color+season",
+        "--columns url=COLUMN",
         "--out {}",
         "--sep ';'",
         "--time-format %Y%m%d, or --time-format s",

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from service_world import Serve, Service, World
 
+from recsec.serving.api.quick import Quick
 from recsec.serving.state import new_key
 
 BLOCK = {"name": "thief", "p_value": 0.2, "action": "block", "duration": "1h"}
@@ -103,6 +104,64 @@ def test_in_shadow_the_bytes_are_those_without_a_policy(
     counts = [sum(who == name for who, *_ in asked) for name in ("ann", "bob")]
     if max(counts) > 8:
         assert watched.engine.ledger.active()
+
+
+BODIES = [
+    b'{"account": "ann", "history": [3, 4], "k": 5}',
+    b'{"account": "mallory", "history": [], "k": 7}',
+    b' {"history":[3]} ',
+    b'{"account": "\xc3\xa9 \\ud83d\\ude00", "history": [3]}',
+    *(b'{"account": %s, "history": [3]}' % one for one in (b'""', b'"\\ud800"', b"7", b'"\xff"')),
+    b'{"account": "' + b"a" * 300 + b'", "history": [3]}',
+    *(b'{"history": %s}' % one for one in (b"3", b'"3"', b"[3.0]", b"[true]", b'["3"]', b"[[3]]")),
+    *(b'{"history": [%s]}' % one for one in (b"999", b"1e1", b"NaN", b"9" * 40, b"0", b"-1")),
+    b'{"history": [' + b"3," * 100 + b"3]}",
+    *(b'{"history": [3], "k": %s}' % one for one in (b"0", b"51", b"5.0", b'"5"', b"null", b"1e9")),
+    b'{"account": "a", "account": "b", "history": [3]}',
+    b'{"history": [3], "more": 1}',
+    b"",
+    b"{",
+    b"null",
+    b"[" * 2000,
+    '{"history": [3]}'.encode("utf-16"),
+    b'\xef\xbb\xbf{"history": [3]}',
+]
+
+
+def test_the_short_way_answers_as_the_long_one(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI alone takes a content type with a parameter."""
+    service = serve({**ENFORCED, "rules": [{**HASTE, **ENFORCED, "action": "tag"}]})
+    for _ in range(4):
+        ask(service, "mallory", [3])
+    short: list[bytes] = []
+    answers = Quick._answer
+
+    async def counted(self: Quick, request: Any, asked: Any) -> Any:
+        short.append(asked)
+        return await answers(self, request, asked)
+
+    monkeypatch.setattr(Quick, "_answer", counted)
+    codes = []
+    for number, body in enumerate(BODIES):
+        found = []
+        for kind in ("application/json", "application/json; charset=utf-8"):
+            answer = service.client.post(
+                "/v1/recommend", content=body, headers={"content-type": kind}
+            )
+            headers = [pair for pair in answer.headers.items() if pair[0] != "x-request-id"]
+            found.append((answer.status_code, headers, answer.content))
+        assert found[0] == found[1], body
+        codes.append(found[0][0])
+        logged = [one for one in service.logged if one["event"] == "request"][-2:]
+        same = ("route", "code", "account") if number < 4 else ("code",)
+        assert len({tuple(one.get(name) for name in same) for one in logged}) == 1
+    assert codes[:4] == [200] * 4
+    assert {200, 422} <= set(codes)
+    assert len(short) >= codes.count(200)
+    assert len(short) < len(BODIES)
+    assert b"recsec_inference_passes 0.0" not in service.engine.metrics.text()
 
 
 @pytest.mark.parametrize("action", ["tag", "slow", "shorten", "decoy"])

@@ -119,6 +119,8 @@ class Search(ThreadingHTTPServer):
         self.listed = self.catalog.copy()
         self.uploads, self.quality = 0, 0
         self.script: deque[tuple[int, dict[str, str], Any]] = deque()
+        self.after: tuple[int, tuple[int, dict[str, str], Any]] | None = None
+        """So many uploads are answered well, and then only so."""
 
     @property
     def url(self) -> str:
@@ -156,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             again = io.BytesIO()
             Image.open(io.BytesIO(body)).save(again, format="JPEG", quality=self.server.quality)
             body = again.getvalue()
-        pixels = np.asarray(Image.open(io.BytesIO(body)))
+        pixels = np.array(Image.open(io.BytesIO(body)))
         self.server.uploads += 1
         found = vectors(pixels[None])[0]
         return found / np.linalg.norm(found)
@@ -172,6 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         vector = self._vector()
+        if self.server.after is not None and self.server.uploads > self.server.after[0]:
+            self._answer(*self.server.after[1])
+            return
         if self.server.script:
             self._answer(*self.server.script.popleft())
             return

@@ -16,6 +16,8 @@ import pytest
 
 from recsec.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "libraries"
 
 

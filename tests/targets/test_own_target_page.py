@@ -11,6 +11,7 @@ import numpy as np
 
 from recsec.data.catalog import Catalog
 from recsec.targets import CONTRACT, HttpConfig, LocalTarget, scored_by
+from recsec.targets.onnx.file import OnnxFile
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "own-target.md").read_text(encoding="utf-8")
@@ -39,8 +40,15 @@ def test_the_scores_of_the_page_keep_the_contract() -> None:
         check(target, np.array([[3, 5, 9], [8, 0, 0], [1, 2, 30]]))
 
 
+def test_the_onnx_file_of_the_page_says_everything() -> None:
+    table = tomllib.loads(blocks("toml")[0])["onnx"]
+    found = OnnxFile.model_validate(table)
+    assert set(table) == set(OnnxFile.model_fields) - {"mask"}
+    assert found.side == "right"
+
+
 def test_the_target_file_of_the_page_is_valid() -> None:
-    (text,) = blocks("toml")
+    text = blocks("toml")[1]
     config = HttpConfig.model_validate(tomllib.loads(text))
     assert config.request == {"user": "{account}", "clicked": "{history}", "limit": "{k}"}
     assert config.auth_env == "SHOP_TOKEN"

@@ -23,6 +23,7 @@ from recsec.cli.shared.common import (
 from recsec.cli.shared.output import emit, note, progress
 from recsec.cli.shared.tables import counted, name_table, plain_table
 from recsec.cli.visual.data import describe_photos
+from recsec.cli.visual.fetch import fetch
 
 if TYPE_CHECKING:
     from recsec.data import Receipt
@@ -193,5 +194,6 @@ def analyze_set(
     emit(summary, found.show, json=json)
 
 
+app.command("fetch")(fetch)
 app.command("synthetic")(make_synthetic)
 app.command("traffic")(make_traffic)

@@ -16,6 +16,7 @@ from recsec.data.made_up.synthetic import (
     plant,
     write_synthetic,
 )
+from recsec.data.photos.addresses import Fetched, fetch_photos
 from recsec.data.photos.analysis import PhotoAnalysis, analyze_photos
 from recsec.data.photos.catalog import PhotoReport, Photos
 from recsec.data.photos.files import ResizeRule, read_photo, resize
@@ -36,6 +37,7 @@ __all__ = [
     "Catalog",
     "Dataset",
     "Dialect",
+    "Fetched",
     "Filters",
     "Interactions",
     "KnownData",
@@ -62,6 +64,7 @@ __all__ = [
     "best_answer",
     "best_hit_rate",
     "cache_folder",
+    "fetch_photos",
     "generate",
     "get",
     "is_photos",

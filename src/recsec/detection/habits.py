@@ -13,7 +13,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from recsec.detection.calibration import Calibration
 from recsec.models.base import Recommender
@@ -119,6 +118,8 @@ class HabitsJudge:
 
 def _direction(people: FloatArray, thieves: FloatArray) -> FloatArray:
     """``(F + 1,)`` a discriminant under which people have median 0 and 99 % of them at most 1."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # takes half a second
+
     judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
     judge.fit(np.concatenate([people, thieves]), np.repeat([0.0, 1.0], [len(people), len(thieves)]))
     middle, high = np.quantile(people @ judge.coef_[0], [0.5, 0.99])

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from recsec.errors import CheckpointError
-from recsec.runs import PLACEHOLDER, atomic_write_bytes, intact, sealed
+from recsec.runs import PLACEHOLDER, atomic_write_bytes, intact, sealed, sealed_parts
 
 __all__ = [
     "pack_arrays",
@@ -43,13 +43,18 @@ def unpack_names(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> li
     return [content[a:b].decode() for a, b in pairwise(bounds)]
 
 
-def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
-    """Arrays and JSON-able facts as the bytes of one file."""
+def _unsealed(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
+    """What is sealed."""
     content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     # safetensors cannot hold a file without any tensor
     content["_"] = np.zeros(1, dtype=np.uint8)
     told = json.dumps({**facts, "sum": PLACEHOLDER}, sort_keys=True)
-    return sealed(save(content, {"facts": told}), footer=False)
+    return save(content, {"facts": told})
+
+
+def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
+    """Arrays and JSON-able facts as the bytes of one file."""
+    return sealed(_unsealed(arrays, facts), footer=False)
 
 
 def write_arrays(
@@ -60,7 +65,7 @@ def write_arrays(
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    atomic_write_bytes(path, pack_arrays(arrays, facts))
+    atomic_write_bytes(path, sealed_parts(_unsealed(arrays, facts), footer=False))
 
 
 def read_arrays(path: Path, *, hint: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

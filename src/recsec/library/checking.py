@@ -60,6 +60,7 @@ class CheckedSource:
         own_history: share of listed items that the history held.
         defects: what a sound recommender does not do and an audit survives.
         unknown: listed ids that the catalog lacks.
+        shown: how histories become what it takes, in words, where that is not plain.
         lacks: by command, what it needs beyond ``gives``; empty where the command works.
     """
 
@@ -73,6 +74,7 @@ class CheckedSource:
     own_history: float
     defects: tuple[str, ...]
     unknown: Unknown
+    shown: str
     lacks: dict[str, list[Capability]]
 
 
@@ -116,6 +118,7 @@ def check_source(
         own_history=found.own_history,
         defects=found.defects,
         unknown=unknown_items(target),
+        shown=getattr(getattr(target, "recommender", None), "words", ""),
         lacks=_lacks("extraction", gives),
     )
 

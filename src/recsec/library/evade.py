@@ -30,7 +30,6 @@ __all__ = [
     "evade_pairs",
     "fitting",
     "judged",
-    "knowledge",
 ]
 
 NATIVE = 224
@@ -176,6 +175,7 @@ def evade_pairs(
         catalog_scene,
         control_run,
         has_control,
+        knowledge,
         run_pairs,
     )
     from recsec.models import ExactIndex, encoder_fingerprint
@@ -299,29 +299,15 @@ def fitting(tool: EvasionAttack, source: EncoderSource) -> EvasionAttack:
     Raises:
         UsageError: it follows gradients, and there are none.
     """
-    from recsec.attacks.evasion import open_attack
+    from recsec.attacks.evasion import fitting_attack
 
+    tool = fitting_attack(tool, source.gives)
     if tool.access != "gradients":
         return tool
-    if tool.name == "auto" and "gradients" not in source.gives:
-        return open_attack("square")
     why = getattr(source.encoder, "opaque", "")
     spec = f"{source.spec} ({why})" if why else source.spec
     needs("evade --attack apgd", spec, source.gives, said=f"evade --attack {tool.name}")
     return tool
-
-
-def knowledge(tool: EvasionAttack) -> str:
-    """What the attacker has to know, in words."""
-    if tool.name == "transfer":
-        return "the attacker knows nothing of the encoder, and searches on " + ", ".join(
-            tool.config.surrogates
-        )
-    return {
-        "gradients": "the attacker has the encoder itself, and its gradients",
-        "scores": "the attacker sees how near a photo is to the target, and no gradients",
-        "ids": "the attacker sees lists of ids only",
-    }[tool.access]
 
 
 def judged(plan: dict[str, Any], catalog: int) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsec.errors import UsageError
-from recsec.library.evade import knowledge
 from recsec.library.photos import open_split
 
 if TYPE_CHECKING:
@@ -34,12 +33,9 @@ def fitting_lists(tool: EvasionAttack) -> EvasionAttack:
     Raises:
         UsageError: it needs scores or gradients.
     """
-    from recsec.attacks.evasion import Square, open_attack
+    from recsec.attacks.evasion import fitting_attack
 
-    if isinstance(tool, Square):
-        return open_attack("square", tool.config.model_dump() | {"oracle": "ids"})
-    if tool.name == "auto":
-        return open_attack("square", {"oracle": "ids", "queries": 100})
+    tool = fitting_attack(tool, {"ids"})
     if tool.access == "ids":
         return tool
     raise UsageError(
@@ -110,10 +106,7 @@ def evade_listed(
         "attack": tool.name,
         "settings": tool.config.model_dump(mode="json"),
         "photos": photos.fingerprint,
-        "search": config.model_dump(
-            mode="json",
-            include={"url", "method", "surface", "send", "response", "read", "k", "size"},
-        ),
+        "search": config.asked,
     }
     with ImageSearch(config, photos, authorised=authorised) as search:
         images = tuple(
@@ -149,7 +142,7 @@ def _result(
 ) -> dict[str, Any]:
     import polars as pl
 
-    from recsec.attacks.evasion import effective_eps
+    from recsec.attacks.evasion import effective_eps, knowledge
     from recsec.metrics import SUCCESS_AT, success_rate
 
     k, count = plan["search"]["k"], table.height // len(plan["eps"])

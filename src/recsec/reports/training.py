@@ -12,7 +12,6 @@ from pydantic import Field, ValidationError
 
 from recsec.errors import RunError
 from recsec.reports.document import LABELS, Document
-from recsec.reports.figures.training import loss_curve, metric_curve
 from recsec.reports.parts import Count, Number, Part, Text
 
 __all__ = ["Epoch", "TrainingReport", "read_training", "training_html"]
@@ -94,6 +93,8 @@ def _epoch(entry: dict[str, Any], metric: str) -> Epoch:
 
 def training_html(report: TrainingReport) -> str:
     """The page of a training: one offline file, like an audit's."""
+    from recsec.reports.figures.training import loss_curve, metric_curve
+
     document = Document(report.model_dump(mode="json"))
     label = LABELS.get(report.metric, report.metric)
     best = report.epochs[report.best]

@@ -12,7 +12,7 @@ from recsec.runs.canonical import canonical_json, digest
 from recsec.runs.directory import REDO, RunDirectory
 from recsec.runs.environment import environment
 from recsec.runs.fence import check_fence, fenced
-from recsec.runs.seal import PLACEHOLDER, intact, sealed
+from recsec.runs.seal import PLACEHOLDER, intact, sealed, sealed_parts
 from recsec.runs.tables import read_table, write_table
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "intact",
     "read_table",
     "sealed",
+    "sealed_parts",
     "strangers",
     "write_table",
 ]

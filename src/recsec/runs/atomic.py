@@ -30,7 +30,7 @@ LOCK = ".lock"
 """What a process that works in a folder holds."""
 
 
-def atomic_write_bytes(path: Path | str, content: bytes | Iterable[bytes]) -> None:
+def atomic_write_bytes(path: Path | str, content: bytes | Iterable[bytes | memoryview]) -> None:
     """Replace ``path`` by ``content``, or by pieces one after the other, or leave it as it was.
 
     The content goes to a file in the same folder, reaches the disk, and then takes the name in one

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-__all__ = ["PLACEHOLDER", "SEAL", "intact", "sealed"]
+__all__ = ["PLACEHOLDER", "SEAL", "intact", "sealed", "sealed_parts"]
 
 SEAL = "recsec-sha256:"
 DIGITS = 64
@@ -24,7 +24,7 @@ def _place(content: bytes, *, footer: bool) -> int:
 
 
 def _sum(content: bytes, at: int) -> bytes:
-    told = hashlib.sha256(content[:at])
+    told = hashlib.sha256(memoryview(content)[:at])
     told.update(b"0" * DIGITS)
     told.update(memoryview(content)[at + DIGITS :])
     return told.hexdigest().encode()
@@ -41,10 +41,20 @@ def sealed(content: bytes, *, footer: bool) -> bytes:
     >>> sealed(b"facts " + PLACEHOLDER.encode(), footer=True)[:28]
     b'facts recsec-sha256:1b3ed7d3'
     """
+    return b"".join(sealed_parts(content, footer=footer))
+
+
+def sealed_parts(content: bytes, *, footer: bool) -> tuple[bytes | memoryview, ...]:
+    """``sealed`` in pieces to be written one after the other: much content is not copied.
+
+    Raises:
+        ValueError: the content has no place for a seal.
+    """
     at = _place(content, footer=footer)
     if at < 0:
         raise ValueError("the content has no place for a seal")
-    return content[:at] + _sum(content, at) + content[at + DIGITS :]
+    view = memoryview(content)
+    return view[:at], _sum(content, at), view[at + DIGITS :]
 
 
 def intact(content: bytes, *, footer: bool, ours: bool = False) -> bool:

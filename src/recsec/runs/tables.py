@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recsec.errors import RunError
 from recsec.runs.atomic import atomic_write_bytes
-from recsec.runs.seal import PLACEHOLDER, intact, sealed
+from recsec.runs.seal import PLACEHOLDER, intact, sealed_parts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +25,7 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     """
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="lz4", metadata={"recsec": PLACEHOLDER})
-    atomic_write_bytes(path, sealed(buffer.getvalue(), footer=True))
+    atomic_write_bytes(path, sealed_parts(buffer.getvalue(), footer=True))
 
 
 def read_table(

@@ -81,7 +81,11 @@ class Answering:
 
     def __post_init__(self) -> None:
         catalog = self.target.catalog
-        self.batcher = Batcher(self.target, together=getattr(self.target, "same_for_all", False))
+        self.batcher = Batcher(
+            self.target,
+            together=getattr(self.target, "same_for_all", False),
+            told=self.engine.metrics.passes.inc,
+        )
         self._index = {item: row for row, item in enumerate(catalog.table["id"].to_list(), 1)}
         self._elsewhere = self.engine.names.elsewhere(len(catalog))
         self._titles = [title.lower() for title in catalog.titles]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -42,10 +42,17 @@ class Batcher:
         deadline: seconds after which a request that waits is refused.
         together: whether requests of several accounts may go in one pass; a target whose answer
             depends on the account needs them apart.
+        told: is called for each pass.
     """
 
     def __init__(
-        self, target: Target, *, waiting: int = 512, deadline: float = 5.0, together: bool = True
+        self,
+        target: Target,
+        *,
+        waiting: int = 512,
+        deadline: float = 5.0,
+        together: bool = True,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
         self._target = target
         self._most = waiting
@@ -54,8 +61,7 @@ class Batcher:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="recsec-inference")
         self._queue: deque[_Waiting] = deque()
         self._pass: asyncio.Task[None] | None = None
-        self.passes = 0
-        """How often the target was asked."""
+        self._told = told
 
     async def ask(self, account: str, history: IntArray, k: int) -> IntArray:
         """The list ``(k,)`` for a history ``(L,)``; zeros where it is shorter.
@@ -115,7 +121,7 @@ class Batcher:
         return other.k == first.k and (self._together or other.account == first.account)
 
     def _answer(self, batch: Sequence[_Waiting]) -> IntArray:
-        self.passes += 1
+        self._told()
         histories = pad([one.history for one in batch])
         if histories.shape[1] == 0:
             histories = np.zeros((len(batch), 1), dtype=np.int64)

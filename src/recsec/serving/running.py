@@ -13,20 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from recsec.errors import ConfigError
+from recsec.serving.wire import Wire
 
 if TYPE_CHECKING:
     from recsec.serving.engine import Engine
 
 __all__ = ["json_log", "listen", "run"]
-
-HEADERS = 10.0
-"""Seconds for the head of a request to arrive."""
-
-MAX_HEAD = 32 * 1024
-"""Bytes of the head of a request."""
 
 GRACE = 20
 """Seconds for requests under way when the service stops."""
@@ -41,7 +35,7 @@ def json_log(stream: Any = None) -> Callable[..., None]:
             structlog.processors.JSONRenderer(ensure_ascii=True),
         ],
         wrapper_class=structlog.BoundLogger,
-    )
+    ).bind()  # otherwise it is made anew for each line
 
     def log(event: str, **told: Any) -> None:
         logger.msg(event, **told)
@@ -68,50 +62,6 @@ def listen(host: str, port: int) -> socket.socket:
             hint="give --port another one; 0 takes any that is free",
         ) from error
     return opened
-
-
-class _Together:
-    """A transport that sends what is written within one turn of the loop at once.
-
-    uvicorn writes head, body and end apart: three packets, and three calls of the system.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._kept: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, part: bytes) -> None:
-        """Keep it for the end of this turn."""
-        if not self._kept:
-            self._loop.call_soon(self._flush)
-        self._kept.append(part)
-
-    def close(self) -> None:
-        """Send what is kept, and close."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        kept, self._kept = b"".join(self._kept), []
-        if kept and not self._transport.is_closing():
-            self._transport.write(kept)
-
-
-class _Patient(H11Protocol):
-    """Closes a connection on which no whole request head arrives in time (slow loris)."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_Together(transport, self.loop))  # type: ignore[arg-type]
-        self.loop.call_later(HEADERS, self._look)
-
-    def _look(self) -> None:
-        transport = self.transport
-        if getattr(self, "cycle", None) is None and not transport.is_closing():
-            transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -180,8 +130,8 @@ def run(
     """
     config = uvicorn.Config(
         app,
-        http=_Patient,
-        loop="asyncio",
+        http=Wire,
+        loop="auto",
         ws="none",
         lifespan="on",
         log_config=None,
@@ -192,7 +142,6 @@ def run(
         limit_concurrency=connections,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE,
-        h11_max_incomplete_event_size=MAX_HEAD,
     )
     server = _Server(config, engine, linger)
     try:

@@ -76,7 +76,7 @@ COMMANDS: Final[dict[str, Command]] = {
         _command("evade --goal hub", "evasion", "embeddings"),
         _command("screen", "evasion", "embeddings"),
         _command("certify", "evasion", "embeddings"),
-        _command("audit photos", "evasion", "embeddings"),
+        _command("audit photos", "evasion", "ids"),
         _command("harden photos", "evasion", "weights", way=OWN),
         _command("try photos", "evasion", "embeddings"),
     )

@@ -70,6 +70,23 @@ KINDS: Final[tuple[SourceKind, ...]] = (
         about="the same under another interpreter, with the packages of its own environment",
     ),
     SourceKind(
+        name="onnx",
+        threat="extraction",
+        form="onnx:FILE",
+        pattern="onnx:.*",
+        gives=RANKS,
+        about="answered by onnxruntime: histories as numbers in, scores of all items out",
+    ),
+    SourceKind(
+        name="onnx-file",
+        threat="extraction",
+        form="a TOML file with [onnx]",
+        pattern=r".*\.toml",
+        gives=RANKS,
+        about="the same, with what it takes and gives as the file says",
+        keys=frozenset({"onnx"}),
+    ),
+    SourceKind(
         name="callable",
         threat="extraction",
         form="callable:module:function",

@@ -39,10 +39,14 @@ class ForeignRecommender(Recommender):
         catalog: the items.
         score: histories ``(B, L)`` of catalog indices to ``(B, N)`` numbers, or what fails to be.
         label: how errors call it.
+
+    Attributes:
+        words: how histories become what it takes, where that is not plain.
     """
 
     name: ClassVar[str] = "foreign"
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
+    words: str = ""
 
     def __init__(self, catalog: Catalog, score: Callable[[IntArray], Any], *, label: str) -> None:
         super().__init__(catalog, ModelConfig())

@@ -18,6 +18,7 @@ from recsec.targets.foreign import open_scores
 from recsec.targets.guarded import GuardedFile, guarded_target, open_checkpoint, read_guarded
 from recsec.targets.http.client import HttpTarget
 from recsec.targets.local import LocalTarget
+from recsec.targets.onnx.recommender import open_onnx
 from recsec.types import IntArray
 
 __all__ = ["open_target"]
@@ -55,6 +56,8 @@ def open_target(
         return CallableTarget.from_spec(spec, catalog, counts=counts)
     if kind in ("scores", "python-scores"):
         return LocalTarget(open_scores(spec, catalog), counts=counts)
+    if kind in ("onnx", "onnx-file"):
+        return LocalTarget(open_onnx(spec, catalog), counts=counts)
     if kind == "guarded":
         file = read_guarded(Path(spec).expanduser())
         if file is not None:

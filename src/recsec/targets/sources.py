@@ -21,6 +21,7 @@ from recsec.targets.callable import named_function
 from recsec.targets.guarded import read_guarded
 from recsec.targets.guards import configured, fingerprint, read_key
 from recsec.targets.http.config import HttpConfig
+from recsec.targets.onnx.recommender import onnx_files
 
 __all__ = ["checkpoint_digests", "code_digests", "guard_digests", "target_digests"]
 
@@ -55,6 +56,9 @@ def target_digests(spec: str) -> dict[str, str]:
     if kind == "address":
         return {}
     path = Path(spec).expanduser()
+    if kind in ("onnx", "onnx-file"):
+        named = [path] if kind == "onnx-file" else []
+        return {str(one): _file(one) for one in (*named, *onnx_files(spec))}
     if kind not in ("toml", "guarded"):
         return checkpoint_digests(path)
     file = read_guarded(path)

@@ -51,9 +51,9 @@ SMALL = {
     "chain": np.int32,
     "rank": np.int32,
     "past": np.uint8,
-    "width": np.int32,
 }
-"""Columns of a state that need no more room: a crowd's is written often."""
+"""Columns of a state that need no more room: a crowd's is written often. Items take two bytes where
+the catalog is small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,12 @@ class Steps:
         first = place == self.offsets[:-1][row]
         before = np.where(first, self.before[row], self.items[np.maximum(place - 1, 0)])
         return self.items[place], before, row
+
+
+def _small(items: bytes | npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:
+    """Item numbers, or their int32 bytes, in two bytes each if all of them fit."""
+    numbers = np.frombuffer(items, dtype=np.int32) if isinstance(items, bytes) else items
+    return numbers.astype(np.uint16) if numbers.max(initial=0) < 2**16 else numbers
 
 
 def _tails(items: IntArray, offsets: IntArray, back: int) -> npt.NDArray[np.int32]:
@@ -242,8 +248,8 @@ class Follower:
         ]
         wide = max((len(leaf[3]) for leaf in leaves), default=0)
         wide = max(wide, max((memory.past.wide for memory in every), default=0)) // 4
-        tails = np.frombuffer(b"".join(leaf[1] for leaf in leaves), dtype=np.int32)
-        flat = b"".join(leaf[3].ljust(4 * wide, b"\0") for leaf in leaves)
+        tails = _small(b"".join(leaf[1] for leaf in leaves))
+        flat = _small(b"".join(leaf[3].ljust(4 * wide, b"\0") for leaf in leaves))
         columns = [
             (
                 np.array([leaf[0] for leaf in leaves], dtype=np.int64),
@@ -251,7 +257,7 @@ class Follower:
                 np.array([leaf[2] for leaf in leaves], dtype=np.int64),
                 np.array([leaf[4] for leaf in leaves], dtype=np.int64),
                 np.zeros(len(leaves), dtype=np.int64),
-                np.frombuffer(flat, dtype=np.int32).reshape(len(leaves), wide),
+                flat.reshape(len(leaves), wide),
             )
         ]
         for size in sorted({memory.past.wide for memory in every}):
@@ -259,12 +265,13 @@ class Follower:
             text = b"".join(every[code].past.records for code in codes)
             records = np.frombuffer(text, dtype=np.int32).reshape(-1, (HEAD + size) // 4)
             counts = [len(every[code].past.records) // (HEAD + size) for code in codes]
-            answers = np.zeros((len(records), wide), dtype=np.int32)
-            answers[:, : size // 4] = records[:, HEAD // 4 :]
+            lists = _small(records[:, HEAD // 4 :])
+            answers = np.zeros((len(records), wide), dtype=lists.dtype)
+            answers[:, : size // 4] = lists
             columns.append(
                 (
                     np.repeat(codes, counts),
-                    records[:, :TAIL],
+                    _small(records[:, :TAIL]),
                     np.ascontiguousarray(records[:, TAIL : TAIL + 2]).view(np.int64)[:, 0],
                     np.full(len(records), -1),
                     np.ones(len(records), dtype=np.int64),
@@ -273,7 +280,6 @@ class Follower:
             )
         names = ("account", "tail", "chain", "rank", "past", "answer")
         found = dict(zip(names, map(np.concatenate, zip(*columns, strict=True)), strict=True))
-        found["width"] = (found["answer"] > 0).sum(axis=1)
         small = {name: found[name].astype(kind) for name, kind in SMALL.items()}
         return list(self._accounts), {"counters": counters, **found, **small}
 

@@ -10,6 +10,7 @@ from recsec.attacks.evasion.base import (
     unchanged,
 )
 from recsec.attacks.evasion.fast import Prepared, prepare
+from recsec.attacks.evasion.fitting import fitting_attack, knowledge
 from recsec.attacks.evasion.harness.catalog_scene import catalog_scene
 from recsec.attacks.evasion.harness.confirm import Confirmed, confirm, embed_pixels
 from recsec.attacks.evasion.harness.control import (
@@ -41,7 +42,7 @@ from recsec.attacks.evasion.harness.pairs import (
 from recsec.attacks.evasion.harness.ranking import GOALS, Goal, Ranking, query_ranks, ranking_of
 from recsec.attacks.evasion.harness.summary import smallest_budget, summarize
 from recsec.attacks.evasion.harness.sweep import min_levels, sweep
-from recsec.attacks.evasion.listed import run_listed
+from recsec.attacks.evasion.listed import ListedPair, attack_listed, run_listed
 from recsec.attacks.evasion.methods.auto import Auto
 from recsec.attacks.evasion.methods.carlini_wagner import CarliniWagner, ThesisCw
 from recsec.attacks.evasion.methods.gradient import (
@@ -98,6 +99,7 @@ __all__ = [
     "HubScene",
     "Ingest",
     "ListOverlap",
+    "ListedPair",
     "ListedPlace",
     "Lists",
     "MomentumPgd",
@@ -120,6 +122,7 @@ __all__ = [
     "Transfer",
     "ascend",
     "attack_hub",
+    "attack_listed",
     "catalog_scene",
     "confirm",
     "control",
@@ -127,7 +130,9 @@ __all__ = [
     "effective_eps",
     "embed_pixels",
     "evade",
+    "fitting_attack",
     "has_control",
+    "knowledge",
     "levels",
     "min_levels",
     "open_attack",

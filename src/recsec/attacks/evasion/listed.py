@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from recsec.attacks.evasion.base import EvasionAttack
+from recsec.attacks.evasion.base import EvasionAttack, Perturbed
 from recsec.attacks.evasion.harness.confirm import distances
 from recsec.attacks.evasion.harness.ingest import through_png
 from recsec.attacks.evasion.harness.pair_run import finite, write_images, write_table
@@ -30,7 +30,7 @@ from recsec.runs import RunDirectory
 from recsec.targets.visual import ImageSearch
 from recsec.types import IntArray, Progress
 
-__all__ = ["run_listed"]
+__all__ = ["ListedPair", "attack_listed", "run_listed"]
 
 COLUMNS = (
     "item", "target", "eps", "rank_before", "rank_after", "rank_noise", "linf", "l2", "psnr",
@@ -40,7 +40,7 @@ OWN = 10.0
 """What the target itself is worth in a list, as in ``ListOverlap``."""
 
 
-class _Pair:
+class ListedPair:
     """One pair at the search: what is listed, and where the item that counts is.
 
     Args:
@@ -73,15 +73,15 @@ class _Pair:
             found[row, rows] = place_weights(rows[None])[0]
         return found
 
-    def objective(self, photo: UInt8[Tensor, "3 S S"], rank: int) -> ListedPlace:
+    def objective(self, photo: UInt8[Tensor, "3 S S"] | None, rank: int) -> ListedPlace:
         """The place of the subject; where photos are searched, also what is near the target.
 
         Args:
-            photo: the target's, which is public.
+            photo: the target's, which is public; None asks nothing.
             rank: the place wanted.
         """
         worth = torch.zeros(1, len(self.search.photos))
-        if not self.search.relists:
+        if not self.search.relists and photo is not None:
             near = self.search.list(photo.numpy(), self.target, self.target)
             rows = torch.from_numpy(near[(near != self.item) & (near != self.target)])
             worth[0, rows] = place_weights(rows[None])[0]
@@ -135,12 +135,13 @@ def run_listed(
         cell = f"pair-{number:05d}"
         done = run.done(cell)
         if done is None:
-            pair = _Pair(search, int(pairs.attackers[number]), int(pairs.targets[number]))
+            pair = ListedPair(search, int(pairs.attackers[number]), int(pairs.targets[number]))
             photos = images[0][number], images[1][number]
             with run.timed("attack"):
-                lines, files = _attack(
-                    attack, pair, photos, eps, rng, stop_rank, surrogate, key=number
-                )
+                lines, files = attack_listed(
+                    attack, pair, photos, eps=eps, rng=rng, rank=stop_rank, surrogate=surrogate,
+                    key=number,
+                )  # fmt: skip
             for budget, file in zip(sorted(eps), files, strict=True):
                 write_images(run, [f"{name}--{target_name}"], budget, file.numpy())
             done = {"pairs": [{"item": name, "target": target_name} | line for line in lines]}
@@ -151,47 +152,71 @@ def run_listed(
     return write_table(run, "pairs", rows, COLUMNS)
 
 
-def _attack(
+def attack_listed(
     attack: EvasionAttack,
-    pair: _Pair,
-    photos: tuple[Tensor, Tensor],
+    pair: ListedPair,
+    photos: tuple[UInt8[Tensor, "3 S S"], UInt8[Tensor, "3 S S"]],
+    *,
     eps: Sequence[float],
     rng: Streams,
-    rank: int,
-    surrogate: Ensemble | None,
-    *,
+    rank: int = 1,
+    surrogate: Ensemble | None = None,
+    noise: bool = True,
     key: int,
 ) -> tuple[list[dict[str, Any]], list[Tensor]]:
-    """One pair at all budgets; a search that lists things anew gets the clean photo back."""
+    """One pair at all budgets; a search that lists things anew gets the clean photo back.
+
+    Args:
+        attack: see ``run_listed``.
+        pair: at the search.
+        photos: of its item and of its target.
+        eps: budgets.
+        rng: draws.
+        rank: place that needs no further question.
+        surrogate: what a transfer attack searches on.
+        noise: also upload noise of each budget, as ``rank_noise``.
+        key: name of the pair's stream.
+
+    Returns:
+        By budget, ascending: ``COLUMNS`` without names, with ``forwards``, ``backwards`` and
+        ``dead``; and the changed photo ``(1, 3, S, S)`` uint8.
+
+    Raises:
+        TargetError: the search fails.
+    """
     original, of_target = photos
     clean = original[None].float().div(255)
     try:
         before = pair.place(original)
         objective: Any
         embedder: Callable[[Tensor], Tensor] = pair.answers
-        if surrogate is None:
-            objective = pair.objective(of_target, rank)
-        else:
+        if surrogate is not None:
             embedder = surrogate
             with torch.no_grad():
                 objective = CosineToTarget(surrogate(of_target[None].float().div(255)))
+        else:
+            follows = attack.name != Noise.name
+            objective = pair.objective(of_target if follows else None, rank)
         lines, files = [], []
         for budget in sorted(eps):
 
-            def made(tool: EvasionAttack, budget: float = budget) -> tuple[Tensor, int]:
+            def made(tool: EvasionAttack, budget: float = budget) -> tuple[Tensor, Perturbed]:
                 claim = tool.perturb(embedder, clean, objective, eps=budget, rng=rng, keys=[key])
                 inside = Ball.around(clean, budget).round(claim.images)
-                return through_png(to_bytes(inside)), int(claim.queries[0])
+                return through_png(to_bytes(inside)), claim
 
-            file, queries = made(attack)
-            noise, _ = made(Noise(Noise.config_class()))
+            file, claim = made(attack)
             line: dict[str, Any] = {
                 "eps": budget,
                 "rank_before": before,
                 "rank_after": pair.place(file[0]),
-                "rank_noise": pair.place(noise[0]),
-                "queries": queries,
+                "queries": int(claim.queries[0]),
+                "forwards": int(claim.forwards[0]) if surrogate is not None else 0,
+                "backwards": int(claim.backwards[0]),
+                "dead": int(claim.dead[0]),
             }
+            if noise:
+                line["rank_noise"] = pair.place(made(Noise(Noise.config_class()))[0][0])
             line |= {name: float(one[0]) for name, one in distances(original[None], file).items()}
             line["in_budget"] = line["linf"] <= effective_eps(budget) + 1e-9
             lines.append(finite(line))

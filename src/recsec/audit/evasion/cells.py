@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recsec.attacks.evasion import open_attack
+from recsec.attacks.evasion import Transfer, fitting_attack, open_attack
 from recsec.audit.evasion.plan import AttackPlan, EvasionPlan, EvasionTables, VisualPlan
 from recsec.audit.names import Names
+from recsec.sources import Capability
 
 __all__ = ["CHUNK", "NOISE", "WHOLE", "EvasionCell", "R", "chunks", "expand_evasion"]
 
@@ -36,6 +37,7 @@ class EvasionCell:
         project: see ``EvasionPlan``.
         size: see ``EvasionPlan``.
         control: the reference attack on some pairs that all others left, to check the others.
+        asked: what the plan calls the attack, where the model shows less than it follows.
     """
 
     id: str
@@ -48,6 +50,18 @@ class EvasionCell:
     project: bool = True
     size: int | None = None
     control: bool = False
+    asked: str = ""
+
+    @property
+    def needs_surrogate(self) -> bool:
+        """Whether it searches on a network that the audit has to train."""
+        attack = open_attack(self.attack.key, self.attack.settings)
+        return isinstance(attack, Transfer) and not attack.config.surrogates
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels that ``survivors_of`` may call it by."""
+        return (self.label, self.asked) if self.asked else (self.label,)
 
     @property
     def counts(self) -> bool:
@@ -63,12 +77,18 @@ class EvasionCell:
         return ", ".join(parts)
 
 
-def expand_evasion(plan: EvasionTables) -> tuple[EvasionCell, ...]:
+def expand_evasion(
+    plan: EvasionTables, gives: Mapping[str, Collection[Capability]]
+) -> tuple[EvasionCell, ...]:
     """Cells in the order of the plan; noise first, because it costs next to nothing.
 
     Last comes the reference attack, for each model and budget that gradients were used with.
 
     The same attack in two grids counts once, with the larger number of pairs.
+
+    Args:
+        plan: the tables.
+        gives: what each model can do, by name: ``auto`` and ``square`` follow what there is.
     """
     if plan.visual is None:
         return ()
@@ -81,7 +101,7 @@ def expand_evasion(plan: EvasionTables) -> tuple[EvasionCell, ...]:
             cell = _cell(names, model.name, noise, eps, plan.visual.count(eps), -1)
             found[cell.id] = cell
     for stage, grid in enumerate(plan.evasion):
-        for cell in _grid(names, plan.visual, grid, stage):
+        for cell in _grid(names, plan.visual, grid, stage, gives):
             known = found.get(cell.id)
             if known is None:
                 found[cell.id] = cell
@@ -105,26 +125,38 @@ def _sees_gradients(attack: AttackPlan) -> bool:
     return open_attack(attack.key, attack.settings).access == "gradients"
 
 
-def _grid(names: Names, visual: VisualPlan, grid: EvasionPlan, stage: int) -> Sequence[EvasionCell]:
+def _fitted(attack: AttackPlan, gives: Collection[Capability]) -> AttackPlan:
+    """The attack, or what it becomes at a model that shows less."""
+    tool = open_attack(attack.key, attack.settings)
+    fitted = fitting_attack(tool, gives)
+    if fitted is tool:
+        return attack
+    usual = type(fitted.config)().model_dump()
+    said = {key: value for key, value in fitted.config.model_dump().items() if value != usual[key]}
+    return AttackPlan.model_construct(key=fitted.name, settings=said)
+
+
+def _grid(
+    names: Names,
+    visual: VisualPlan,
+    grid: EvasionPlan,
+    stage: int,
+    gives: Mapping[str, Collection[Capability]],
+) -> Sequence[EvasionCell]:
     models = [
         model.name for model in visual.models if grid.models is None or model.name in grid.models
     ]
-    return [
-        _cell(
-            names,
-            model,
-            attack,
-            eps,
-            min(visual.count(eps), grid.pairs or visual.count(eps)),
-            stage,
-            grid.survivors_of,
-            grid.project,
-            grid.size,
-        )
-        for attack in grid.attacks
-        for eps in grid.eps
-        for model in models
-    ]
+    found = []
+    for attack in grid.attacks:
+        fitted = {model: _fitted(attack, gives[model]) for model in models}
+        for eps in grid.eps:
+            pairs = min(visual.count(eps), grid.pairs or visual.count(eps))
+            for model, one in fitted.items():
+                cell = _cell(
+                    names, model, one, eps, pairs, stage, grid.survivors_of, grid.project, grid.size
+                )
+                found.append(replace(cell, asked="" if one is attack else attack.label))
+    return found
 
 
 def _cell(

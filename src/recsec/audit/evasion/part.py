@@ -23,7 +23,7 @@ from recsec.audit.evasion.evidence.rows import (
 from recsec.audit.evasion.gate import judge_evasion, judged_model
 from recsec.audit.evasion.plan import ModelPlan, VisualPlan
 from recsec.audit.evasion.scene import Catalog, features_file, quality_file, read_features
-from recsec.audit.evasion.tasks import AboutModel, Drawn
+from recsec.audit.evasion.tasks import AboutModel, AboutSearch, Drawn
 from recsec.audit.threat import Found
 from recsec.evaluation import Retrieval
 from recsec.models import ExactIndex
@@ -65,7 +65,7 @@ def evasion_part(
     catalog: Catalog,
     run: Path,
     ids: Mapping[str, str],
-    facts: Mapping[str, AboutModel],
+    facts: Mapping[str, AboutModel | AboutSearch],
     pairs: Drawn,
     measured: Sequence[Measured],
     looks: Looks,
@@ -78,7 +78,7 @@ def evasion_part(
         catalog: the photos.
         run: the run directory.
         ids: model -> its name in files.
-        facts: model -> result of ``measure_model``.
+        facts: model -> result of ``measure_model``, or of ``check_shop``.
         pairs: result of ``draw_pairs``.
         measured: all cells.
         looks: pictures.
@@ -106,7 +106,7 @@ def evasion_part(
     part = Evasion(
         data=_data(catalog),
         protocol=EvasionProtocol(
-            statement=_statement(plan, facts[names[0]].protocol),
+            statement=_statement(plan, list(facts.values())),
             pairs=len(pairs.attackers),
             size=size,
         ),
@@ -117,7 +117,11 @@ def evasion_part(
         base=base,
         checks=checks,
         quantiles=quantiles(measured, names, eps),
-        distances=tuple(_distances(catalog, run, ids[name], name, pairs, plan) for name in names),
+        distances=tuple(
+            _distances(catalog, run, ids[name], name, pairs, plan)
+            for name in names
+            if isinstance(facts[name], AboutModel)
+        ),
         journeys=looks.journeys,
         map=looks.map,
         published=() if catalog.photos.synthetic else published_evasion(),
@@ -138,25 +142,56 @@ def _policy(plan: VisualPlan) -> str:
     return words.get(plan.policy, f"of the file {Path(plan.policy).name}")
 
 
-def _statement(plan: VisualPlan, quality: str) -> str:
-    return (
-        "An attack succeeds only after this: its change is cut to eps, the photo is rounded to "
-        "8 bits within eps, saved as PNG, decoded, embedded again, and ranked exactly among the "
-        "whole catalog; the target item and the unchanged photo do not count; of equal cosines the "
-        f"attacker's is ranked last. Pairs of held-out photos ({plan.split}): {_policy(plan)}, the "
-        "same for every model and attack; an attack stops a pair at rank 1. Intervals: Wilson "
-        f"over pairs. Quality: {quality}."
+def _statement(plan: VisualPlan, facts: Sequence[AboutModel | AboutSearch]) -> str:
+    told = []
+    encoders = [one for one in facts if isinstance(one, AboutModel)]
+    shops = [one for one in facts if isinstance(one, AboutSearch)]
+    if encoders:
+        told.append(
+            "An attack succeeds only after this: its change is cut to eps, the photo is rounded to "
+            "8 bits within eps, saved as PNG, decoded, embedded again, and ranked exactly among "
+            "the whole catalog; the target item and the unchanged photo do not count; of equal "
+            "cosines the attacker's is ranked last."
+        )
+    if shops:
+        whose = (
+            "the item in the list of the target, read after it was listed anew"
+            if shops[0].surface == "relist"
+            else "the target in the answer to the photo"
+        )
+        told.append(
+            "A visual search judges itself: the change is cut to eps, the photo rounded to 8 bits "
+            f"within eps and uploaded as PNG, and success is the place of {whose}, of "
+            f"{shops[0].k} that are listed, the list's own item left out; what is not listed is no "
+            "success, and stands as the rank after the last."
+        )
+    told.append(
+        f"Pairs of held-out photos ({plan.split}): {_policy(plan)}, the same for every model and "
+        "attack; an attack stops a pair at rank 1. Intervals: Wilson over pairs."
     )
+    told += [f"Quality: {encoders[0].protocol}."] if encoders else []
+    return " ".join(told)
 
 
 def _models(
-    plan: VisualPlan, run: Path, ids: Mapping[str, str], facts: Mapping[str, AboutModel]
+    plan: VisualPlan,
+    run: Path,
+    ids: Mapping[str, str],
+    facts: Mapping[str, AboutModel | AboutSearch],
 ) -> tuple[VisualModel, ...]:
-    tables = {name: read_table(run / quality_file(ids[name]), hint=REDO) for name in ids}
-    first = tables[plan.models[0].name]
+    tables = {
+        name: read_table(run / quality_file(ids[name]), hint=REDO)
+        for name, fact in facts.items()
+        if isinstance(fact, AboutModel)
+    }
+    first = tables.get(plan.models[0].name)
     found = []
     for model in plan.models:
-        fact, table = facts[model.name], tables[model.name]
+        fact = facts[model.name]
+        if isinstance(fact, AboutSearch):
+            found.append(_shop(fact, model.name))
+            continue
+        table = tables[model.name]
         estimates = Retrieval(
             {name: table[name].to_numpy() for name in table.columns},
             fact.hubness,
@@ -174,10 +209,24 @@ def _models(
                 ),
                 fingerprint=fact.fingerprint,
                 quality={name: Metric.of(value) for name, value in estimates.items()},
-                price={} if table is first else _price(table, first, plan.seed),
+                price={} if first is None or table is first else _price(table, first, plan.seed),
             )
         )
     return tuple(found)
+
+
+def _shop(fact: AboutSearch, name: str) -> VisualModel:
+    """A visual search as a model; what its lists are worth is not asked."""
+    what = "photos are listed anew" if fact.surface == "relist" else "photos are asked about"
+    return VisualModel(
+        name=name,
+        spec=fact.name,
+        description=(
+            f"visual search, {fact.k} ids a list, {fact.size} px, {what}. Before the attacks: "
+            f"{fact.seen}"
+        ),
+        quality={},
+    )
 
 
 def _counted(weights: int | None) -> str:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from recsec.attacks.evasion import POLICIES
 from recsec.audit.sections import GatePlan, Plan, Positive, Section, Seed, Several
 from recsec.registry import registry
+from recsec.targets.http.addresses import public_url
 
 __all__ = [
     "AttackPlan",
@@ -17,6 +18,7 @@ __all__ = [
     "EvasionPlan",
     "EvasionTables",
     "ModelPlan",
+    "SurrogatePlan",
     "VisualPlan",
 ]
 
@@ -47,6 +49,17 @@ class ModelPlan(Section):
         return self
 
 
+class SurrogatePlan(Section):
+    """``[visual.surrogate]``: what ``transfer`` attacks on that name no surrogates.
+
+    The audit trains it on the photos of the catalog, as an attacker could who sees the shop.
+    """
+
+    train: str = Field(default="resnet", description="architecture")
+    settings: dict[str, Any] = Field(default_factory=dict, description="of its training")
+    seed: Seed = Field(default=1, description="of its training; another than the model's")
+
+
 class VisualPlan(Section):
     """``[visual]``: models under test, their photos, and the pairs that every attack gets."""
 
@@ -63,6 +76,10 @@ class VisualPlan(Section):
         default="test", description="held-out photos from which pairs are drawn"
     )
     seed: Seed = Field(default=0, description="of pairs, noise and random starts")
+    surrogate: SurrogatePlan = Field(
+        default_factory=SurrogatePlan,
+        description="what the audit trains for transfer attacks that name no surrogates",
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> VisualPlan:
@@ -200,6 +217,16 @@ class EvasionTables(Plan):
             self._check_names(self.visual)
         return self
 
+    def public(self) -> Self:
+        """See ``Plan.public``: the address of a search may hide user, password and query."""
+        if self.visual is None:
+            return super().public()
+        models = [
+            model.model_copy(update={"model": _public(model.model)}) for model in self.visual.models
+        ]
+        visual = self.visual.model_copy(update={"models": tuple(models)})
+        return super().public().model_copy(update={"visual": visual})
+
     def _check_names(self, visual: VisualPlan) -> None:
         """Models and attacks that are named exist, where they are named.
 
@@ -222,3 +249,8 @@ class EvasionTables(Plan):
                         f"{', '.join(above)}"
                     )
             above += [attack.label for attack in grid.attacks]
+
+
+def _public(spec: str | None) -> str | None:
+    address = spec is not None and spec.startswith(("http://", "https://"))
+    return public_url(spec) if address and spec is not None else spec

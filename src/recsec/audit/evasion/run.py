@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from recsec.attacks.evasion import SAMPLE, open_attack
+from recsec.attacks.evasion import SAMPLE, knowledge, open_attack
 from recsec.audit.conductor import Conductor
-from recsec.audit.engines import Failure, Task
-from recsec.audit.evasion import work
-from recsec.audit.evasion.cells import CHUNK, EvasionCell, R, chunks
-from recsec.audit.evasion.evidence.rows import Measured, best_ranks
+from recsec.audit.engines import Failure, LocalEngine, Task
+from recsec.audit.evasion import searched, work
+from recsec.audit.evasion.cells import CHUNK, EvasionCell, chunks
+from recsec.audit.evasion.evidence.rows import Measured, is_before, survivors
 from recsec.audit.evasion.evidence.showing import chosen_show, show_map, show_pair
 from recsec.audit.evasion.part import Looks, evasion_part
 from recsec.audit.evasion.plan import ModelPlan, VisualPlan
@@ -21,7 +21,10 @@ from recsec.audit.evasion.scene import Catalog, features_file, quality_file
 from recsec.audit.evasion.scope import EvasionScope, evasion_scope
 from recsec.audit.evasion.tasks import (
     AboutModel,
+    AboutSearch,
+    Asking,
     Attacking,
+    Checking,
     Drawing,
     Drawn,
     Made,
@@ -33,9 +36,11 @@ from recsec.audit.evasion.tasks import (
 from recsec.audit.names import Names
 from recsec.audit.sections import EnginePlan
 from recsec.audit.threat import Found, Interim, ThreatRun
+from recsec.errors import ConfigError
 from recsec.reports import CatalogMap, EvasionGate, GatePolicy, Journey
+from recsec.runs import digest
 from recsec.targets import checkpoint_digests
-from recsec.targets.visual import is_source, open_source
+from recsec.targets.visual import SearchFile, is_source, open_source
 
 __all__ = ["EvasionRun"]
 
@@ -52,11 +57,14 @@ class EvasionRun(ThreatRun):
     catalog: Catalog
     cells: tuple[EvasionCell, ...]
     size: int
+    searches: dict[str, SearchFile]
+    authorised: bool
     conductor: Conductor
 
     def __post_init__(self) -> None:
         names = Names()
         self.ids = {model.name: names.of(model.name, [model.name]) for model in self.plan.models}
+        self.surrogate = names.of("surrogate", ["of the attacker"])
 
     def scope(self) -> EvasionScope:
         """See ``ThreatRun.scope``."""
@@ -67,7 +75,13 @@ class EvasionRun(ThreatRun):
             for task, numbers in chunks(cell)
         ]
         photos = len(self.catalog.rows)
-        return evasion_scope(units, size=self.size, processes=self.engine.processes, photos=photos)
+        return evasion_scope(
+            units,
+            size=self.size,
+            processes=self.engine.processes,
+            photos=photos,
+            searches=self.searches,
+        )
 
     def folder(self, model: ModelPlan) -> str:
         """Where the checkpoint of a model is: as the plan says, or in the run directory."""
@@ -82,7 +96,9 @@ class EvasionRun(ThreatRun):
         for model in self.plan.models:
             if model.model is None:
                 continue
-            if is_source(model.model):
+            if model.name in self.searches:
+                now[f"how {model.name} is asked"] = digest(self.searches[model.name].asked)
+            elif is_source(model.model):
                 now[model.model] = open_source(model.model).encoder.fingerprint()
             else:
                 now |= checkpoint_digests(Path(self.folder(model)))
@@ -119,9 +135,12 @@ class EvasionRun(ThreatRun):
     def _found(
         self, measured: list[Measured], pairs: Drawn, looks: Looks, policy: EvasionGate
     ) -> Found:
+        need = self.conductor.need
         facts = {
-            model.name: self.conductor.need(f"measure-{self.ids[model.name]}", AboutModel)
-            for model in self.plan.models
+            name: need(f"check-{id}", AboutSearch)
+            if name in self.searches
+            else need(f"measure-{id}", AboutModel)
+            for name, id in self.ids.items()
         }
         return evasion_part(
             self.plan,
@@ -136,7 +155,8 @@ class EvasionRun(ThreatRun):
         )
 
     def _models(self) -> None:
-        """Train and harden what the plan asks for, one after the other, and measure all."""
+        """Look at the searches, train and harden what the plan asks for, and measure all of it."""
+        self._shops()
         for model in self.plan.models:
             if model.model is not None:
                 continue
@@ -166,16 +186,61 @@ class EvasionRun(ThreatRun):
                 leaves=(features_file(self.ids[model.name]), quality_file(self.ids[model.name])),
             )
             for model in self.plan.models
+            if model.name not in self.searches
         ]
         self.conductor.do(tasks, what="quality of the models")
-        for task in tasks:
-            self.conductor.need(task.id, AboutModel)
+        known = {self.conductor.need(task.id, AboutModel).fingerprint for task in tasks}
+        if any(cell.needs_surrogate for cell in self.cells):
+            self._train_surrogate(known)
+
+    def _train_surrogate(self, known: set[str]) -> None:
+        """What transfer attacks search on that name nothing.
+
+        Raises:
+            ConfigError: it is one of the models itself.
+        """
+        own, folder = self.plan.surrogate, self._surrogate_folder()
+        told = Making(
+            **self.about(), folder=folder, features="", name="train a surrogate", train=own.train,
+            harden=None, base="", settings=own.settings, seed=own.seed,
+        )  # fmt: skip
+        key = f"make-{self.surrogate}"
+        whole = (Path(folder) / "model.safetensors").exists
+        leaves = (f"models/{self.surrogate}",)
+        self.conductor.do([Task(key, work.make_model, told, leaves, whole)], what="a surrogate")
+        if self.conductor.need(key, Made).fingerprint in known:
+            raise ConfigError(
+                "the surrogate is the model under attack itself: same training, same seed",
+                hint="[visual.surrogate] seed = 2",
+            )
+
+    def _surrogate_folder(self) -> str:
+        return str(self.conductor.run.path / "models" / self.surrogate)
+
+    def _shops(self) -> None:
+        """The pre-flight of every visual search, before anything is trained or attacked."""
+        for model in self.plan.models:
+            if model.name in self.searches:
+                key = f"check-{self.ids[model.name]}"
+                told = Checking(**self.about(model), **self._asked(model), split=self.plan.split)
+                task = Task(key, searched.check_shop, told)
+                self.conductor.do([task], what=f"check of {model.name}", engine=self._alone())
+                self.conductor.need(key, AboutSearch)
+
+    def _alone(self) -> LocalEngine:
+        """A search is asked one photo after the other."""
+        return LocalEngine(workers=1, threads=self.engine.threads)
+
+    def _asked(self, model: ModelPlan) -> dict[str, Any]:
+        """What a task is told of a visual search."""
+        return {"authorised": self.authorised, "asked": digest(self.searches[model.name].asked)}
 
     def _pairs(self) -> Drawn:
         plan = self.plan
+        encoders = [self.ids[one.name] for one in plan.models if one.name not in self.searches]
         told = Drawing(
             **self.about(),
-            first=self.ids[plan.models[0].name],
+            first=encoders[0] if encoders else "",
             policy=plan.policy,
             split=plan.split,
             seed=plan.seed,
@@ -193,46 +258,74 @@ class EvasionRun(ThreatRun):
         blocked: dict[str, int] = {}
         for cell in cells:
             tasks[cell.id] = []
-            survivors = None
+            left = None
             if cell.survivors_of is not None:
-                survivors = _survivors(cell, before)
+                left = survivors(cell, before)
                 complete = all(
-                    found.failure is None for found in before if _counts(found.cell, cell)
+                    found.failure is None for found in before if is_before(found.cell, cell)
                 )
                 if not complete:
                     blocked[cell.id] = cell.pairs
                     continue
             for task, numbers in chunks(cell):
-                chosen = [n for n in numbers if survivors is None or n in survivors]
+                chosen = [n for n in numbers if left is None or n in left]
                 if chosen:
-                    told = Attacking(
-                        **self.about(models[cell.model]),
-                        id=task,
-                        attack=cell.attack.key,
-                        settings=cell.attack.settings,
-                        eps=cell.eps,
-                        project=cell.project,
-                        size=cell.size,
-                        seed=self.plan.seed,
-                        numbers=tuple(chosen),
-                        pairs=pairs,
+                    tasks[cell.id].append(
+                        self._chunk(models[cell.model], cell, task, tuple(chosen), pairs)
                     )
-                    leaves = (work.chunk_file(task),)
-                    tasks[cell.id].append(Task(task, work.attack_chunk, told, leaves))
-        ordered = [task for cell in cells for task in tasks[cell.id]]
         what = f"evasion {cells[0].stage + 1}"
         if not cells[0].counts:
             what = cells[0].attack.key
-        self.conductor.do(ordered, what=what)
+        for shops in (False, True):
+            ordered = [
+                task
+                for cell in cells
+                for task in tasks[cell.id]
+                if (cell.model in self.searches) == shops
+            ]
+            self.conductor.do(ordered, what=what, engine=self._alone() if shops else None)
         return [
             self._measured(cell, tasks[cell.id], UNMEASURED if cell.id in blocked else None)
             for cell in cells
         ]
 
+    def _chunk(
+        self,
+        model: ModelPlan,
+        cell: EvasionCell,
+        task: str,
+        numbers: tuple[int, ...],
+        pairs: Drawn,
+    ) -> Task:
+        settings = cell.attack.settings
+        if cell.needs_surrogate:
+            settings = settings | {"surrogates": [self._surrogate_folder()]}
+        told: dict[str, Any] = self.about(model) | {
+            "id": task,
+            "attack": cell.attack.key,
+            "settings": settings,
+            "eps": cell.eps,
+            "project": cell.project,
+            "size": cell.size,
+            "seed": self.plan.seed,
+            "numbers": numbers,
+            "pairs": pairs,
+        }
+        leaves = (work.chunk_file(task),)
+        if model.name not in self.searches:
+            return Task(task, work.attack_chunk, Attacking(**told), leaves)
+        asking = Asking(**told, **self._asked(model))
+        return Task(task, searched.attack_search, asking, (*leaves, searched.asked_folder(task)))
+
     def _measured(self, cell: EvasionCell, tasks: list[Task], failure: Failure | None) -> Measured:
         run, failures = self.conductor.run.path, self.conductor.failures
+        shop = self.searches.get(cell.model)
         tables = [EMPTY]
-        tables += [work.read_chunk(run, task.id) for task in tasks if task.id not in failures]
+        tables += [
+            searched.asked_table(run, task.id) if shop else work.read_chunk(run, task.id)
+            for task in tasks
+            if shop or task.id not in failures
+        ]
         failed = [failures[task.id] for task in tasks if task.id in failures]
         told = [task.payload for task in tasks]
         planned = sum(len(one.numbers) for one in told if isinstance(one, Attacking))
@@ -244,6 +337,18 @@ class EvasionRun(ThreatRun):
             pl.concat(tables),
             planned if failure is None else cell.pairs,
             failure or (failed[0] if failed else None),
+            None if shop is None else shop.k,
+            self._knowledge(cell),
+        )
+
+    def _knowledge(self, cell: EvasionCell) -> str:
+        """What the attacker knows, in words."""
+        said = knowledge(open_attack(cell.attack.key, cell.attack.settings))
+        own = self.plan.surrogate.train
+        return said + (
+            f"a {own} of its own, trained on the photos of the catalog"
+            if cell.needs_surrogate
+            else ""
         )
 
     def _looks(self, measured: list[Measured], pairs: Drawn, policy: EvasionGate) -> Looks:
@@ -285,41 +390,4 @@ class EvasionRun(ThreatRun):
         )
 
 
-def _counts(earlier: EvasionCell, cell: EvasionCell) -> bool:
-    """Whether ``cell`` attacks the survivors of ``earlier``."""
-    if earlier.model != cell.model or earlier.eps > cell.eps or earlier.stage < 0:
-        return False
-    return cell.survivors_of == ("all",) or earlier.label in (cell.survivors_of or ())
-
-
-def _survivors(cell: EvasionCell, before: list[Measured]) -> set[int]:
-    """Pairs that no earlier attack of the list brought to rank 1; for the control a few of those
-    that none brought among the first ``R``.
-    """
-    rows = [found for found in before if _counts(found.cell, cell)]
-    best = best_ranks(rows, cell.model, cell.eps)
-    if cell.control:
-        return set(sorted(pair for pair, rank in best.items() if rank > R)[:SAMPLE])
-    return {pair for pair in range(cell.pairs) if best.get(pair, 2) > 1}
-
-
-EMPTY = pl.DataFrame(
-    schema={
-        "attacker": pl.Int64,
-        "target": pl.Int64,
-        "rank_before": pl.Int64,
-        "rank_after": pl.Int64,
-        "cosine_before": pl.Float64,
-        "cosine_after": pl.Float64,
-        "linf": pl.Float64,
-        "l2": pl.Float64,
-        "psnr": pl.Float64,
-        "ssim": pl.Float64,
-        "in_budget": pl.Boolean,
-        "forwards": pl.Int64,
-        "backwards": pl.Int64,
-        "queries": pl.Int64,
-        "dead": pl.Int64,
-        "pair": pl.Int64,
-    }
-)
+EMPTY = pl.DataFrame(schema=searched.SCHEMA)

@@ -24,6 +24,7 @@ from recsec.targets.visual import EncoderSource, open_source
 from recsec.types import IntArray
 
 __all__ = [
+    "POPULAR",
     "Catalog",
     "features_file",
     "open_catalog",

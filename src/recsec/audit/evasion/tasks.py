@@ -8,7 +8,10 @@ from recsec.audit.engines import Payload
 
 __all__ = [
     "AboutModel",
+    "AboutSearch",
+    "Asking",
     "Attacking",
+    "Checking",
     "Drawing",
     "Drawn",
     "Made",
@@ -94,8 +97,45 @@ class AboutModel(Payload):
     protocol: str
 
 
+class Checking(OnModel):
+    """The pre-flight of a visual search, on held-out photos of ``split``.
+
+    Attributes:
+        authorised: the owner of a search beyond this machine agreed.
+        asked: what decides its answers.
+    """
+
+    split: str
+    authorised: bool
+    asked: str
+
+    def decides(self) -> dict[str, Any]:
+        """See ``Payload.decides``."""
+        return _searched(super().decides())
+
+
+class AboutSearch(Payload):
+    """What is known about a visual search once it was checked.
+
+    Attributes:
+        name: its address, for people.
+        size: side of the uploaded photos in pixels.
+        k: length of its lists.
+        surface: ``search`` or ``relist``.
+        seen: what the pre-flight saw, in words.
+    """
+
+    name: str
+    size: int
+    k: int
+    surface: str
+    seen: str
+
+
 class Drawing(Photos):
-    """Draw ``count`` pairs by ``policy``; ``first`` is the first model's name in files."""
+    """Draw ``count`` pairs by ``policy``; ``first`` is the first encoder's name in files, if there
+    is one.
+    """
 
     first: str
     policy: str
@@ -131,6 +171,27 @@ class Attacking(OnPairs):
 
     project: bool
     numbers: tuple[int, ...]
+
+
+class Asking(Attacking):
+    """Attack the pairs with these ``numbers`` through a visual search.
+
+    Attributes:
+        authorised: the owner of a search beyond this machine agreed.
+        asked: what decides its answers.
+    """
+
+    authorised: bool
+    asked: str
+
+    def decides(self) -> dict[str, Any]:
+        """See ``Payload.decides``."""
+        return _searched(super().decides())
+
+
+def _searched(told: dict[str, Any]) -> dict[str, Any]:
+    """Without what changes no answer; how it is asked stands in ``asked``."""
+    return {name: told[name] for name in told if name not in ("authorised", "folder", "device")}
 
 
 class Tried(Payload):

@@ -128,8 +128,11 @@ def draw_pairs(told: Drawing, progress: Progress) -> Drawn:
     """The pairs that every attack gets."""
     from torch.nn import functional as F  # noqa: N812
 
-    features = read_features(Path(told.run) / features_file(told.first))
-    pairs = the_pairs(open_catalog(told.data), told, ExactIndex(F.normalize(features, dim=1)))
+    index = None
+    if told.first:
+        features = read_features(Path(told.run) / features_file(told.first))
+        index = ExactIndex(F.normalize(features, dim=1))
+    pairs = the_pairs(open_catalog(told.data), told, index)
     return Drawn(
         attackers=tuple(pairs.attackers.tolist()),
         targets=tuple(pairs.targets.tolist()),

@@ -37,6 +37,7 @@ def check_sequences(
         "model": spec,
         "data": told_name(data, dataset),
         "kind": found.kind,
+        "shown": found.shown,
         "gives": [one for one in CAPABILITIES if one in found.gives],
         "calls": found.calls,
         "k": k,
@@ -57,6 +58,8 @@ def check_sequences(
 def _render(out: Console, found: CheckedSource) -> None:
     said = ", ".join(SAID[one] for one in CAPABILITIES if one in found.gives)
     out.print(f"{found.kind}: gives {said}", soft_wrap=True)
+    if found.shown:
+        out.print(found.shown, soft_wrap=True, highlight=False, markup=False)
     for one in found.questions:
         sent = ", ".join(map(str, one.sent[-SHOWN:]))
         got = ", ".join(map(str, one.answered[:SHOWN]))

@@ -20,6 +20,7 @@ NEEDED = (
     "alembic",
     "argon2",
     "fastapi",
+    "httptools",
     "limits",
     "prometheus_client",
     "sqlalchemy",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
-from sklearn.cluster import DBSCAN
 
 from recsec.detection.detectors.asking import Asking
 from recsec.detection.watch import Watch
@@ -53,6 +52,8 @@ def strange_ways(watch: Watch) -> dict[str, str]:
     enough = max(CROWD, SHARE * able.sum())
     if len(odd) < enough:
         return {}
+    from sklearn.cluster import DBSCAN  # takes half a second, and few logs need it
+
     some = odd[:: 1 + len(odd) // MOST]
     crowds = DBSCAN(
         eps=APART,

@@ -8,13 +8,6 @@ from markupsafe import Markup
 
 from recsec.reports.document import Document
 from recsec.reports.evasion.part import Evasion
-from recsec.reports.figures.evasion import (
-    cosine_quantiles,
-    distance_histogram,
-    judged_worst,
-    success_curve,
-    trade_off,
-)
 from recsec.reports.parts import Metric
 
 __all__ = ["evasion_fragments"]
@@ -96,6 +89,13 @@ def _shown(metric: Metric | None) -> str:
 
 def _figures(found: Evasion) -> dict[str, Any]:
     """Every figure with its alternative text."""
+    from recsec.reports.figures.evasion import (
+        cosine_quantiles,
+        distance_histogram,
+        success_curve,
+        trade_off,
+    )
+
     curves = []
     for at, model in enumerate(found.models):
         worst = [row for row in found.worst if row.model == model.name]
@@ -109,7 +109,7 @@ def _figures(found: Evasion) -> dict[str, Any]:
                 }
             )
     figures: dict[str, Any] = {"curves": curves, "trade": None, "quantiles": None}
-    if found.worst:
+    if found.worst and any("precision@10" in model.quality for model in found.models):
         figures["trade"] = {"alt": _trade_alt(found), "svg": _safe(trade_off(found))}
     if found.quantiles:
         middle = len(found.quantiles[0].before) // 2
@@ -133,6 +133,8 @@ def _figures(found: Evasion) -> dict[str, Any]:
 
 
 def _trade_alt(found: Evasion) -> str:
+    from recsec.reports.figures.evasion import judged_worst
+
     parts = []
     for model in found.models:
         at = judged_worst(found, model.name)

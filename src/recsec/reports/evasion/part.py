@@ -78,6 +78,7 @@ class EvasionRow(Part):
     model: Text = Field(description="Model under test.")
     attack: Text = Field(description="Attack with the settings that differ from its defaults.")
     access: Literal["gradients", "scores", "ids"] = Field(description="What the attacker sees.")
+    knowledge: str = Field(default="", description="What the attacker knows, in words.")
     eps: Number = Field(description="L-infinity budget, a share of the pixel range.")
     effective_eps: Number = Field(description="floor(255 eps) / 255, what a stored photo can use.")
     survivors: bool = Field(

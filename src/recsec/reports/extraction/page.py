@@ -9,8 +9,6 @@ from markupsafe import Markup
 
 from recsec.reports.document import LABELS, Document
 from recsec.reports.extraction.part import UNDEFENDED, Extraction
-from recsec.reports.figures.defenses import frontier, shown
-from recsec.reports.figures.extraction import fidelity_curve, series_of
 from recsec.reports.parts import Metrics
 
 __all__ = ["extraction_fragments"]
@@ -88,6 +86,8 @@ def _headline(found: Extraction) -> dict[str, Any] | None:
 
 def _frontier(found: Extraction) -> dict[str, Any] | None:
     """The frontier of defenses with its alternative text; nothing to draw for a bare target."""
+    from recsec.reports.figures.defenses import frontier, shown
+
     places = shown(found)
     if not places:
         return None
@@ -103,6 +103,8 @@ def _frontier(found: Extraction) -> dict[str, Any] | None:
 
 def _figure(found: Extraction, k: int) -> dict[str, Any]:
     """The curve of one list length with its alternative text."""
+    from recsec.reports.figures.extraction import fidelity_curve, series_of
+
     label = LABELS[CURVE]
     parts = []
     for name, members in series_of(found.rows, k).items():

@@ -35,13 +35,12 @@ def success_curve(found: Evasion, model: str) -> str:
     with drawing(WIDTH, HEIGHT + 0.5) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")
+        worst = [row for row in found.worst if row.model == model]
+        axes.set_xlim(worst[0].eps / 1.35, worst[-1].eps * 1.35)
         for index, (name, rows) in enumerate(_attacks(found.rows, model).items()):
             points = [(row.eps, row.success[CURVE]) for row in rows if CURVE in row.success]
             _line(axes, points, name, index)
-        worst = [row for row in found.worst if row.model == model]
         _line(axes, [(row.eps, row.success[CURVE]) for row in worst], "worst case", None)
-        low, high = worst[0].eps / 1.35, worst[-1].eps * 1.35
-        axes.set_xlim(low, high)
         _rates(axes, found)
         indices = [at for at, row in enumerate(found.worst) if row.model == model]
         _budgets(axes, [(row.eps, at) for row, at in zip(worst, indices, strict=True)])

@@ -13,7 +13,6 @@ from markupsafe import Markup
 from recsec.errors import RunError
 from recsec.reports.comparison import compare_reports, diff_html
 from recsec.reports.document import Document
-from recsec.reports.figures.trend import trend
 from recsec.reports.formats.html import html
 from recsec.reports.formats.pictures import read_pictures
 from recsec.reports.formats.tables import tables_of, write_tables
@@ -93,6 +92,8 @@ def _group(title: str, runs: Sequence[SeenRun], out: Path) -> dict[str, Any]:
             }
         )
         before = run
+    from recsec.reports.figures.trend import trend
+
     labels = list(dict.fromkeys(name for run in runs for name in run.numbers()))
     series = [(label, [run.numbers().get(label) for run in runs]) for label in labels]
     figure = trend(series, [run.name for run in runs]) if len(runs) > 1 else ""

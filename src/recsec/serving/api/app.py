@@ -19,6 +19,7 @@ from recsec.serving.api.callers import caller
 from recsec.serving.api.edge import Edge
 from recsec.serving.api.gateway import add_gateway
 from recsec.serving.api.problems import PROBLEMS, Refused, add_handlers, problem
+from recsec.serving.api.quick import Quick, tagged
 from recsec.serving.engine import Engine, open_state
 from recsec.serving.policy import Policy
 from recsec.serving.state import Key
@@ -66,16 +67,7 @@ def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
             raise Refused(422, "The list is too long", f"k is at most {most}")
         return k
 
-    def sent(reply: Reply, response: Response, request: Request, account: str) -> Lists:
-        request.state.account = engine.names.account(account)
-        decision = reply.treatment.enforced
-        if decision is not None and decision.action == "tag":
-            response.headers["X-Recsec-Decision"] = decision.id
-        return Lists.model_construct(items=reply.items)
-
-    @app.post("/v1/recommend", responses=PROBLEMS, tags=["lists"])
-    async def recommend(ask: Ask, response: Response, request: Request, key: Key = asking) -> Lists:
-        """The list for a history that the client sends; not where histories are bound."""
+    async def listed(ask: Ask, request: Request, key: Key) -> Reply:
         if answering.bound:
             raise Refused(
                 403,
@@ -88,8 +80,14 @@ def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
             )
         account = ask.account or f"key {key.id}"
         request.state.account = engine.names.account(account)
-        reply = await answering.recommend(account, ask.history, shorter(ask.k, key), key=key.id)
-        return sent(reply, response, request, account)
+        return await answering.recommend(account, ask.history, shorter(ask.k, key), key=key.id)
+
+    @app.post("/v1/recommend", responses=PROBLEMS, tags=["lists"])
+    async def recommend(ask: Ask, response: Response, request: Request, key: Key = asking) -> Lists:
+        """The list for a history that the client sends; not where histories are bound."""
+        reply = await listed(ask, request, key)
+        response.headers.update(tagged(reply))
+        return Lists.model_construct(items=reply.items)
 
     @app.post("/v1/events", responses=PROBLEMS, tags=["lists"])
     async def act(event: Act, request: Request, key: Key = asking) -> Acted:
@@ -108,7 +106,8 @@ def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
         """The list for the history that is kept of an account."""
         request.state.account = engine.names.account(account)
         reply = await answering.look(account, shorter(k, key), key=key.id)
-        return sent(reply, response, request, account)
+        response.headers.update(tagged(reply))
+        return Lists.model_construct(items=reply.items)
 
     @app.get("/v1/items", responses=PROBLEMS, tags=["lists"])
     async def items(search: Annotated[str, Query(max_length=100)] = "", key: Key = asking) -> Items:
@@ -118,6 +117,7 @@ def create_app(answering: Answering, *, open_to_all: bool = False) -> FastAPI:
 
     add_gateway(app, engine, open_to_all=open_to_all, index=answering.index)
     add_probes(app, engine, ready=answering.answers)
+    app.add_middleware(Quick, path="/v1/recommend", client=client, listed=listed)
     app.add_middleware(Edge, engine=engine)
     return app
 

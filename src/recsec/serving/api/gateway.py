@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from recsec.errors import DataError
 from recsec.serving.api.bodies import Freed, Logged, Passed, Told
 from recsec.serving.api.callers import caller
-from recsec.serving.api.problems import PROBLEM, PROBLEMS, Refused, refusal
+from recsec.serving.api.problems import PROBLEM, PROBLEMS, Refused, turned_away
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import NONE, Event
 from recsec.serving.policy import Policy
@@ -73,7 +73,7 @@ def add_gateway(
             return Response(status_code=204, headers={"X-Recsec-Action": "observe"})
         wait = max(0.0, decision.until - engine.clock())
         if decision.action in ("block", "challenge"):
-            return refusal(decision, wait, status=403)
+            return turned_away(decision, wait, status=403)
         headers = {"X-Recsec-Action": decision.action, "X-Recsec-Decision": decision.id}
         return Response(status_code=204, headers=headers)
 

@@ -16,7 +16,16 @@ from recsec.serving.answering import Blocked
 from recsec.serving.batching import Busy
 from recsec.serving.state import Decision
 
-__all__ = ["PROBLEM", "PROBLEMS", "Refused", "add_handlers", "problem", "refusal"]
+__all__ = [
+    "PROBLEM",
+    "PROBLEMS",
+    "REFUSALS",
+    "Refused",
+    "add_handlers",
+    "problem",
+    "refusal",
+    "turned_away",
+]
 
 PROBLEM = "application/problem+json"
 
@@ -47,6 +56,10 @@ class Refused(Exception):  # noqa: N818 - an answer
         self.headers = dict(headers or {})
 
 
+REFUSALS = (Refused, Blocked, Busy, RecsecError)
+"""Errors of a request that become an answer."""
+
+
 def problem(
     status: int, title: str, *, headers: Mapping[str, str] | None = None, **fields: Any
 ) -> JSONResponse:
@@ -56,7 +69,7 @@ def problem(
     return JSONResponse(body, status, dict(headers or {}), media_type=PROBLEM)
 
 
-def refusal(decision: Decision, wait: float, *, status: int = 429) -> JSONResponse:
+def turned_away(decision: Decision, wait: float, *, status: int = 429) -> JSONResponse:
     """What a blocked or challenged account is told; ``status`` is of a block."""
     if decision.action == "challenge":
         address = str(decision.parameters["address"])
@@ -77,20 +90,27 @@ def refusal(decision: Decision, wait: float, *, status: int = 429) -> JSONRespon
     return problem(status, "Blocked", headers=headers, **fields)
 
 
+def refusal(error: Exception) -> JSONResponse:
+    """What an error of ``REFUSALS`` becomes."""
+    if isinstance(error, Refused):
+        return problem(error.status, error.title, detail=error.detail, headers=error.headers)
+    if isinstance(error, Blocked):
+        return turned_away(error.decision, error.wait)
+    if isinstance(error, Busy):
+        return problem(503, "Busy", detail="too many requests wait", headers={"Retry-After": "1"})
+    if isinstance(error, DataError):
+        return problem(422, "Unknown item", detail=error.message[:200])
+    return problem(502, "The recommender failed")
+
+
 def add_handlers(app: FastAPI) -> None:
     """Every failure of a route becomes a problem, and none shows what is inside."""
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> JSONResponse:
-        return problem(error.status, error.title, detail=error.detail, headers=error.headers)
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        return refusal(error)
 
-    @app.exception_handler(Blocked)
-    async def blocked(_: Request, error: Blocked) -> JSONResponse:
-        return refusal(error.decision, error.wait)
-
-    @app.exception_handler(Busy)
-    async def busy(_: Request, __: Busy) -> JSONResponse:
-        return problem(503, "Busy", detail="too many requests wait", headers={"Retry-After": "1"})
+    for kind in REFUSALS:
+        app.add_exception_handler(kind, refused)
 
     @app.exception_handler(RequestValidationError)
     async def misshapen(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -99,14 +119,6 @@ def add_handlers(app: FastAPI) -> None:
             for fault in error.errors()[:10]
         ]
         return problem(422, "The request does not fit", faults=faults)
-
-    @app.exception_handler(DataError)
-    async def unknown(_: Request, error: DataError) -> JSONResponse:
-        return problem(422, "Unknown item", detail=error.message[:200])
-
-    @app.exception_handler(RecsecError)
-    async def failed(_: Request, __: RecsecError) -> JSONResponse:
-        return problem(502, "The recommender failed")
 
     @app.exception_handler(HTTPException)
     async def plain(_: Request, error: HTTPException) -> JSONResponse:

@@ -11,7 +11,7 @@ import numpy as np
 
 from recsec.errors import ConfigError
 from recsec.serving.api.edge import Receive, Scope, Send
-from recsec.serving.api.problems import refusal
+from recsec.serving.api.problems import turned_away
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import Event
 from recsec.serving.places import Places, Seen
@@ -70,7 +70,7 @@ class Watched:
         if decision is not None and action in ("block", "challenge"):
             engine.note(Event(name, "", engine.clock()))
             wait = max(0.0, decision.until - engine.clock())
-            await refusal(decision, wait)(scope, receive, send)
+            await turned_away(decision, wait)(scope, receive, send)
             return
         if decision is not None and action == "slow":
             await asyncio.sleep(float(decision.parameters["delay"]))

@@ -9,7 +9,7 @@ from recsec.targets.visual.recipe import Recipe
 from recsec.targets.visual.repeats import check_vectors
 from recsec.targets.visual.search.client import ImageSearch
 from recsec.targets.visual.search.file import SearchFile, is_search, read_search_file
-from recsec.targets.visual.search.preflight import Repeats, check_search
+from recsec.targets.visual.search.preflight import Repeats, check_search, checking_uploads
 from recsec.targets.visual.sources.onnx_file import OnnxEncoder
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "check_ranks",
     "check_search",
     "check_vectors",
+    "checking_uploads",
     "is_search",
     "is_source",
     "open_source",

@@ -6,9 +6,9 @@ about the user's. Their own neighbors tell.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,13 +19,48 @@ from recsec.data.sources.tables import Field, read_table
 from recsec.errors import TargetError
 from recsec.types import IntArray
 
-__all__ = ["check_ranks"]
+__all__ = ["LEAST", "KnownRanks", "check_ranks", "read_ranks"]
 
 TIE = 1e-4
 """Cosines that differ by less may change places: their system rounds otherwise, or decodes
 JPEG otherwise."""
 LEAST = 0.95
 """Share of the places that has to fit."""
+
+
+@dataclass(frozen=True)
+class KnownRanks:
+    """Places that the user's own system gives, ``R`` of them.
+
+    Attributes:
+        items: ``(R,)`` rows of the catalog whose neighbors are listed.
+        neighbors: ``(R,)`` rows of the neighbors.
+        places: ``(R,)``, 1 is nearest, the item itself left out.
+    """
+
+    items: IntArray
+    neighbors: IntArray
+    places: IntArray
+
+    def words(self, at: int, photos: Photos) -> str:
+        """One of them, for people."""
+        ids = photos.ids
+        return f"{ids[self.neighbors[at]]} is neighbor {self.places[at]} of {ids[self.items[at]]}"
+
+
+def read_ranks(table: Path, photos: Photos) -> KnownRanks:
+    """A table with the columns ``item``, ``neighbor`` and ``place``.
+
+    Raises:
+        DataError: it is missing or broken, or names an unknown item.
+    """
+    fields = {"item": Field("id"), "neighbor": Field("id"), "place": Field("whole")}
+    known = read_table(table, fields).rows
+    rows = [
+        photos.rows([photos.parse_id(str(one)) for one in known[name].to_list()])
+        for name in ("item", "neighbor")
+    ]
+    return KnownRanks(rows[0], rows[1], known["place"].to_numpy().copy())
 
 
 def check_ranks(
@@ -50,13 +85,10 @@ def check_ranks(
         DataError: the table is missing or broken, or names an unknown item.
         TargetError: the places are others.
     """
-    fields = {"item": Field("id"), "neighbor": Field("id"), "place": Field("whole")}
-    known = read_table(table, fields).rows.with_columns(pl.col("item", "neighbor").cast(pl.String))
-    mine, theirs = (
-        torch.from_numpy(photos.rows([photos.parse_id(one) for one in known[name].to_list()]))
-        for name in ("item", "neighbor")
+    known = read_ranks(table, photos)
+    mine, theirs, places = (
+        torch.from_numpy(one) for one in (known.items, known.neighbors, known.places)
     )
-    places = torch.from_numpy(known["place"].to_numpy().copy())
     catalog = torch.arange(len(photos)) if rows is None else torch.from_numpy(rows)
     vectors = F.normalize(features, dim=1)
     cosines = vectors[mine] @ vectors[catalog].T
@@ -67,11 +99,9 @@ def check_ranks(
     share = float(fits.double().mean())
     if share < LEAST:
         at = int((~fits).nonzero()[0])
-        line = known.row(at, named=True)
         raise TargetError(
-            f"{share:.0%} of the {len(known)} places in {table} are found again, at least "
-            f"{LEAST:.0%} are expected: {line['neighbor']} is neighbor {line['place']} of "
-            f"{line['item']} there, and {int(least[at])} here",
+            f"{share:.0%} of the {len(places)} places in {table} are found again, at least "
+            f"{LEAST:.0%} are expected: {known.words(at, photos)} there, and {int(least[at])} here",
             hint="compare size, resize, channels, white, mean and std with your own code, and the "
             "way photos become squares (--data FOLDER,fit=squash); the catalogs must be the same",
         )

@@ -33,6 +33,8 @@ MITIGATIONS = {
     "low": (),
 }
 """What the advice is called in MITRE ATLAS."""
+BLIND = "the attacker knows nothing of the encoder, and "
+"""How the knowledge of one begins who asks nothing."""
 ADVICE = {
     "high": (
         "Harden the encoder (recsec harden), screen photos at upload (recsec screen), keep the "
@@ -190,12 +192,18 @@ def _comparison(
 
 def evasion_threat(rows: Sequence[EvasionRow], policy: str, pixels: int) -> ThreatModel:
     """A seller who may change one photo of their own."""
-    access = {row.access for row in rows}
     sees = {
         "gradients": "the weights of the encoder (white-box; what a stolen or public model gives)",
         "scores": "the cosine of an uploaded photo to an item",
         "ids": "the list of neighbors of an uploaded photo",
     }
+    asks = [row for row in rows if not row.knowledge.startswith(BLIND)]
+    access = {row.access for row in asks}
+    blind = dict.fromkeys(
+        f"nothing: {row.knowledge.removeprefix(BLIND)}"
+        for row in rows
+        if row.knowledge.startswith(BLIND)
+    )
     budgets = ", ".join(f"{eps:g}" for eps in sorted({row.eps for row in rows}))
     return ThreatModel(
         goal="The photo of one item enters the neighbor list of another item, chosen beforehand.",
@@ -203,8 +211,7 @@ def evasion_threat(rows: Sequence[EvasionRow], policy: str, pixels: int) -> Thre
             "All photos of the catalog, and how they are made small. Which attack knows more is "
             "said in its row."
         ),
-        access="; ".join(sees[one] for one in ("gradients", "scores", "ids") if one in access)
-        + ".",
+        access="; ".join([*(sees[one] for one in sees if one in access), *blind]) + ".",
         budget=(
             f"L-infinity eps {budgets} of the pixel range, on {pixels} x {pixels} pixels, in a "
             f"file with 8 bits per channel. Pairs: {policy}."

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from recsec.attacks.evasion import effective_eps
+from recsec.attacks.evasion import SAMPLE, effective_eps
 from recsec.audit.engines import Failure
-from recsec.audit.evasion.cells import NOISE, EvasionCell
+from recsec.audit.evasion.cells import NOISE, EvasionCell, R
 from recsec.metrics import SUCCESS_AT, success_rate
 from recsec.reports import BaseRate, EvasionRow, Metric, Metrics, Quantiles, WorstCase
 from recsec.types import FloatArray, IntArray
@@ -21,9 +21,11 @@ __all__ = [
     "base_rates",
     "best_ranks",
     "evasion_row",
+    "is_before",
     "quantiles",
     "ranks_of",
     "rates",
+    "survivors",
     "worst_cases",
 ]
 
@@ -43,6 +45,9 @@ class Measured:
         table: one row per measured pair: ``pair`` and the columns of ``Evaded.table``.
         planned: pairs that should have been measured.
         failure: why some were not.
+        length: of the lists of a visual search; a larger rank stands for "not listed". None: ranks
+            are exact.
+        knowledge: what the attacker knows, in words.
     """
 
     cell: EvasionCell
@@ -51,6 +56,8 @@ class Measured:
     table: pl.DataFrame
     planned: int
     failure: Failure | None = None
+    length: int | None = None
+    knowledge: str = ""
 
 
 def ranks_of(table: pl.DataFrame) -> IntArray:
@@ -60,11 +67,12 @@ def ranks_of(table: pl.DataFrame) -> IntArray:
     return ranks
 
 
-def rates(ranks: IntArray) -> Metrics:
-    """success@r for every r of the protocol; nothing without pairs."""
+def rates(ranks: IntArray, length: int | None = None) -> Metrics:
+    """success@r for every r of the protocol, as far as lists go; nothing without pairs."""
     if len(ranks) == 0:
         return {}
-    return {f"success@{r}": Metric.of(success_rate(ranks, r)) for r in SUCCESS_AT}
+    seen = [r for r in SUCCESS_AT if length is None or r <= length]
+    return {f"success@{r}": Metric.of(success_rate(ranks, r)) for r in seen}
 
 
 def _mean(column: pl.Series) -> float | None:
@@ -89,7 +97,8 @@ def evasion_row(found: Measured) -> EvasionRow:
         error=None if found.failure is None else f"{found.failure.kind}: {found.failure.message}",
         pairs=len(table),
         missing=found.planned - len(table),
-        success=rates(ranks_of(table)),
+        knowledge=found.knowledge,
+        success=rates(ranks_of(table), found.length),
         outside=int((~table["in_budget"]).sum()),
         linf=float(np.max(table["linf"].to_numpy())) if len(table) else None,
         rank=float(np.median(table["rank_after"].to_numpy())) if len(table) else None,
@@ -138,6 +147,26 @@ def best_ranks(
     return best
 
 
+def is_before(earlier: EvasionCell, cell: EvasionCell) -> bool:
+    """Whether ``cell`` attacks the survivors of ``earlier``."""
+    if earlier.model != cell.model or earlier.eps > cell.eps or earlier.stage < 0:
+        return False
+    return cell.survivors_of == ("all",) or not set(earlier.names).isdisjoint(
+        cell.survivors_of or ()
+    )
+
+
+def survivors(cell: EvasionCell, before: list[Measured]) -> set[int]:
+    """Pairs that no earlier attack of the list brought to rank 1; for the control a few of those
+    that none brought among the first ``R``.
+    """
+    rows = [found for found in before if is_before(found.cell, cell)]
+    best = best_ranks(rows, cell.model, cell.eps)
+    if cell.control:
+        return set(sorted(pair for pair, rank in best.items() if rank > R)[:SAMPLE])
+    return {pair for pair in range(cell.pairs) if best.get(pair, 2) > 1}
+
+
 def worst_cases(cells: Sequence[Measured], models: Sequence[str]) -> tuple[WorstCase, ...]:
     """Per model and budget the best rank of any attack, pair by pair."""
     rows = []
@@ -163,11 +192,15 @@ def worst_cases(cells: Sequence[Measured], models: Sequence[str]) -> tuple[Worst
                     eps=eps,
                     effective_eps=effective_eps(eps),
                     pairs=len(best),
-                    success=rates(ranks),
+                    success=rates(ranks, _length(cells, model)),
                     attacks=wins,
                 )
             )
     return tuple(rows)
+
+
+def _length(cells: Sequence[Measured], model: str) -> int | None:
+    return next((found.length for found in cells if found.cell.model == model), None)
 
 
 def _budgets(cells: Sequence[Measured], model: str) -> list[float]:
@@ -186,7 +219,7 @@ def base_rates(cells: Sequence[Measured], models: Sequence[str]) -> tuple[BaseRa
         if not noisy:
             continue
         most = max(noisy, key=lambda found: len(found.table))
-        clean = rates(most.table["rank_before"].to_numpy())
+        clean = rates(most.table["rank_before"].to_numpy(), most.length)
         rows.append(BaseRate(model=model, kind="clean", eps=0.0, success=clean))
         for found in sorted(noisy, key=lambda found: found.cell.eps):
             rows.append(
@@ -194,7 +227,7 @@ def base_rates(cells: Sequence[Measured], models: Sequence[str]) -> tuple[BaseRa
                     model=model,
                     kind="noise",
                     eps=found.cell.eps,
-                    success=rates(ranks_of(found.table)),
+                    success=rates(ranks_of(found.table), found.length),
                 )
             )
     return tuple(rows)
@@ -205,7 +238,7 @@ def _best_cosines(cells: Sequence[Measured], model: str, eps: float) -> Mapping[
     best: dict[int, FloatArray] = {}
     for found in cells:
         cell = found.cell
-        if cell.model != model or cell.eps != eps or not cell.counts:
+        if cell.model != model or cell.eps != eps or not cell.counts or found.length is not None:
             continue
         inside = found.table.filter(pl.col("in_budget"))
         for pair, before, after in inside.select("pair", "cosine_before", "cosine_after").rows():

@@ -13,7 +13,7 @@ from recsec.cli.shared.output import emit, note_synthetic, progress
 from recsec.cli.shared.tables import interval, plain_table
 from recsec.cli.visual.opening import open_embedded
 from recsec.errors import DataError, UsageError
-from recsec.library.evade import NATIVE, fitting, knowledge
+from recsec.library.evade import NATIVE, fitting
 from recsec.library.photos import encoder_source, place_encoder
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def evade_hub(
     import torch
     from torch.nn import functional as F  # noqa: N812
 
-    from recsec.attacks.evasion import HubScene, Lists, run_hubs, summarize_hubs
+    from recsec.attacks.evasion import HubScene, Lists, knowledge, run_hubs, summarize_hubs
     from recsec.models import ExactIndex, encoder_fingerprint
     from recsec.rng import Streams
     from recsec.runs import RunDirectory

@@ -10,7 +10,7 @@ from rich.console import Console
 from recsec.cli.shared.output import emit, note, note_synthetic, progress
 from recsec.cli.visual.evade.shared import warn_of_masking
 from recsec.cli.visual.opening import tell_of
-from recsec.library.evade import NATIVE, fitting, judged, knowledge
+from recsec.library.evade import NATIVE, fitting, judged
 from recsec.library.photos import encoder_source, open_photos, place_encoder
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def evade_one(
         embed_pixels,
         evade,
         has_control,
+        knowledge,
         levels,
         min_levels,
         png_bytes,

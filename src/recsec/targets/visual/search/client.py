@@ -90,6 +90,10 @@ class ImageSearch:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections."""
         self._exchange.close()
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse
@@ -57,6 +57,10 @@ class SearchFile(BaseModel):
     max_wait: float = Field(default=60.0, ge=0, description="longest wait before a retry")
     rate: float | None = Field(default=None, gt=0, description="requests per second")
     max_bytes: int = Field(default=1_000_000, gt=0, description="largest response that is read")
+    ranks: Path | None = Field(
+        default=None,
+        description="a table item,neighbor,place of the user's own system, reproduced first",
+    )
 
     @field_validator("url", "read")
     @classmethod
@@ -83,6 +87,12 @@ class SearchFile(BaseModel):
         if self.surface == "relist" and "{item}" not in "".join([self.url, *self.form.values()]):
             raise ValueError("the upload must name {item}: whose photo is replaced")
         return self
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What decides its answers."""
+        names = {"url", "method", "surface", "send", "response", "read", "k", "size"}
+        return self.model_dump(mode="json", include=names)
 
 
 def _filled(text: str) -> str:
