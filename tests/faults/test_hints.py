@@ -41,7 +41,7 @@ WORDS: dict[str, list[str]] = {
         "--attack square --goal lists, or --goal features",
         "--attack square follows lists, --attack transfer searches on surrogates of its own",
         "--attack square, or --attack transfer with surrogates",
-        'attacks = ["square"] asks for scores, { attack = "transfer", surrogates = ["hf:FOLDER"] } needs nothing; models = ["NAME"] names those that a grid attacks',  # noqa: E501
+        'attacks = ["square"] asks for scores or lists, { attack = "transfer", surrogates = ["hf:FOLDER"] } needs nothing; models = ["NAME"] names those that a grid attacks',  # noqa: E501
         "recsec train MODEL --data NAME --out DIR makes a checkpoint",
         "recsec train encoder --set backbone=hf:FOLDER --set epochs=0 makes a checkpoint of a pretrained network",  # noqa: E501
         "recsec verify keygen --out KEY, then --guard misinform:key=KEY",
@@ -79,6 +79,21 @@ WORDS: dict[str, list[str]] = {
         "export it again",
         "export the image part alone",
         "export it with a batch axis that may vary",
+        "write {history}, {k} and {account} into the request where they belong, or start from examples/target-sessions.toml",  # noqa: E501
+        "send it as a header where the API takes it so",
+        "leave out the one that the API does not need",
+        "leave out what the request does not need, or copy examples/target.toml",
+        "write that text between plain quotes",
+        "give that command alone",
+        "write its content in place of @file",
+        "save the description as a file, or add --i-am-authorised",
+        "save the description as JSON",
+        "--path is one of {}",
+        "--path http://HOST{} says it",
+        "give its example in the description, or write the file as examples/target.toml",
+        "give --curl COMMAND, or --openapi FILE and --path",
+        "give --out another name",
+        "give --curl 'curl https://...', or the path of a file with such a command",
         "name its inputs in a file with [onnx]: history, lengths, mask; fix others when it is exported",  # noqa: E501
         "name the output with the scores in a file with [onnx]: scores = ...",
         "name the output with the scores in a file with [onnx]: scores = ...; export it with a batch axis that may vary",  # noqa: E501
