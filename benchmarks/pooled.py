@@ -5,8 +5,8 @@
 
 People are users whom the detectors never saw, under the law and the patterns of
 people_detection.py, which were not fitted, ten queries each. Pools mix the patterns in random
-shares. Thieves go to a new account after ten calls; people join their pools. Fifteen minutes of one
-core.
+shares. Thieves go to a new account after ten calls; people join their pools.
+Ten minutes of one core.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from people_detection import MEASURED, TESTED, Remembering, side_by_side, thieve
 
 from recsec import __version__
 from recsec.data import load
-from recsec.detection import FitConfig, Fitted, account_table, fit_detectors
+from recsec.detection import FitConfig, Fitted, account_table, fit_detectors, split_users
 from recsec.models import load as load_model
 from recsec.rng import Streams
 from recsec.runs import atomic_write_bytes
@@ -32,8 +32,9 @@ from recsec.traffic import QueryLog, pattern_log
 from recsec.types import FloatArray
 
 RESULTS = Path(__file__).parent / "results" / "pooled.txt"
-SIZES = (50, 150, 300)
-POOLS = 400
+SIZES = (50, 150)
+POOLS = 200
+EACH, FEW = 40, 30
 SHARES = (1.0, 0.5, 0.25, 0.1)
 LEVELS = (0.1, 0.05, 0.01)
 STRICT = 0.01 / 24
@@ -94,7 +95,13 @@ def main() -> None:
     target = LocalTarget(load_model(args.model))
     streams = Streams(0)
     config = FitConfig(users=args.users, queries=20)
-    fitted, _, groups = fit_detectors(target.recommender, people, config, streams=streams)
+    groups = split_users(people, streams, least=20, most=args.users)
+    if args.detectors and (args.detectors / "detectors.safetensors").exists():
+        fitted = Fitted.load(args.detectors)
+    else:
+        fitted, _, _ = fit_detectors(
+            target.recommender, people, config, streams=streams, groups=groups
+        )
     if args.detectors:
         fitted.save(args.detectors)
     kept = fitted.population
@@ -111,8 +118,8 @@ def main() -> None:
     }
     print(f"people after {time.time() - began:.0f} s", flush=True)
     lines = [
-        f"{args.data}, {platform.machine()}, recsec {__version__}; fitted to "
-        f"{args.users} users, tested on {len(users)} others under patterns and a law not fitted",
+        f"{args.data}, {platform.machine()}, recsec {__version__}; fitted to {args.users} users;",
+        f"tested are {len(users)} others, with another law and patterns",
         "",
         "Honest pools, alarms at p <= 0.1 / 0.05 / 0.01 (95 % interval at 0.01)",
     ]
@@ -137,10 +144,10 @@ def main() -> None:
         print(lines[-1], flush=True)
     for name, shares in kinds.items():
         p = np.array(
-            [kept.test(drawn(honest, shares, 150, rng), rng=rng).p_value for _ in range(100)]
+            [kept.test(drawn(honest, shares, 150, rng), rng=rng).p_value for _ in range(EACH)]
         )
         lines.append(
-            f" 150 accounts, {name}: {told(int((p <= 0.01).sum()), 100)}; "
+            f" 150 accounts, {name}: {told(int((p <= 0.01).sum()), EACH)}; "
             f"at {STRICT:.2g}: {int((p <= STRICT).sum())}"
         )
         print(lines[-1], flush=True)
@@ -165,10 +172,12 @@ def main() -> None:
                         ),
                         rng=rng,
                     ).p_value
-                    for _ in range(50)
+                    for _ in range(FEW)
                 ]
             )
-            lines.append(f"{policy}, {share:.0%} of the pool: {told(int((p <= STRICT).sum()), 50)}")
+            lines.append(
+                f"{policy}, {share:.0%} of the pool: {told(int((p <= STRICT).sum()), FEW)}"
+            )
             print(lines[-1], flush=True)
     lines += ["", f"{time.time() - began:.0f} s"]
     atomic_write_bytes(RESULTS, ("\n".join(lines) + "\n").encode())

@@ -22,6 +22,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from service_world import small_world
 
+from recsec.detection import Pooled
 from recsec.serving.answering import Answering
 from recsec.serving.api import create_app
 from recsec.serving.dashboard import Place, add_dashboard
@@ -30,6 +31,7 @@ from recsec.serving.evidence import Event
 from recsec.serving.policy import Policy
 from recsec.serving.running import listen
 from recsec.serving.state import new_operator
+from recsec.serving.together import Cluster, ClusterLook, PoolLook
 from recsec.targets import LocalTarget
 
 pytestmark = pytest.mark.browser
@@ -75,6 +77,16 @@ class Shop:
         self.thread = threading.Thread(target=self.server.run, kwargs=sockets, daemon=True)
         self.thread.start()
 
+    def look_at_all(self) -> None:
+        """What a pool and a cluster look like, as if it had been time."""
+        name = self.engine.names.account("mallory")
+        apart = {"transition": 1.2, "off-list": 0.4}
+        pool = Pooled(50, 0.4, 1e-4, {"growing": 0.7, "window": 0.3}, apart)
+        young, linked = self.engine.evidence.young, self.engine.evidence.linked
+        young.looks.append(PoolLook(self.engine.clock(), 10, pool, (name,)))
+        alike = (Cluster((name, *(f"{one:032x}" for one in range(9))), 1e-5, 8),)
+        linked.looks.append(ClusterLook(self.engine.clock(), 120, alike))
+
     def steal(self, account: str, *, seed: int = 0) -> str:
         """25 random queries; the name under which the account is kept."""
         rng, name, history = np.random.default_rng(seed), self.engine.names.account(account), []
@@ -99,6 +111,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         cheap_passwords(patch)
         found = Shop(tmp_path_factory.mktemp("shop"))
         found.steal("mallory")
+        found.look_at_all()
         yield found
         found.close()
 
@@ -200,6 +213,9 @@ def test_an_account_is_found_blocked_and_cleared_by_keyboard(
     browser: webdriver.Chrome, shop: Shop
 ) -> None:
     show(browser, shop, "")
+    told = browser.find_element(By.TAG_NAME, "main").text
+    assert "p 0.0001; on average one puts items together that people rarely choose" in told
+    assert "120 accounts were compared" in told
     browser.find_element(By.NAME, "account").send_keys("mallory", Keys.ENTER)
     name = shop.engine.names.account("mallory")
     wait(browser, lambda: browser.current_url.endswith(name))

@@ -41,7 +41,7 @@ WORDS: dict[str, list[str]] = {
         "--attack square --goal lists, or --goal features",
         "--attack square follows lists, --attack transfer searches on surrogates of its own",
         "--attack square, or --attack transfer with surrogates",
-        'attacks = ["square"] asks for scores, { attack = "transfer", surrogates = ["hf:FOLDER"] } needs nothing; models = ["NAME"] names those that a grid attacks',  # noqa: E501
+        'attacks = ["square"] asks for scores or lists, { attack = "transfer", surrogates = ["hf:FOLDER"] } needs nothing; models = ["NAME"] names those that a grid attacks',  # noqa: E501
         "recsec train MODEL --data NAME --out DIR makes a checkpoint",
         "recsec train encoder --set backbone=hf:FOLDER --set epochs=0 makes a checkpoint of a pretrained network",  # noqa: E501
         "recsec verify keygen --out KEY, then --guard misinform:key=KEY",

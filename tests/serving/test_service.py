@@ -187,6 +187,45 @@ def test_each_action_does_what_it_says(serve: Serve, world: World, action: str) 
     assert ask(service, "ann", [3, 4], 6).json()["items"] == right
 
 
+def test_a_challenge_is_asked_for_until_it_is_passed(serve: Serve) -> None:
+    rule = {**HASTE, **ENFORCED, "action": "challenge", "challenge": "https://shop.example/?{id}"}
+    service = serve({**ENFORCED, "rules": [rule]})
+    codes = [ask(service, "ann", [3, 4]).status_code for _ in range(4)]
+    refused = ask(service, "ann", [3, 4])
+    decision = service.engine.ledger.active()[0].id
+    assert [*codes, refused.status_code] == [200] * 4 + [403]
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["challenge"] == f"https://shop.example/?{decision}"
+    checked = service.client.get("/v1/check?account=ann")
+    assert (checked.status_code, checked.headers["x-recsec-decision"]) == (403, decision)
+    reason = {"reason": "typed what the picture said"}
+    assert service.client.post("/v1/challenges/d-none", json=reason).status_code == 404
+    assert service.client.post(f"/v1/challenges/{decision}", json=reason).status_code == 200
+    assert [ask(service, "ann", [3, 4]).status_code for _ in range(5)] == [200] * 5
+    again = service.client.post(f"/v1/challenges/{decision}", json=reason)
+    assert again.status_code == 404, "once"
+    kinds = [(one.kind, one.actor) for one in service.engine.store.last_entries(2)]
+    assert kinds == [("allow", "key open"), ("lift", "key open")]
+
+
+def test_young_accounts_are_challenged_and_one_passes(serve: Serve, world: World) -> None:
+    rule = {"name": "crowd", "scope": "young", "evidence": "pooled", "p_value": 0.01}
+    rule |= {**ENFORCED, "action": "challenge", "challenge": "https://shop.example"}
+    service = serve({**ENFORCED, "rules": [rule]})
+    ledger = service.engine.ledger
+    decided = ledger.decide(service.engine.policy.rules[0], "young", "", {})
+    assert decided is not None
+    assert [ask(service, "ann", [3]).status_code for _ in range(2)] == [200, 403], "seen once"
+    shown = service.client.get("/v1/decisions").json()["new"]
+    assert [(one["scope"], one["action"]) for one in shown] == [("young", "challenge")]
+    told = {"reason": "a code by mail"}
+    where = f"/v1/challenges/{decided.id}"
+    assert service.client.post(where, json=told).status_code == 404, "nobody is named"
+    assert service.client.post(where, json={**told, "account": "ann"}).status_code == 200
+    assert ask(service, "ann", [3]).status_code == 200
+    assert [ask(service, "bob", [3]).status_code for _ in range(2)] == [200, 403]
+
+
 def test_durations_grow_and_an_appeal_brings_probation(serve: Serve) -> None:
     service = serve({**ENFORCED, "rules": [{**HASTE, **ENFORCED, "growth": 3}]})
     now = [1000.0]

@@ -152,7 +152,7 @@ class Answering:
     async def _answer(self, name: str, history: IntArray, k: int, key: str) -> Reply:
         treatment = self.engine.treatment(name, key)
         decision, action = treatment.enforced, treatment.action
-        if decision is not None and action == "block":
+        if decision is not None and action in ("block", "challenge"):
             self.engine.note(Event(name, key, self.engine.clock()))
             raise Blocked(decision, max(0.0, decision.until - self.engine.clock()))
         if decision is not None and action == "slow":

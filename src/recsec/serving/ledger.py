@@ -162,12 +162,14 @@ class Ledger:
                 return None
             former = self._former(rule, scope, subject, enforced=enforced)
             lasts = min(rule.duration * rule.growth**former, rule.longest)
+            id = f"d-{secrets.token_hex(8)}"
             parameters: dict[str, dict[str, Any]] = {
                 "slow": {"delay": rule.delay},
                 "shorten": {"length": rule.length},
+                "challenge": {"address": (rule.challenge or "").replace("{id}", id)},
             }
             decision = Decision(
-                id=f"d-{secrets.token_hex(8)}",
+                id=id,
                 scope=scope,
                 subject=subject,
                 rule=rule.name,
@@ -260,6 +262,33 @@ class Ledger:
                 self._store.allow(entry, at=now, actor=actor)
                 self.reload()
             return True
+
+    def passed(self, id: str, account: str | None, *, actor: str, reason: str) -> Allowed | None:
+        """Put an account on probation because it passed its challenge.
+
+        Args:
+            id: a decision to challenge that holds; one about an account ends.
+            account: who, where the decision is about several.
+            actor: who says so.
+            reason: how.
+
+        Returns:
+            What rules keep to; None if there is no such decision, or nobody is named.
+        """
+        with self._lock:
+            found, now = self._store.decision(id), self._clock()
+            if found is None or found.action != "challenge" or not found.active(now):
+                return None
+            who = found.subject if found.scope == "account" else account
+            if not who:
+                return None
+            if found.scope == "account":
+                self.lift(id, actor=actor, reason=reason)
+            why = f"passed the challenge of {id}: {reason}"
+            entry = Allowed(who, now + self.policy.probation, why)
+            self._store.allow(entry, at=now, actor=actor)
+            self.reload()
+            return entry
 
     def _sweep(self, now: float) -> None:
         self._swept = now

@@ -30,13 +30,23 @@ from recsec.errors import ConfigError
 from recsec.serving.places import Places
 from recsec.serving.webhooks import Webhook
 from recsec.settings import checked
+from recsec.targets.http.addresses import fits_header, parsed_url
 
 __all__ = ["ACTIONS", "Action", "Policy", "Rule", "read_policy", "seconds", "share"]
 
-Action: TypeAlias = Literal["observe", "tag", "slow", "shorten", "decoy", "block"]
-"""Take note; name the decision in a header; wait; a shorter list; wrong items; refuse."""
+Action: TypeAlias = Literal["observe", "tag", "slow", "shorten", "decoy", "challenge", "block"]
+"""Take note; name the decision in a header; wait; a shorter list; wrong items; refuse until the
+account has passed a challenge of yours; refuse."""
 
-ACTIONS: tuple[Action, ...] = ("observe", "tag", "slow", "shorten", "decoy", "block")
+ACTIONS: tuple[Action, ...] = (
+    "observe",
+    "tag",
+    "slow",
+    "shorten",
+    "decoy",
+    "challenge",
+    "block",
+)
 """From the mildest to the hardest."""
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -96,6 +106,9 @@ class Rule(BaseModel):
     action: Action = "observe"
     delay: float = Field(1.0, gt=0, le=SLOWEST, description="seconds, of slow")
     length: int = Field(3, ge=0, description="most items, of shorten")
+    challenge: str | None = Field(
+        None, description="where an account shows that it is a person, of challenge; {id} is known"
+    )
     duration: Time = Field(3600.0, description="of the first decision about somebody")
     growth: float = Field(
         2.0, ge=1, le=100, description="of the duration with each former decision"
@@ -117,6 +130,12 @@ class Rule(BaseModel):
             raise ValueError("p-values are of accounts: scope is account or young")
         if rate and self.clear_above is not None:
             raise ValueError("clear_above is about p-values")
+        if (self.action == "challenge") != (self.challenge is not None):
+            raise ValueError('action = "challenge" and challenge = "https://..." go together')
+        if self.challenge is not None:
+            parsed_url(self.challenge.replace("{id}", "d-0"))
+            if not fits_header(self.challenge):
+                raise ValueError("challenge does not fit into a header")
         if self.evidence != "alone" and rate:
             raise ValueError("evidence is about p-values")
         if self.evidence == "pooled" and self.scope != "young":

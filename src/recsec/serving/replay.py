@@ -104,8 +104,8 @@ def replay(
 ) -> Replayed:
     """Play a log to a policy, every rule enforced.
 
-    A query of an account that is blocked is refused and adds to no evidence but rates. Without
-    times, queries are a second apart.
+    A query of an account that is blocked, or challenged, is refused and adds to no evidence but
+    rates. Without times, queries are a second apart.
 
     Args:
         policy: the rules.
@@ -168,7 +168,7 @@ def _play(
 ) -> None:
     out.asked[account] += 1
     treatment = ledger.treatment(account)
-    if treatment.action == "block":
+    if treatment.action in ("block", "challenge"):
         out.refused[account] += 1
         event = Event(account, "", at)
     else:

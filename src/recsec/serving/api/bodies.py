@@ -13,11 +13,13 @@ __all__ = [
     "Act",
     "Acted",
     "Ask",
+    "Freed",
     "Item",
     "Items",
     "Lists",
     "Logged",
     "Named",
+    "Passed",
     "Query",
     "Told",
 ]
@@ -89,11 +91,24 @@ class Logged(_Body):
     queries: list[Query] = Field(max_length=1000)
 
 
+class Passed(_Body):
+    """An account passed its challenge."""
+
+    reason: str = Field(min_length=3, max_length=300, description="how; it stands in the trail")
+    account: Account | None = Field(None, description="who, where the decision is about many")
+
+
+class Freed(_Body):
+    """How long rules only observe the account."""
+
+    until: float = Field(description="seconds since 1970")
+
+
 class Told(_Body):
     """A decision, as gateways read it."""
 
     id: str
-    scope: Literal["account", "key", "all"]
+    scope: Literal["account", "key", "young", "all"]
     subject: str
     rule: str
     action: str

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import numpy as np
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from recsec.errors import DataError
-from recsec.serving.api.bodies import Logged, Told
+from recsec.serving.api.bodies import Freed, Logged, Passed, Told
 from recsec.serving.api.callers import caller
-from recsec.serving.api.problems import PROBLEM, PROBLEMS, blocked_fields, problem
+from recsec.serving.api.problems import PROBLEM, PROBLEMS, Refused, turned_away
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import NONE, Event
 from recsec.serving.policy import Policy
@@ -72,9 +72,8 @@ def add_gateway(
         if decision is None:
             return Response(status_code=204, headers={"X-Recsec-Action": "observe"})
         wait = max(0.0, decision.until - engine.clock())
-        if decision.action == "block":
-            fields, headers = blocked_fields(decision, wait)
-            return problem(403, "Blocked", headers=headers, **fields)
+        if decision.action in ("block", "challenge"):
+            return turned_away(decision, wait, status=403)
         headers = {"X-Recsec-Action": decision.action, "X-Recsec-Decision": decision.id}
         return Response(status_code=204, headers=headers)
 
@@ -133,6 +132,27 @@ def add_gateway(
             new=[Told.of(one) for one in shown if one.active(now)],
             deleted=[Told.of(one) for one in shown if one.lifted is not None],
         )
+
+    @app.post("/v1/challenges/{decision}", responses=PROBLEMS, tags=["gateways"])
+    async def passed(
+        decision: Annotated[str, Path(max_length=40)], told: Passed, key: Key = asking
+    ) -> Freed:
+        """An account passed its challenge: for a while rules only observe it.
+
+        Call it from the server that challenges, with a key of a gateway; never let a client do so.
+        """
+        name = None if told.account is None else engine.names.account(told.account)
+        found = await asyncio.to_thread(
+            engine.ledger.passed, decision, name, actor=f"key {key.id}", reason=told.reason
+        )
+        if found is None or found.until is None:
+            raise Refused(
+                404,
+                "No challenge",
+                "no decision of that name challenges anybody now, or it is about several accounts "
+                "and none is named",
+            )
+        return Freed(until=found.until)
 
     @app.post("/v1/log", responses=PROBLEMS, tags=["gateways"])
     async def log(logged: Logged, key: Key = asking) -> Taken:

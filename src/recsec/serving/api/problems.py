@@ -22,9 +22,9 @@ __all__ = [
     "REFUSALS",
     "Refused",
     "add_handlers",
-    "blocked_fields",
     "problem",
     "refusal",
+    "turned_away",
 ]
 
 PROBLEM = "application/problem+json"
@@ -33,7 +33,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"description": text, "content": {PROBLEM: {}}}
     for code, text in {
         401: "no good key",
-        403: "not with this key",
+        403: "not with this key, or first the challenge",
         413: "too large",
         422: "does not fit",
         429: "blocked, or too fast; Retry-After says when",
@@ -69,13 +69,25 @@ def problem(
     return JSONResponse(body, status, dict(headers or {}), media_type=PROBLEM)
 
 
-def blocked_fields(decision: Decision, wait: float) -> tuple[dict[str, Any], dict[str, str]]:
-    """Body and headers of the refusal of a blocked account."""
+def turned_away(decision: Decision, wait: float, *, status: int = 429) -> JSONResponse:
+    """What a blocked or challenged account is told; ``status`` is of a block."""
+    if decision.action == "challenge":
+        address = str(decision.parameters["address"])
+        headers = {"X-Recsec-Decision": decision.id, "X-Recsec-Challenge": address}
+        return problem(
+            403,
+            "Challenge",
+            headers=headers,
+            detail="show that you are a person at the address of the challenge",
+            decision=decision.id,
+            challenge=address,
+        )
     fields = {
         "detail": "requests of this account are refused for now; quote the decision to appeal",
         "decision": decision.id,
     }
-    return fields, {"Retry-After": str(math.ceil(wait)), "X-Recsec-Decision": decision.id}
+    headers = {"Retry-After": str(math.ceil(wait)), "X-Recsec-Decision": decision.id}
+    return problem(status, "Blocked", headers=headers, **fields)
 
 
 def refusal(error: Exception) -> JSONResponse:
@@ -83,8 +95,7 @@ def refusal(error: Exception) -> JSONResponse:
     if isinstance(error, Refused):
         return problem(error.status, error.title, detail=error.detail, headers=error.headers)
     if isinstance(error, Blocked):
-        fields, headers = blocked_fields(error.decision, error.wait)
-        return problem(429, "Blocked", headers=headers, **fields)
+        return turned_away(error.decision, error.wait)
     if isinstance(error, Busy):
         return problem(503, "Busy", detail="too many requests wait", headers={"Retry-After": "1"})
     if isinstance(error, DataError):

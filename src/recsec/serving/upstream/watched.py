@@ -11,7 +11,7 @@ import numpy as np
 
 from recsec.errors import ConfigError
 from recsec.serving.api.edge import Receive, Scope, Send
-from recsec.serving.api.problems import blocked_fields, problem
+from recsec.serving.api.problems import turned_away
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import Event
 from recsec.serving.places import Places, Seen
@@ -67,11 +67,10 @@ class Watched:
     ) -> None:
         engine, treatment = self.engine, self.engine.treatment(name, "")
         decision, action = treatment.enforced, treatment.action
-        if decision is not None and action == "block":
+        if decision is not None and action in ("block", "challenge"):
             engine.note(Event(name, "", engine.clock()))
             wait = max(0.0, decision.until - engine.clock())
-            fields, headers = blocked_fields(decision, wait)
-            await problem(429, "Blocked", headers=headers, **fields)(scope, receive, send)
+            await turned_away(decision, wait)(scope, receive, send)
             return
         if decision is not None and action == "slow":
             await asyncio.sleep(float(decision.parameters["delay"]))

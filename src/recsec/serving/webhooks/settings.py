@@ -44,9 +44,10 @@ class Webhook(BaseModel):
     @field_validator("body")
     @classmethod
     def _knows_its_placeholders(cls, body: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(mentioned(body)) - set(FACTS))
+        known = (*FACTS, "challenge")
+        unknown = sorted(set(mentioned(body)) - set(known))
         if unknown:
-            raise ValueError(f"{{{unknown[0]}}} is no placeholder; known are {', '.join(FACTS)}")
+            raise ValueError(f"{{{unknown[0]}}} is no placeholder; known are {', '.join(known)}")
         return body
 
     @property
@@ -62,6 +63,7 @@ class Webhook(BaseModel):
     def filled(self, decision: Decision) -> Any:
         """What is sent about a decision."""
         values: dict[str, Any] = {name: getattr(decision, name) for name in FACTS if name != "mode"}
+        values["challenge"] = decision.parameters.get("address", "")
         values["mode"] = "enforced" if decision.enforced else "shadow"
         for name in ("at", "until"):
             values[name] = datetime.fromtimestamp(values[name], UTC).isoformat(timespec="seconds")
