@@ -76,7 +76,6 @@ def test_a_command_takes_it_and_a_checkpoint_remembers_it(
         ("none.parquet", "cannot read s3://shop/none.parquet: .*404"),
         ("none", "cannot read s3://shop/none: "),
         ("torn.parquet", "cannot read s3://shop/torn.parquet: "),
-        ("log.csv", "s3://shop/log.csv is no Parquet file"),
         ("other.parquet", "s3://shop/other.parquet.*no column.*item"),
     ],
 )
@@ -87,7 +86,21 @@ def test_what_is_wrong_is_said_of_the_address(name: str, found: str) -> None:
     assert "recsec-fetched" not in str(caught.value)
 
 
+@pytest.mark.hint(
+    "look at the address and at the credentials: recsec takes those that the store's own tools "
+    "take from the environment, such as AWS_ACCESS_KEY_ID"
+)
 def test_a_bucket_that_does_not_let_us_in() -> None:
     with pytest.raises(DataError, match="403") as caught:
         load("s3://closed/one.parquet")
-    assert "AWS_ACCESS_KEY_ID" in str(caught.value.hint)
+    assert "look at the address" in str(caught.value.hint)
+    assert len(load("s3://shop/one.parquet").interactions)
+
+
+@pytest.mark.hint("write it as Parquet, or copy it to this machine and name the copy")
+def test_other_formats_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no Parquet file") as caught:
+        load("s3://shop/one.csv")
+    assert "copy it to this machine" in str(caught.value.hint)
+    part(0).write_csv(tmp_path / "one.csv")
+    assert load(tmp_path / "one.csv").fingerprint == load("s3://shop/one.parquet").fingerprint
