@@ -33,8 +33,8 @@ from recsec.types import FloatArray
 
 RESULTS = Path(__file__).parent / "results" / "pooled.txt"
 SIZES = (50, 150)
-POOLS = 200
-EACH, FEW = 40, 30
+POOLS = 60
+EACH, FEW = 20, 20
 SHARES = (1.0, 0.5, 0.25, 0.1)
 LEVELS = (0.1, 0.05, 0.01)
 STRICT = 0.01 / 24
@@ -70,7 +70,7 @@ def imitators(asked: Remembering, accounts: int, rng: np.random.Generator) -> Qu
     def step(_: int, history: list[int], shown: np.ndarray) -> list[int]:
         if not history:
             return [int(rng.integers(1, n + 1))]
-        order = asked.target.recommender.recommend(np.array([history]), n)[0]
+        order = asked.target.query("thief", np.array([history]), n)[0]
         order = order[order > 0]
         return [*history, int(rng.choice(order, p=law[: len(order)] / law[: len(order)].sum()))]
 
