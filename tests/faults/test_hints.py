@@ -195,8 +195,6 @@ WORDS: dict[str, list[str]] = {
         "use the leave-one-out split, which needs order only",
     ],
     "needs the network, an archive, another program, other hardware, or a disk that is full": [
-        "write it as Parquet, or copy it to this machine and name the copy",
-        "look at the address and at the credentials: recsec takes those that the store's own tools take from the environment, such as AWS_ACCESS_KEY_ID",  # noqa: E501
         "as in redis://localhost:6379/0",
         "copy its secret.key here, and name it in RECSEC_SECRET",
         "use the recsec that made it, or go back with that one: recsec monitor migrate",
