@@ -62,7 +62,7 @@ class ClusterTest:
         inner = known & (clusters >= 0)
         rest = (scores - mean)[inner] - average[clusters[inner]]
         degrees = max(1, int(inner.sum()) - int((size > 0).sum()))
-        within = float((rest**2).sum() / degrees) or float(scores.var())
+        within = float((rest**2).sum() / degrees) or float(scores.var()) or 1.0  # all are alike
         own = average[size > 0]
         excess = own**2 - within / size[size > 0] if len(own) else np.zeros(1)
         blank = cls(mean, within, max(0.0, float(excess.mean())), np.zeros(0))
