@@ -25,6 +25,7 @@ ODD_SIZES = {
     "cli/sequential": "one file for each command, and what they share",
     "reports/site": "which runs there are, and the pages about them",
     "serving": "what a request passes, a file each, and what the ways in share",
+    "serving/together": "young accounts, and linked ones, judged together",
     "targets/guards": "seven guards, and what builds, keys and checks them",
 }
 """Folders of fewer than three or more than twelve files, and why."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 import warnings
@@ -17,11 +18,13 @@ import visual_shop
 from liar import Liar
 from PIL import Image
 
+from recsec.audit import load_plan
 from recsec.cli.main import COMMANDS, load_command, main
 from recsec.data import load_photos
 from recsec.sources import COMMANDS as ROWS
 from recsec.sources import KINDS, SAID, Command, SourceKind, lacking
 
+README = Path(__file__).parents[2] / "README.md"
 PHOTOS = "photos:items=60,categories=3,seed=1"
 OPTIONS = ("--model", "--suspect", "--control")
 SEEN = 32
@@ -43,6 +46,7 @@ WORDS = {
     "screen --model": f"screen photo.png --listing 10001 --data {PHOTOS}",
     "certify --model": f"certify --data {PHOTOS} --pairs 1 --draws 8",
     "try --model": "try --no-browser --data shop.csv",
+    "audit --model": "audit init NEW --data shop.csv",
     "detect fit --model": "detect fit --data shop.csv --out NEW --detector off-list --queries 6 "
     "--users 20 --set patterns.window.window=20",
 }
@@ -109,9 +113,11 @@ data = "{PHOTOS}"
 models = [{{ name = "own", model = "SPEC" }}]
 pairs = 2
 [[evasion]]
-attacks = "square-2"
+attacks = ["square-2", {{ attack = "transfer", steps = 2, surrogates = ["encoder"] }}]
 eps = 0.05
 [gate]
+[engine]
+workers = 1
 """
 
 
@@ -230,6 +236,28 @@ def test_every_row_of_the_table_is_tried() -> None:
     assert set(EXAMPLES) == set(ROWS)
 
 
+def test_readme_promises_of_photos_what_the_table_holds() -> None:
+    text = README.read_text()
+    begin = text.index("A visual encoder goes the same way")
+    sentences = text[begin : text.index("See [your own", begin)].split(". ")[:3]
+    rows = {words.removesuffix(" photos"): row for words, row in ROWS.items() if "--" not in words}
+    kinds = {kind.name: kind for kind in KINDS if kind.threat == "evasion"}
+    takes = {
+        name: {
+            words
+            for words, row in rows.items()
+            if row.threat == "evasion"
+            and words != "target check"
+            and not lacking(row.words, kinds[name].gives)
+        }
+        for name in ("callable", "search", "encoder")
+    }
+    promised = [set(re.findall(r"`([a-z]+)`", sentence)) for sentence in sentences]
+    assert promised[0] == takes["callable"]
+    assert promised[1] == takes["search"]
+    assert promised[2] == takes["encoder"] - takes["callable"]
+
+
 @pytest.mark.parametrize("option", sorted(HELP))
 def test_help_offers_the_forms_that_work_and_no_others(option: str) -> None:
     command = option.rpartition(" ")[0]
@@ -279,3 +307,35 @@ def test_a_cell_of_the_table_holds(
         assert not (tmp_path / "new").exists()
     else:
         assert code in ((0, 1, 4) if audit else (0,)), said
+    if row.words == "audit photos":
+        cells = json.loads((tmp_path / "new" / "report.json").read_text())["evasion"]["rows"]
+        assert [one["status"] for one in cells] == ["ok", "ok"]
+        assert [one["knowledge"].split(",")[0] for one in cells] == [
+            "the attacker sees how near a photo is to the target"
+            if "embeddings" in kind.gives
+            else "the attacker sees lists of ids only",
+            "the attacker knows nothing of the encoder",
+        ]
+
+
+PLANNED = ("checkpoint", "callable", "address", "guarded", "hf", "search-file", "encoder")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in KINDS if kind.name in PLANNED],
+    ids=lambda kind: f"{kind.threat}-{kind.name}",
+)
+def test_a_first_plan_fits_what_the_source_can_do(
+    kind: SourceKind, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    file, data = tmp_path / "plan.toml", "shop.csv" if kind.threat == "extraction" else PHOTOS
+    words = ["audit", "init", str(file), "--model", named(kind, shop), "--data", data, "-q"]
+    assert main(words) == 0
+    plan = load_plan(file)
+    if kind.threat == "evasion":
+        attacks = [one.key for one in plan.evasion[0].attacks]  # type: ignore[attr-defined]
+        wanted = ["mi", "auto"] if "gradients" in kind.gives else ["square-200"]
+        wanted = wanted if "embeddings" in kind.gives else ["square-100"]
+        assert attacks == [*wanted, "transfer"]

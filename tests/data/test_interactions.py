@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsec.data import filters, interactions
 from recsec.data.filters import Filters
 from recsec.data.interactions import Raw, arrange
 from recsec.errors import DataError
@@ -38,6 +39,34 @@ def test_rows_are_sorted_by_time_and_counted() -> None:
 def test_equal_times_keep_the_order_of_the_file() -> None:
     data = raw((1, 12, 3, 5), (1, 10, 4, 5), (1, 11, 5, 5), (1, 9, 1, 4))
     assert histories(data) == {1: [9, 12, 10, 11]}
+
+
+@pytest.mark.parametrize("known", ["all", "some", "none"])
+def test_tables_that_are_arranged_in_pieces_come_out_the_same(
+    known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces smaller than a user's rows, larger, and one for all."""
+    rng = np.random.default_rng(0)
+    times = rng.integers(0, 50, 400)
+    rows = pl.DataFrame(
+        {
+            "user": rng.integers(0, 30, 400) * 7,
+            "item": [f"i{item}" for item in rng.integers(0, 25, 400)],
+            "rating": pl.Series(rng.integers(1, 6, 400), dtype=pl.Float32),
+            "time": {"all": times, "none": [None] * 400}.get(known, [None, *times.tolist()[1:]]),
+        },
+        schema_overrides={"time": pl.Int64},
+    )
+    found = []
+    for piece in (7, 40, 10_000):
+        monkeypatch.setattr(filters, "PIECE", piece)
+        monkeypatch.setattr(interactions, "PIECE", piece)
+        found.append(arrange(Raw(rows), Filters(min_rating=2)))
+    for table, report, real in found[1:]:
+        assert table.fingerprint == found[0][0].fingerprint
+        assert table.table.equals(found[0][0].table)
+        assert (report, real) == found[0][1:]
+    assert found[0][1].dropped > 0
 
 
 def test_without_times_the_order_of_rows_counts() -> None:

@@ -20,8 +20,8 @@ from recsec.traffic.parts import redis as reader
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    found = redis_server()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    found = redis_server(tmp_path_factory.mktemp("redis"))
     yield found
     found.end()
 

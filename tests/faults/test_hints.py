@@ -36,12 +36,15 @@ WORDS: dict[str, list[str]] = {
         "the keys are {}",
     ],
     "not followed yet: way to attack or to train what others made; each needs its encoder here": [
+        "[visual.surrogate] seed = 2",
+        'policy = "cross-category", or a CSV file with item,target',
+        "leave size and project out of the grids that attack it",
         "surrogates are checkpoint folders, hf: or torch:",
         "give {}; {}",
         "--attack square --goal lists, or --goal features",
         "--attack square follows lists, --attack transfer searches on surrogates of its own",
         "--attack square, or --attack transfer with surrogates",
-        'attacks = ["square"] asks for scores, { attack = "transfer", surrogates = ["hf:FOLDER"] } needs nothing; models = ["NAME"] names those that a grid attacks',  # noqa: E501
+        'attacks = ["square"] asks for scores or lists, { attack = "transfer", surrogates = ["hf:FOLDER"] } needs nothing; models = ["NAME"] names those that a grid attacks',  # noqa: E501
         "recsec train MODEL --data NAME --out DIR makes a checkpoint",
         "recsec train encoder --set backbone=hf:FOLDER --set epochs=0 makes a checkpoint of a pretrained network",  # noqa: E501
         "recsec verify keygen --out KEY, then --guard misinform:key=KEY",
@@ -63,6 +66,8 @@ WORDS: dict[str, list[str]] = {
         "pip install 'recsec[slurm]'",
     ],
     "the function or the service that is attacked has to change, which is not ours": [
+        "k = {} in [search], and in the form that asks for it",
+        "compare size and the way photos become squares (--data FOLDER,fit=squash) with your own upload; the catalogs must be the same",  # noqa: E501
         '[encoder] with source = "onnx:FILE" and what it wants to see',
         "a function that only maps images to vectors is callable:module:function",
         "a map (B, D, H, W) becomes vectors by its mean over H and W",
@@ -79,6 +84,21 @@ WORDS: dict[str, list[str]] = {
         "export it again",
         "export the image part alone",
         "export it with a batch axis that may vary",
+        "write {history}, {k} and {account} into the request where they belong, or start from examples/target-sessions.toml",  # noqa: E501
+        "send it as a header where the API takes it so",
+        "leave out the one that the API does not need",
+        "leave out what the request does not need, or copy examples/target.toml",
+        "write that text between plain quotes",
+        "give that command alone",
+        "write its content in place of @file",
+        "save the description as a file, or add --i-am-authorised",
+        "save the description as JSON",
+        "--path is one of {}",
+        "--path http://HOST{} says it",
+        "give its example in the description, or write the file as examples/target.toml",
+        "give --curl COMMAND, or --openapi FILE and --path",
+        "give --out another name",
+        "give --curl 'curl https://...', or the path of a file with such a command",
         "name its inputs in a file with [onnx]: history, lengths, mask; fix others when it is exported",  # noqa: E501
         "name the output with the scores in a file with [onnx]: scores = ...",
         "name the output with the scores in a file with [onnx]: scores = ...; export it with a batch axis that may vary",  # noqa: E501
@@ -129,6 +149,8 @@ WORDS: dict[str, list[str]] = {
         "write it as verdict=module:function; the module must be importable",
     ],
     "the user's files have to change, and only he knows how": [
+        "run the command recsec detect fit that made the folder again, into another",
+        "delete that file: evidence begins anew",
         "it needs a column id; title, genres and year may follow",
         "its column id must hold the ids of the items",
         "write both in one way",
@@ -173,6 +195,8 @@ WORDS: dict[str, list[str]] = {
         "use the leave-one-out split, which needs order only",
     ],
     "needs the network, an archive, another program, other hardware, or a disk that is full": [
+        "write it as Parquet, or copy it to this machine and name the copy",
+        "look at the address and at the credentials: recsec takes those that the store's own tools take from the environment, such as AWS_ACCESS_KEY_ID",  # noqa: E501
         "as in redis://localhost:6379/0",
         "copy its secret.key here, and name it in RECSEC_SECRET",
         "use the recsec that made it, or go back with that one: recsec monitor migrate",
@@ -212,6 +236,8 @@ WORDS: dict[str, list[str]] = {
         "wait until it ends",
     ],
     "names the folder or the number that was meant, which only the user knows": [
+        "recsec audit init FILE --model MODEL --data NAME",
+        "recsec audit init --model DIR --data NAME",
         "recsec monitor explain ACCOUNT shows those about an account",
         "--data NAME",
         "--data NAME, as recsec data list has them, or the path of a table",

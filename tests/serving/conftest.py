@@ -24,9 +24,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="session")
-def redis() -> Iterator[Server]:
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real Redis."""
-    server = redis_server()
+    server = redis_server(tmp_path_factory.mktemp("redis"))
     yield server
     server.end()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -63,18 +64,22 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def redis_server() -> Server:
+def _ended(server: Server) -> Server:
+    """It runs, and ends with this process, also where that is interrupted."""
+    atexit.register(server.end)
+    server.start()
+    return server
+
+
+def redis_server(folder: Path) -> Server:
     """A redis-server; what it holds is on disk after each command, so that a crash loses none."""
     program = shutil.which("redis-server")
     if program is None:
         absent("redis", "redis-server is not installed")
-    folder, port = Path(tempfile.mkdtemp(prefix="recsec-redis-")), free_port()
+    port = free_port()
     words = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-    found = Server(
-        [*words, "--save", "", "--appendonly", "yes", "--protected-mode", "no"], folder, port
-    )
-    found.start()
-    return found
+    more = ["--save", "", "--appendonly", "yes", "--protected-mode", "no"]
+    return _ended(Server([*words, *more], folder, port))
 
 
 def postgres_server() -> Server:
@@ -97,9 +102,7 @@ def postgres_server() -> Server:
     )
     words = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder)]
     quick = ["-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=8MB", "-F"]
-    server = Server([*words, *quick], folder, port, user)
-    server.start()
-    return server
+    return _ended(Server([*words, *quick], folder, port, user))
 
 
 def _other_user() -> str:

@@ -158,7 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
             again = io.BytesIO()
             Image.open(io.BytesIO(body)).save(again, format="JPEG", quality=self.server.quality)
             body = again.getvalue()
-        pixels = np.array(Image.open(io.BytesIO(body)))
+        photo = Image.open(io.BytesIO(body))
+        same = photo.size == (SIZE, SIZE)
+        pixels = np.array(photo if same else photo.resize((SIZE, SIZE), Image.Resampling.BOX))
         self.server.uploads += 1
         found = vectors(pixels[None])[0]
         return found / np.linalg.norm(found)

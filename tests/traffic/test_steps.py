@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from recsec.traffic import EXTENDS, REPEATS, STARTS, Follower, Query, Steps
-from recsec.traffic.steps import LEAVES
+from recsec.traffic.steps import BRANCHES, LEAVES
 
 NONE = np.zeros(0, np.int64)
 
@@ -110,6 +111,23 @@ def test_one_at_a_time_is_the_same_and_so_is_a_restored_follower() -> None:
         assert found == expected
         if at % 20 == 0:
             follower = Follower.from_state(*follower.state())
+
+
+@pytest.mark.parametrize(("top", "bytes_each"), [(65_535, 2), (65_536, 4)])
+def test_a_state_has_as_much_room_for_an_item_as_the_largest_needs(
+    top: int, bytes_each: int
+) -> None:
+    asked = [("a", [9, top], [top, 5]), ("a", [9, top, 5], [7, 0]), ("b", [top], [0, 0])]
+    follower = Follower()
+    ask(follower, *asked)
+    names, arrays = follower.state()
+    assert [arrays[name].dtype.itemsize for name in ("tail", "answer")] == [bytes_each] * 2
+    again = Follower.from_state(names, arrays)
+    later = [("a", [9, top, 5, 7], [1]), ("a", [9, top, 7], [1]), ("b", [top, 5], [1])]
+    kept, fresh = (ask(one, *later) for one in (again, follower))
+    assert kept.kind.tolist() == fresh.kind.tolist() == [EXTENDS, BRANCHES, EXTENDS]
+    assert kept.rank.tolist() == fresh.rank.tolist()
+    assert kept.chosen.tolist() == fresh.chosen.tolist()
 
 
 def test_memory_is_bounded() -> None:

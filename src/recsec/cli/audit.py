@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from recsec.cli.shared.common import (
+    SOURCES,
     AnswersOfOption,
     AuthorisedOption,
     JsonOption,
@@ -18,8 +19,10 @@ from recsec.cli.shared.common import (
     SameAnswersOption,
 )
 from recsec.cli.shared.output import emit, progress, resumable
+from recsec.cli.shared.reading import KnownDataOption
 from recsec.cli.shared.views import announce, view_of, warn
 from recsec.errors import UsageError
+from recsec.sources import offered
 
 if TYPE_CHECKING:
     from recsec.reports import Report
@@ -51,6 +54,16 @@ def run(
         Path | None,
         typer.Option("--gate", metavar="FILE", help="Thresholds that override those of the plan."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help=f"With init: the recommender that the plan is for: {SOURCES}. With photos an "
+            f"encoder or a visual search: {offered('evasion')}.",
+        ),
+    ] = None,
+    data: KnownDataOption = None,
     authorised: AuthorisedOption = False,
     answers_of: AnswersOfOption = None,
     same_answers: SameAnswersOption = False,
@@ -61,7 +74,8 @@ def run(
 
     A plan names what is attacked: a recommender behind a top-k API ([target], [[extraction]]), a
     visual recommender and its photos ([visual], [[evasion]]), or both. "recsec audit init [FILE]"
-    writes a commented plan that runs unchanged. The report is report.html in the run directory,
+    writes a commented plan that runs unchanged; with --model and --data it fits that recommender,
+    and nothing is asked. The report is report.html in the run directory,
     beside report.json, junit.xml and sarif.json. Interrupted or killed at any point, the same
     command continues; of an API or a function only what was under way is asked again, and counted.
     As long as there is no report, a corrected plan continues too, with the answers that it has in
@@ -69,8 +83,13 @@ def run(
     if cells could not be measured.
     """
     if plan == INIT:
-        _init(file or DEFAULT_PLAN, json=json)
+        _init(file or DEFAULT_PLAN, model, data, authorised=authorised, json=json)
         return
+    if model is not None or data is not None:
+        raise UsageError(
+            "--model and --data belong to init; a plan names its own",
+            hint="recsec audit init FILE --model MODEL --data NAME",
+        )
     if file is not None:
         raise UsageError(f"unexpected {str(file)!r}", hint="recsec audit PLAN --out DIR")
     if out is None:
@@ -110,13 +129,16 @@ def run(
         raise typer.Exit(code)
 
 
-def _init(path: Path, *, json: bool) -> None:
-    from recsec.audit.template import template
+def _init(path: Path, model: str | None, data: str | None, *, authorised: bool, json: bool) -> None:
+    from recsec.audit.template import plan_for, template
 
+    if model is None and data is not None:
+        raise UsageError("--data needs --model", hint="recsec audit init --model DIR --data NAME")
     if path.exists():
         raise UsageError(f"{path} exists", hint="recsec audit init OTHER-FILE")
+    text = template() if model is None else plan_for(model, data, authorised=authorised)
     try:
-        path.write_text(template(), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
     step = f"recsec audit {shlex.quote(str(path))} --out runs/first-audit"

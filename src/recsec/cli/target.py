@@ -1,10 +1,12 @@
-"""``recsec target check``: does a source work, and for which commands?"""
+"""``recsec target``: does a source work, and for which commands? A target file from an example."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from recsec.cli.sequential.target import check_sequences
 from recsec.cli.shared.common import (
@@ -17,6 +19,7 @@ from recsec.cli.shared.common import (
     SepOption,
     TimeFormatOption,
 )
+from recsec.cli.shared.output import emit
 from recsec.cli.shared.reading import CatalogOption, FiltersOption, KnownDataOption
 from recsec.cli.visual.opening import refuse_columns
 from recsec.cli.visual.target import check_encoder
@@ -67,3 +70,50 @@ def check(
         check_encoder(spec, data, authorised=authorised, json=json)
     else:
         check_sequences(spec, data, columns=columns, k=k, authorised=authorised, json=json)
+
+
+@app.command("import")
+def import_(
+    curl: Annotated[
+        str | None,
+        typer.Option(
+            "--curl", metavar="COMMAND|FILE", help="A curl command, or a file that holds it."
+        ),
+    ] = None,
+    openapi: Annotated[
+        str | None,
+        typer.Option("--openapi", metavar="FILE|URL", help="An OpenAPI description, with --path."),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option("--path", help="Of the description: /recommend, or its whole address."),
+    ] = None,
+    response: Annotated[
+        str | None,
+        typer.Option("--response", help="JSONPath to the list of ids, or to each: $.results[*].id"),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("target.toml"),
+    authorised: AuthorisedOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the file of a target from a curl command or an OpenAPI description; nothing is run.
+
+    Says what was taken for the history, the list length and the account. Who knows better writes
+    {history}, {k} or {account} into the command. A secret in a header is not written: the file
+    names an environment variable. Then: recsec target check FILE --data NAME.
+    """
+    from recsec.library.importing import import_target
+
+    found = import_target(
+        curl=curl, openapi=openapi, path=path, response=response, out=out, authorised=authorised
+    )
+    result = {"file": str(out), "toml": found.text, "notes": list(found.notes)}
+
+    def render(console: Console) -> None:
+        console.print(found.text, soft_wrap=True, highlight=False, markup=False)
+        for one in found.notes:
+            console.print(one, soft_wrap=True, highlight=False, markup=False)
+        console.print(f"written to {out}", soft_wrap=True, highlight=False, markup=False)
+
+    emit(result, render, json=json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,11 @@ UNDESCRIBED = "items of the data that the catalog does not describe: "
 """How the note on a catalog begins."""
 REPEATS = "repeated user-item pairs"
 """The rule that drops them, as steps call it."""
+
+PIECE = 4_000_000
+"""Rows among which repeats are looked for together."""
+
+Codes: TypeAlias = IntArray | npt.NDArray[np.int32]
 
 
 class Filters(BaseModel):
@@ -99,7 +104,7 @@ class Report:
 
 
 def kept_rows(
-    users: IntArray, items: IntArray, ratings: FloatArray | None, filters: Filters
+    users: Codes, items: Codes, ratings: FloatArray | None, filters: Filters
 ) -> tuple[IntArray, tuple[Step, ...]]:
     """The rows that pass, and what each rule removed.
 
@@ -112,47 +117,58 @@ def kept_rows(
     Returns:
         Row numbers ``(R',)`` int64, increasing, and one step for each rule.
     """
-    rows = np.arange(len(users), dtype=np.int64)
+    alive = np.ones(len(users), dtype=bool)
+    sizes = _sizes(users, items)
     steps: list[Step] = []
 
     def apply(rule: str, keep: npt.NDArray[np.bool_]) -> None:
-        nonlocal rows
-        before = _sizes(users[rows], items[rows])
-        rows = rows[keep]
-        after = _sizes(users[rows], items[rows]) if not keep.all() else before
-        steps.append(Step(rule, *(was - now for was, now in zip(before, after, strict=True))))
+        nonlocal users, items, sizes
+        before = sizes
+        if not keep.all():
+            alive[alive] = keep
+            users, items = users[keep], items[keep]
+            sizes = _sizes(users, items)
+        steps.append(Step(rule, *(was - now for was, now in zip(before, sizes, strict=True))))
 
     if filters.min_rating > 0:
-        kept = np.zeros(len(rows), dtype=bool) if ratings is None else ratings >= filters.min_rating
-        apply(f"rating below {filters.min_rating:g}", kept)
+        none = np.zeros(len(users), dtype=bool)
+        apply(
+            f"rating below {filters.min_rating:g}",
+            none if ratings is None else ratings >= filters.min_rating,
+        )
     if filters.repeats == "drop":
-        pairs = users[rows].astype(np.int64) * (int(items.max(initial=0)) + 1) + items[rows]
-        apply(REPEATS, pl.Series(pairs).is_first_distinct().to_numpy())
+        apply(REPEATS, _first(users, items))
     while True:
-        size = len(rows)
-        apply(
-            f"items with fewer than {filters.min_item} rows",
-            _frequent(items[rows], filters.min_item),
-        )
-        apply(
-            f"users with fewer than {filters.min_user} rows",
-            _frequent(users[rows], filters.min_user),
-        )
-        if not filters.core or len(rows) == size:
+        size = len(users)
+        apply(f"items with fewer than {filters.min_item} rows", _frequent(items, filters.min_item))
+        apply(f"users with fewer than {filters.min_user} rows", _frequent(users, filters.min_user))
+        if not filters.core or len(users) == size:
             break
-    apply(
-        f"histories shorter than {filters.min_length}", _frequent(users[rows], filters.min_length)
-    )
-    return rows, tuple(steps)
+    apply(f"histories shorter than {filters.min_length}", _frequent(users, filters.min_length))
+    return np.flatnonzero(alive), tuple(steps)
 
 
-def _frequent(codes: IntArray, least: int) -> npt.NDArray[np.bool_]:
+def _first(users: Codes, items: Codes) -> npt.NDArray[np.bool_]:
+    """``(R,)`` whether a row is the first of its user and item; in pieces of whole users."""
+    first, begin, wide = np.empty(len(users), dtype=bool), 0, int(items.max(initial=0)) + 1
+    grouped = bool((users[1:] >= users[:-1]).all())
+    while begin < len(users):
+        end = len(users)
+        if grouped and begin + PIECE < end:
+            end = int(np.searchsorted(users, users[begin + PIECE], side="right"))
+        pairs = users[begin:end].astype(np.int64) * wide + items[begin:end]
+        first[begin:end] = pl.Series(pairs).is_first_distinct().to_numpy()
+        begin = end
+    return first
+
+
+def _frequent(codes: Codes, least: int) -> npt.NDArray[np.bool_]:
     """``(R,)`` whether the code of a row occurs ``least`` times or more."""
     enough: npt.NDArray[np.bool_] = (np.bincount(codes) >= least)[codes]
     return enough
 
 
-def _sizes(users: IntArray, items: IntArray) -> tuple[int, int, int]:
+def _sizes(users: Codes, items: Codes) -> tuple[int, int, int]:
     """Rows, distinct users, distinct items."""
     distinct = [int(np.count_nonzero(np.bincount(codes))) for codes in (users, items)]
     return len(users), distinct[0], distinct[1]

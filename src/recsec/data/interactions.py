@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,12 @@ __all__ = ["Interactions", "Raw", "arrange"]
 ORDER_ONLY = 0.9
 """Times are called order-only when this share of the steps inside users is exactly one unit:
 clock times of people are not that regular."""
+
+PIECE = 4_000_000
+"""Rows that are looked up or sorted together: what they take on the way is not taken by all."""
+
+
+Whole = TypeVar("Whole", npt.NDArray[np.int32], npt.NDArray[np.int64])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,19 +103,22 @@ def arrange(raw: Raw, filters: Filters) -> tuple[Interactions, Report, bool]:
     Raises:
         DataError: no row was read, or none is left.
     """
-    rows, notes = raw.rows, list(raw.notes)
-    if rows.height == 0:
+    notes = list(raw.notes)
+    if raw.rows.height == 0:
         raise DataError("the file holds no interactions")
-    user_ids, users = _codes(rows["user"])
-    item_ids, items = _codes(rows["item"])
-    times = rows["time"].to_numpy() if rows["time"].null_count() == 0 else None
+    user_ids, users = _codes(raw.rows["user"])
+    item_ids, items = _codes(raw.rows["item"])
+    rating, time = raw.rows["rating"], raw.rows["time"]
+    times = time.to_numpy() if time.null_count() == 0 else None
     at = _sorted_rows(users, times)
     if at is not None:
-        users, items = users[at], items[at]
-        times = times[at] if times is not None else None
-        rows = rows[at]
+        users = _taken(users, at)
+        items = _taken(items, at)
+        rating = rating[at] if rating.null_count() < len(rating) else rating
+        times = _taken(times, at) if times is not None else None
+        time = pl.Series("time", times) if times is not None else time[at]
         if times is not None:
-            back = int(((np.diff(at.astype(np.int64)) < 0) & (np.diff(users) == 0)).sum())
+            back = int(((at[1:] < at[:-1]) & (users[1:] == users[:-1])).sum())
             if back:
                 notes.append(
                     f"rows that followed a later one of their user, now sorted by time: {back:,}"
@@ -119,56 +129,78 @@ def arrange(raw: Raw, filters: Filters) -> tuple[Interactions, Report, bool]:
     elif not real:
         notes.append("times are positions, not clock times: order only, no spans or activity")
 
-    ratings = None if rows["rating"].null_count() == rows.height else _floats(rows["rating"])
+    rated = filters.min_rating > 0 and rating.null_count() < len(rating)
+    ratings = _floats(rating) if rated else None
     kept, steps = kept_rows(users, items, ratings, filters)
     report = Report(raw.rows.height, steps, tuple(notes))
     if len(kept) == 0:
         removed = ", ".join(f"{step.rule}: {step.rows:,} rows" for step in steps if step.rows)
         raise DataError(f"no interaction is left after the filters ({removed})")
-    chosen_users, user_numbers = _renumber(users[kept], user_ids.len())
-    chosen_items, item_numbers = _renumber(items[kept], item_ids.len())
-    starts = np.flatnonzero(np.diff(user_numbers, prepend=-1))
-    order = np.arange(len(kept)) - np.repeat(starts, np.diff(starts, append=len(kept)))
-    rows = rows[kept] if len(kept) < rows.height else rows
+    if len(kept) < len(users):
+        users, items, rating, time = users[kept], items[kept], rating[kept], time[kept]
+    del kept, at, times, ratings
+    chosen_users, users = _renumber(users, user_ids.len())
+    chosen_items, items = _renumber(items, item_ids.len())
+    starts = np.flatnonzero(np.diff(users, prepend=-1)).astype(np.uint32)
+    order = np.arange(len(users), dtype=np.uint32)
+    order -= np.repeat(starts, np.diff(starts, append=np.uint32(len(users))))
     table = pl.DataFrame(
         {
-            "user": user_numbers.astype(np.uint32),
-            "item": item_numbers.astype(np.uint32) + np.uint32(1),
-            "rating": rows["rating"],
-            "time": rows["time"],
-            "order": order.astype(np.uint32),
+            "user": users.view(np.uint32),
+            "item": (items + np.int32(1)).view(np.uint32),
+            "rating": rating,
+            "time": time,
+            "order": order,
         }
     )
     catalog = _catalog(item_ids[chosen_items], raw.items)
     return Interactions(table, user_ids[chosen_users].to_numpy(), catalog), report, real
 
 
-def _codes(ids: pl.Series) -> tuple[pl.Series, IntArray]:
+def _codes(ids: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int32]]:
     """Distinct ids in sorted order, and the place of each row's id among them."""
     known = ids.unique().sort()
     places = known.to_frame("id").with_row_index("code")
-    codes = ids.to_frame("id").join(places, on="id", how="left", maintain_order="left")["code"]
-    return known, codes.to_numpy().astype(np.int64)
+    codes = np.empty(len(ids), dtype=np.int32)
+    for begin in range(0, len(ids), PIECE):
+        piece = ids.slice(begin, PIECE).to_frame("id")
+        found = piece.join(places, on="id", how="left", maintain_order="left")["code"]
+        codes[begin : begin + PIECE] = found.to_numpy()
+    return known, codes
 
 
 def _sorted_rows(
-    users: IntArray, times: npt.NDArray[np.int64] | None
+    users: npt.NDArray[np.int32], times: npt.NDArray[np.int64] | None
 ) -> npt.NDArray[np.uint32] | None:
     """Row numbers by user, then time, then place in the file; None if they already are."""
-    step = np.diff(users)
-    ordered = step > 0
-    ordered |= (step == 0) if times is None else ((step == 0) & (np.diff(times) >= 0))
-    if bool(ordered.all()):
+    same = users[1:] == users[:-1]
+    if times is not None:
+        same &= times[1:] >= times[:-1]
+    if bool((same | (users[1:] > users[:-1])).all()):
         return None
-    keys = {"user": users} if times is None else {"user": users, "time": times}
-    table = pl.DataFrame(keys)
-    at = table.select(pl.arg_sort_by(*table.columns, maintain_order=True)).to_series()
-    return at.to_numpy()
+    at, done, low = np.empty(len(users), dtype=np.uint32), 0, 0
+    ends = np.cumsum(np.bincount(users))
+    while low < len(ends):  # as many users as have a piece of the rows
+        high = max(low + 1, int(np.searchsorted(ends, done + PIECE, side="right")))
+        rows = np.flatnonzero((users >= low) & (users < high))
+        keys = {"user": users[rows]} | ({} if times is None else {"time": times[rows]})
+        order = pl.DataFrame(keys).select(pl.arg_sort_by(*keys, maintain_order=True)).to_series()
+        at[done : done + len(rows)] = rows[order.to_numpy()]
+        done, low = done + len(rows), high
+    return at
 
 
-def _clock(users: IntArray, times: npt.NDArray[np.int64]) -> bool:
+def _taken(values: Whole, at: npt.NDArray[np.uint32]) -> Whole:
+    """``values[at]``, in pieces: numpy takes eight bytes for each place on the way."""
+    found = np.empty_like(values)
+    for begin in range(0, len(at), PIECE):
+        found[begin : begin + PIECE] = values[at[begin : begin + PIECE]]
+    return found
+
+
+def _clock(users: npt.NDArray[np.int32], times: npt.NDArray[np.int64]) -> bool:
     """Whether times look like a clock rather than like positions or one constant."""
-    steps = np.diff(times)[np.diff(users) == 0]
+    steps = np.diff(times)[users[1:] == users[:-1]]
     if len(steps) == 0:
         return bool(times.min() != times.max())
     return bool((steps == 1).mean() < ORDER_ONLY and steps.any())
@@ -178,11 +210,11 @@ def _floats(ratings: pl.Series) -> npt.NDArray[np.float64]:
     return ratings.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def _renumber(codes: IntArray, size: int) -> tuple[npt.NDArray[np.int64], IntArray]:
+def _renumber(codes: npt.NDArray[np.int32], size: int) -> tuple[IntArray, npt.NDArray[np.int32]]:
     """Codes that occur, and every row's code numbered among those."""
     chosen = np.flatnonzero(np.bincount(codes, minlength=size))
-    place = np.zeros(size, dtype=np.int64)
-    place[chosen] = np.arange(len(chosen))
+    place = np.zeros(size, dtype=np.int32)
+    place[chosen] = np.arange(len(chosen), dtype=np.int32)
     return chosen, place[codes]
 
 

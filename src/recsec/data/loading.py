@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recsec.data.dataset import Dataset, Origin
 from recsec.data.dialect import Dialect
@@ -18,6 +18,7 @@ from recsec.data.sources.cache import locate
 from recsec.data.sources.items import with_items
 from recsec.data.sources.known import KNOWN, is_path, known
 from recsec.data.sources.layouts import read_known
+from recsec.data.sources.object_store import fetched, in_store
 from recsec.data.sources.own import read_own
 from recsec.errors import ConfigError
 
@@ -38,7 +39,8 @@ def load(
     Args:
         name: a known name (``ml-1m``), ``synthetic`` with or without settings
             (``synthetic:users=500,items=200,seed=1``), or the path of a table (CSV, JSON Lines,
-            Parquet, a folder of parts) or of an S3-Rec file.
+            Parquet, a folder of parts) or of an S3-Rec file; or Parquet in an object store
+            (``s3://bucket/log/``), fetched anew by each call.
         source: an archive of a known data set to read in place of the cache or mirror.
         columns: for own files, our column names (user, item, time, rating) to theirs.
         dialect: for own files, what the user says about the table.
@@ -74,6 +76,10 @@ def load(
             f"{text} holds photos; interactions of users with items were expected",
             hint="recsec data list says which is which",
         )
+    elif in_store(text):
+        with fetched(text) as path:
+            raw = read_own(path, columns=columns, dialect=dialect)
+        title = PurePosixPath(text).stem
     else:
         path = Path(text)
         if not path.exists() and not is_path(text):

@@ -22,7 +22,7 @@ __all__ = ["follow_in_processes", "follow_log", "follow_stream"]
 BLOCK = 16_384
 """Queries that are watched together."""
 
-SECONDS = 5.0
+SECONDS = 15.0
 """Least processor time between two saves of the state."""
 
 TIMES = 40

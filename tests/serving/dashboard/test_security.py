@@ -11,8 +11,9 @@ import pytest
 from dashboard_world import PASSWORD, PROOF, Board, OpenBoard
 
 from recsec.serving.dashboard import LIVE, PREFIX, ROUTES, Route
+from recsec.serving.dashboard import sessions as entered
 from recsec.serving.dashboard.views.policies import WHOLE
-from recsec.serving.state import GRADES, new_operator, new_password
+from recsec.serving.state import GRADES, Operator, new_operator, new_password
 
 POSTS = [route for route in ROUTES if route.method == "POST"]
 KEPT = "0" * 32
@@ -132,6 +133,37 @@ def test_guessing_is_limited_by_name_and_by_address(board: OpenBoard) -> None:
     assert set(codes) == {401, 429}
     assert codes[-1] == 429
     assert not [one for one in opened.service.logged if "wrong" in json.dumps(one)]
+
+
+@pytest.mark.hostile(kind="service", what="a name that somebody locks for others")
+def test_whoever_guesses_locks_the_name_for_his_network_only(
+    board: OpenBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = entered.Sessions(board().service.engine)
+    right = Operator(name="admin", grade="admin", hash="", created=0.0)
+    monkeypatch.setattr(
+        entered, "known_operator", lambda store, name, said: right if said == "right" else None
+    )
+
+    def log_in(place: str, said: str = "wrong", name: str = "admin") -> str:
+        try:
+            return "in" if sessions.login(name, said, place) else "refused"
+        except entered.TooOften:
+            return "too often"
+
+    for place, neighbor, other in (
+        ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+        ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"),
+        ("::ffff:192.0.2.9", "::ffff:192.0.2.9", "::ffff:192.0.2.8"),
+    ):
+        assert [log_in(place) for _ in range(6)] == ["refused"] * 5 + ["too often"]
+        assert log_in(neighbor, "right") == "too often"
+        assert log_in(other, "right") == "in"
+    names = [log_in("198.51.100.1", name=f"a{number}") for number in range(31)]
+    assert names == ["refused"] * 30 + ["too often"], "a network guesses 30 times"
+    for number in range(1000):
+        log_in(f"203.0.{number // 5 // 250}.{number // 5 % 250}", name="bound")
+    assert log_in("203.1.0.1", "right", name="bound") == "too often", "there is an end to it"
 
 
 @pytest.mark.hostile(kind="service", what="names, titles and reasons with markup in them")

@@ -97,7 +97,7 @@ class EvasionRun(ThreatRun):
             if model.model is None:
                 continue
             if model.name in self.searches:
-                now[f"how {model.name} is asked"] = digest(self.searches[model.name].asked)
+                now[f"how {model.name} is asked"] = self._asked(model)["asked"]
             elif is_source(model.model):
                 now[model.model] = open_source(model.model).encoder.fingerprint()
             else:
@@ -233,7 +233,9 @@ class EvasionRun(ThreatRun):
 
     def _asked(self, model: ModelPlan) -> dict[str, Any]:
         """What a task is told of a visual search."""
-        return {"authorised": self.authorised, "asked": digest(self.searches[model.name].asked)}
+        search = self.searches[model.name]
+        asked = digest(search.asked | {"form": search.form})
+        return {"authorised": self.authorised, "asked": asked}
 
     def _pairs(self) -> Drawn:
         plan = self.plan

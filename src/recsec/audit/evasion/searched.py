@@ -67,8 +67,13 @@ def check_shop(told: Checking, progress: Progress) -> AboutSearch:
     with ImageSearch(config, catalog.photos, authorised=told.authorised) as search:
         images = np.array(catalog.photos.pixels(rows, search.size))
         seen = check_search(search, images, rows)
+    stated = ". The tester stated to be authorised (--i-am-authorised)" if told.authorised else ""
     return AboutSearch(
-        name=search.name, size=config.size, k=config.k, surface=config.surface, seen=str(seen)
+        name=search.name,
+        size=config.size,
+        k=config.k,
+        surface=config.surface,
+        seen=f"{seen}{stated}",
     )
 
 

@@ -68,7 +68,8 @@ def run(
     k: Annotated[int, typer.Option("--k", min=1, help="Longest list.")] = 100,
     live: LiveOption = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, help="Processes that answer; more than 1 need --live.")
+        int,
+        typer.Option(min=1, max=64, help="Processes that answer; more than 1 need --live."),
     ] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one inference.")] = 1,
     linger: Annotated[
@@ -174,13 +175,13 @@ def run(
 
 def _check_workers(live: str | None, *, bound: bool) -> None:
     """Refuse several workers that would not know of each other."""
-    if live is None:
-        raise UsageError(
-            "several workers count together in Redis", hint="add --live redis://localhost:6379"
-        )
     if bound:
         raise UsageError(
             "several workers cannot keep histories: each would know a part", hint="--workers 1"
+        )
+    if live is None:
+        raise UsageError(
+            "several workers count together in Redis", hint="add --live redis://localhost:6379"
         )
 
 

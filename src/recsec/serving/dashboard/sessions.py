@@ -6,6 +6,7 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address, ip_network
 from threading import BoundedSemaphore
 
 from limits import RateLimitItem, parse
@@ -21,8 +22,17 @@ COOKIE = "recsec_dashboard"
 LASTS, IDLE, NOTED = 12 * 3600.0, 2 * 3600.0, 60.0
 """Seconds that a login lasts at most, and unused; and between two notes of its use."""
 
-BY_NAME, BY_PLACE = parse("5/15 minutes"), parse("30/15 minutes")
-"""Attempts with one name, and from one address; a login that succeeds frees the name."""
+BY_BOTH, BY_PLACE, BY_NAME = map(parse, ("5/15 minutes", "30/15 minutes", "1000/15 minutes"))
+"""Attempts with a name from a network, from a network, and with a name from anywhere.
+
+So nobody locks a name for others, unless from 200 networks at once; a login that succeeds frees it.
+"""
+
+NEAR = 64
+"""Bits of an address of IPv6 that are one network: whoever has one address has all of them."""
+
+LONGEST = 100
+"""Characters of a name that limits tell apart."""
 
 AT_ONCE = 2
 """Passwords that are checked at a time: each takes 64 MiB."""
@@ -87,9 +97,11 @@ class Sessions:
         Raises:
             TooOften: too many attempts, or too many at a time.
         """
-        for limit, key in ((BY_PLACE, place), (BY_NAME, name)):
-            if not self._limiter.hit(limit, "login", key):
-                raise TooOften(self._wait(limit, key))
+        place, known = _network(place), name[:LONGEST]
+        limits = ((BY_PLACE, (place,)), (BY_BOTH, (place, known)), (BY_NAME, ("", known)))
+        for limit, keys in limits:
+            if not self._limiter.hit(limit, "login", *keys):
+                raise TooOften(self._wait(limit, keys))
         if not self._checking.acquire(timeout=2.0):
             raise TooOften(2.0)
         try:
@@ -99,17 +111,16 @@ class Sessions:
         if found is None:
             self._engine.log("login refused")
             return None
-        self._limiter.clear(BY_NAME, "login", name)
+        self._limiter.clear(BY_BOTH, "login", place, known)
         token, now = secrets.token_urlsafe(32), self._engine.clock()
         self._engine.store.open_session(
             Session(id=session_id(token), operator=found.name, begun=now, used=now)
         )
         return token
 
-    def _wait(self, limit: RateLimitItem, key: str) -> float:
-        return max(
-            1.0, self._limiter.get_window_stats(limit, "login", key).reset_time - time.time()
-        )
+    def _wait(self, limit: RateLimitItem, keys: tuple[str, ...]) -> float:
+        ends = self._limiter.get_window_stats(limit, "login", *keys).reset_time
+        return max(1.0, ends - time.time())
 
     def who(self, token: str | None, *, noted: bool = True) -> Who | None:
         """Whose session a token is; None if it is nobody's, or over.
@@ -134,3 +145,14 @@ class Sessions:
     def logout(self, token: str) -> None:
         """End a session."""
         self._engine.store.close_session(session_id(token))
+
+
+def _network(place: str) -> str:
+    """An address of IPv4, or the network of one of IPv6."""
+    try:
+        found = ip_address(place)
+    except ValueError:
+        return place
+    if isinstance(found, IPv4Address):
+        return place
+    return str(found.ipv4_mapped or ip_network((found.packed, NEAR), strict=False))

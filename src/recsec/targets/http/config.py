@@ -15,7 +15,7 @@ from recsec.targets.http.addresses import is_header_name, parsed_url, public_url
 from recsec.targets.http.messages import Message, Pages, Request, Step, Token, is_a_path
 from recsec.targets.http.placeholders import EVERYWHERE, PAGED, SECRET
 
-__all__ = ["HttpConfig"]
+__all__ = ["HttpConfig", "explained"]
 
 HISTORY: Final = "{history}"
 CARRIERS: Final = frozenset({"history", "item"})
@@ -176,7 +176,7 @@ class HttpConfig(Message):
         except RecursionError:
             raise ConfigError(f"the target file {path} is nested too deep") from None
         except ValidationError as error:
-            raise ConfigError(_explain(str(path), error)) from error
+            raise ConfigError(explained(str(path), error)) from error
         except (OSError, ValueError) as error:
             raise ConfigError(f"cannot read the target file {path}: {error}") from error
 
@@ -190,10 +190,10 @@ class HttpConfig(Message):
         try:
             return cls.model_validate({"url": url})
         except ValidationError as error:
-            raise ConfigError(_explain(public_url(url), error)) from error
+            raise ConfigError(explained(public_url(url), error)) from error
 
 
-def _explain(source: str, error: ValidationError) -> str:
+def explained(source: str, error: ValidationError) -> str:
     """The problems without the values, which may be secret."""
     lines = [
         f"{'.'.join(str(part) for part in problem['loc'])}: "

@@ -1,0 +1,1 @@
+"""Target files from what users have of an API: a curl command, or an OpenAPI description."""
