@@ -35,17 +35,26 @@ Empty on a user's machine, where tests skip.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every worker begins with its share of the slow tests: none is alone with one at the end."""
+    """Every worker begins with its share of the slow tests: none is alone with one at the end.
+
+    Those of a file stay together, with what they share.
+    """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if workers > 1:
-        slow = [item for item in items if item.get_closest_marker("slow") is not None]
-        rest = [item for item in items if item.get_closest_marker("slow") is None]
-        cuts = [len(rest) * at // workers for at in range(workers + 1)]
-        items[:] = [
-            item
-            for at in range(workers)
-            for item in (*slow[at::workers], *rest[cuts[at] : cuts[at + 1]])
-        ]
+    if workers == 1:
+        return
+    slow: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            slow.setdefault(item.path, []).append(item)
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for tests in slow.values():
+        min(shares, key=len).extend(tests)
+    rest = [item for item in items if item.get_closest_marker("slow") is None]
+    for at, share in enumerate(shares):  # xdist cuts the list into equal parts
+        size = len(items) * (at + 1) // workers - len(items) * at // workers - len(share)
+        share += rest[:size]
+        del rest[:size]
+    items[:] = [item for share in shares for item in share]
 
 
 def pytest_collection_finish() -> None:

@@ -17,7 +17,7 @@ from recsec.cli.main import main
 from recsec.data import load_photos
 from recsec.models.visual.backbone import pretrained
 
-PHOTOS = "photos:items=20,categories=2"
+PHOTOS = "photos:items=40,categories=2"
 
 
 @pytest.mark.data("fashion-product-images")
@@ -54,7 +54,7 @@ def test_mobilenet_through_five_doors(mirror, tmp_path, capsys, monkeypatch):
         found[door] = pl.read_parquet(out / "pairs.parquet"), result
 
     with visual_shop.Search(photos.ids.tolist(), shown(pixels)) as shop:
-        (tmp_path / "shop.toml").write_text(f'[search]\nurl = "{shop.url}/search"\nk = 20\n')
+        (tmp_path / "shop.toml").write_text(f'[search]\nurl = "{shop.url}/search"\nk = 40\n')
         evade("hf", f"hf:{folder}", "apgd-6")
         evade("torch", "torch:visual_shop:mobilenet", "apgd-6")
         evade("onnx", f"onnx:{tmp_path / 'm.onnx'}", "apgd-6")

@@ -133,7 +133,11 @@ def add_gateway(
             deleted=[Told.of(one) for one in shown if one.lifted is not None],
         )
 
-    @app.post("/v1/challenges/{decision}", responses=PROBLEMS, tags=["gateways"])
+    @app.post(
+        "/v1/challenges/{decision}",
+        responses=PROBLEMS | {404: {"description": "no such challenge", "content": {PROBLEM: {}}}},
+        tags=["gateways"],
+    )
     async def passed(
         decision: Annotated[str, Path(max_length=40)], told: Passed, key: Key = asking
     ) -> Freed:
