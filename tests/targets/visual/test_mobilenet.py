@@ -34,6 +34,7 @@ def test_mobilenet_through_five_doors(mirror, tmp_path, capsys, monkeypatch):
             return network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).numpy()
 
     monkeypatch.setattr(visual_shop, "vectors", shown)
+    monkeypatch.setattr(visual_shop, "SIZE", 224)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
