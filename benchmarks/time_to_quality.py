@@ -9,7 +9,8 @@ this script. Width 64, two blocks, two heads, softmax over the catalog, one thre
 not count, nor does reading the data. Where a library has settings for windows, batch and learning
 rate, they are its own defaults: ours are tuned on this data set, the peers' are not.
 
-The peers run in their own environments, so a worker imports nothing of ours.
+The peers run in their own environments, so a worker imports nothing of ours. RecBole 1.2 wants
+``numpy<2`` and ``pandas<2.3`` there.
 """
 
 from __future__ import annotations
