@@ -4,7 +4,8 @@
     recsec verify keygen --out runs/ml1m/owner.key
     python benchmarks/guards_people.py --model runs/ml1m/sasrec --key runs/ml1m/owner.key
 
-Users of the data are replayed through the guard under the click law of the public trivago sample.
+Users of the data are replayed through the guard under the click law of the public trivago sample;
+they begin anew less often than its visitors, so that histories grow long enough to be judged.
 Each list is compared with the one that the bare recommender gives to the same history. The hit rate
 is of test items after whole histories, as everywhere, and its ratio to the bare one is told for the
 quarter of users with the fewest and with the most items. The table goes to
@@ -32,7 +33,7 @@ from recsec.runs import environment
 from recsec.stats import Estimate, bootstrap_means, wilson
 from recsec.targets import LocalTarget
 from recsec.targets.guards import Surroundings, build_guards
-from recsec.traffic import click_law, honest_log
+from recsec.traffic import ClickLaw, click_law, honest_log
 
 RESULTS = Path(__file__).parent / "results" / "guards_people"
 GUARDS: dict[str, list[dict[str, Any]]] = {
@@ -51,7 +52,7 @@ def served(bare: LocalTarget, guarded: LocalTarget, split: Split, k: int) -> dic
     """Lists that replayed people get, beside those of the bare recommender."""
     rng = Streams(0).child("guards and people").numpy(f"k={k}")
     users = rng.choice(len(split.full), USERS, replace=False)
-    law = click_law("trivago", k)
+    law = click_law("trivago", k).model_copy(update={"restart": ClickLaw().restart})
     log = honest_log(guarded, split.full, users, law, queries=QUERIES, k=k, rng=rng)
     plain = np.zeros((len(log), k), dtype=np.int64)
     order = np.argsort(log.lengths, kind="stable")

@@ -54,6 +54,8 @@ THIEVES: dict[str, dict[str, Any]] = {
 }
 CALLS, SESSIONS, ASKED = 3000, 15, 600
 USERS, QUERIES = 60, 100
+LONG = {"restart": ClickLaw().restart}
+"""Visitors of a hotel search begin anew often; with histories this short nobody is misinformed."""
 
 
 def measured(guard: Misinform, histories: Iterable[np.ndarray]) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def main() -> None:
     add("people, cut anywhere", [row[: rng.integers(1, len(row) + 1)] for row in whole])
     target = LocalTarget(model)
     for k, law in [
-        *((k, click_law("trivago", k)) for k in (10, 25)),
+        *((k, click_law("trivago", k).model_copy(update=LONG)) for k in (10, 25)),
         (10, ClickLaw(acceptance=0.0)),
         *((10, ClickLaw(acceptance=c, bias=eta)) for c in ACCEPTANCES[1:] for eta in BIASES),
     ]:
