@@ -6,9 +6,10 @@
 Shares of histories that get a wrong answer, by length, with Wilson's 95 % interval. People are
 the users of the data: whole histories without the test item, and the same cut at random places (the
 law and the threshold were fitted to 2,000 users each, so some of these are known to it).
-Replayed people choose by an assumed click law, see ``recsec data traffic``. Thieves ask 3,000
-questions: once without the guard, which shows what a question gives away, once through it, which is
-what they meet. The table goes to ``benchmarks/results/misinform.json`` and ``.txt``.
+Replayed people choose by a measured click law, then by assumed ones, see ``recsec data traffic``.
+Thieves ask 3,000 questions: once without the guard, which shows what a question gives away, once
+through it, which is what they meet. The table goes to ``benchmarks/results/misinform.json`` and
+``.txt``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from recsec.runs import environment
 from recsec.stats import wilson
 from recsec.targets import Budget, LocalTarget, MeteredTarget, Transcript
 from recsec.targets.guards import Misinform, Surroundings
-from recsec.traffic import ACCEPTANCES, BIASES, ClickLaw, honest_log
+from recsec.traffic import ACCEPTANCES, BIASES, ClickLaw, click_law, honest_log
 
 RESULTS = Path(__file__).parent / "results" / "misinform"
 LENGTHS = (1, 8, 16, 32, 64)
@@ -53,6 +54,8 @@ THIEVES: dict[str, dict[str, Any]] = {
 }
 CALLS, SESSIONS, ASKED = 3000, 15, 600
 USERS, QUERIES = 60, 100
+LONG = {"restart": ClickLaw().restart}
+"""Visitors of a hotel search begin anew often; with histories this short nobody is misinformed."""
 
 
 def measured(guard: Misinform, histories: Iterable[np.ndarray]) -> dict[str, Any]:
@@ -90,15 +93,16 @@ def main() -> None:
     add("people, whole histories", whole)
     add("people, cut anywhere", [row[: rng.integers(1, len(row) + 1)] for row in whole])
     target = LocalTarget(model)
-    for law in [
-        ClickLaw(acceptance=0.0),
-        *(ClickLaw(acceptance=c, bias=eta) for c in ACCEPTANCES[1:] for eta in BIASES),
+    for k, law in [
+        *((k, click_law("trivago", k).model_copy(update=LONG)) for k in (10, 25)),
+        (10, ClickLaw(acceptance=0.0)),
+        *((10, ClickLaw(acceptance=c, bias=eta)) for c in ACCEPTANCES[1:] for eta in BIASES),
     ]:
         log = honest_log(
-            target, split.full, users[:USERS], law, queries=QUERIES, k=10, rng=streams.numpy("law")
+            target, split.full, users[:USERS], law, queries=QUERIES, k=k, rng=streams.numpy("law")
         )
         items, offsets = log.histories(np.sort(rng.choice(len(log), ASKED, replace=False)))
-        add(f"replayed, {law.label}", np.split(items, offsets[1:-1]))
+        add(f"replayed, k={k} {law.label}", np.split(items, offsets[1:-1]))
     for name, settings in THIEVES.items():
         for guards in ((), (guard,)):
             with tempfile.TemporaryDirectory() as folder:
