@@ -7,7 +7,8 @@ Users are split into three groups: one fits, one calibrates, one is tested; the 
 not the laws fitted, and assumed laws stay as stress. Every account, honest or thief, has the same
 number of queries. A thief who grows sessions is shown in two forms: 50 sessions that grow side by
 side in one account, which is what ``recsec extract`` does, and one session per account, which is
-what a thief with many accounts does. Thieves who ask otherwise are cut into accounts in the order in which they ask.
+what a thief with many accounts does. Thieves who ask otherwise are cut into accounts in the order
+in which they ask.
 
 Each part is written once to ``--out``; the same command goes on where it was killed. The account
 table (``--out``/accounts.parquet) is all that the results are computed from.
