@@ -150,6 +150,7 @@ def test_the_short_way_answers_as_the_long_one(
             answer = service.client.post(
                 "/v1/recommend", content=body, headers={"content-type": kind}
             )
+            service.engine.settle()
             headers = [pair for pair in answer.headers.items() if pair[0] != "x-request-id"]
             found.append((answer.status_code, headers, answer.content))
         assert found[0] == found[1], body
