@@ -68,7 +68,7 @@ def _pieces(
     text = json.dumps(header, separators=(",", ":")).encode()
     text = text.ljust(-(-len(text) // 8) * 8)
     head = len(text).to_bytes(8, "little") + text
-    flat = [memoryview(array.reshape(-1)).cast("B") for array in content.values() if array.size]
+    flat = [array.reshape(-1).view(np.uint8).data for array in content.values() if array.size]
     return sealed_parts(head, *flat, footer=False)
 
 
