@@ -17,7 +17,7 @@ from recsec.serving.state import Decision
 from recsec.targets import Target
 from recsec.types import IntArray, ItemId
 
-__all__ = ["Answering", "Blocked", "Found", "Limits", "Reply"]
+__all__ = ["Answering", "Blocked", "Found", "Limits", "Reply", "admitted"]
 
 
 class Blocked(Exception):  # noqa: N818 - a verdict
@@ -58,6 +58,22 @@ class Found:
 
     id: ItemId
     title: str
+
+
+async def admitted(engine: Engine, name: str, key: str) -> Treatment:
+    """What holds for a request of an account; who is slowed has waited.
+
+    Raises:
+        Blocked: a decision refuses the request, which counts all the same.
+    """
+    treatment = engine.treatment(name, key)
+    decision, action = treatment.enforced, treatment.action
+    if decision is not None and action in ("block", "challenge"):
+        engine.note(Event(name, key, engine.clock()))
+        raise Blocked(decision, max(0.0, decision.until - engine.clock()))
+    if decision is not None and action == "slow":
+        await asyncio.sleep(float(decision.parameters["delay"]))
+    return treatment
 
 
 @dataclass
@@ -150,13 +166,8 @@ class Answering:
         return await asyncio.to_thread(self.engine.histories.history, name)
 
     async def _answer(self, name: str, history: IntArray, k: int, key: str) -> Reply:
-        treatment = self.engine.treatment(name, key)
+        treatment = await admitted(self.engine, name, key)
         decision, action = treatment.enforced, treatment.action
-        if decision is not None and action in ("block", "challenge"):
-            self.engine.note(Event(name, key, self.engine.clock()))
-            raise Blocked(decision, max(0.0, decision.until - self.engine.clock()))
-        if decision is not None and action == "slow":
-            await asyncio.sleep(float(decision.parameters["delay"]))
         k = min(k, len(self._index))
         if action == "decoy":
             served = await self._decoys(name, history, k)

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from recsec.serving.ledger import FREE, Ledger, Treatment
 from recsec.serving.live import Live, LocalLive
 from recsec.serving.loss import Loss, closed_until
 from recsec.serving.metrics import Metrics
-from recsec.serving.policy import Policy
+from recsec.serving.policy import Policy, Rule
 from recsec.serving.source import Source
 from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
 from recsec.serving.state.names import FILE, Names
@@ -228,6 +228,17 @@ class Engine:
         """
         self.policy = self.ledger.policy = policy
         self.log("policy", told=policy.told())
+
+    def decide(self, rule: Rule, account: str, evidence: Mapping[str, Any]) -> bool:
+        """Decide about an account at once, for evidence that no thread has to look at.
+
+        Returns:
+            Whether something new was decided.
+        """
+        decision = self.ledger.decide(rule, "account", account, evidence)
+        if decision is not None:
+            self._told(decision)
+        return decision is not None
 
     def note(self, event: Event) -> None:
         """Hand over a request that was answered; returns at once."""

@@ -19,6 +19,7 @@ __all__ = [
     "Lists",
     "Logged",
     "Named",
+    "Near",
     "Passed",
     "Query",
     "Told",
@@ -49,6 +50,14 @@ class Lists(_Body):
     """A list."""
 
     items: list[int | str] = Field(description="item ids, best first")
+
+
+class Near(_Body):
+    """Ask for the items that look most like one."""
+
+    account: Account | None = Field(None, description="the end user; without: the key itself")
+    item: Item
+    k: int = Field(10, ge=1, le=10_000, strict=True, description="length of the list")
 
 
 class Act(_Body):
