@@ -117,6 +117,50 @@ def test_wrong_options_are_refused_before_the_port_opens(
     assert "1 keys" in capsys.readouterr().err
 
 
+@pytest.mark.hint("recsec serve --visual ENCODER --photos NAME screens them")
+@pytest.mark.hint("recsec serve MODEL --visual ENCODER --photos NAME serves both")
+@pytest.mark.hint("--visual ENCODER --photos fashion")
+def test_photos_are_served_alone_or_beside_lists(
+    capsys: pytest.CaptureFixture[str],
+    state: str,
+    checkpoints: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    started: list[list[str]] = []
+
+    def not_run(app: Any, engine: Any, opened: Any, **_: object) -> int:
+        opened.close()
+        engine.store.close()
+        started.append(sorted(app.openapi()["paths"]))
+        return 0
+
+    monkeypatch.setattr("recsec.serving.running.run", not_run)
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[rules]]\nname = "fake"\nevidence = "screen"\np_value = 0.01\n')
+    rest = ["--policy", str(policy), "--state", state, "--port", "0"]
+    photos = [
+        "--visual",
+        "callable:visual_shop:vectors",
+        "--photos",
+        "photos:items=60,categories=2",
+    ]
+    model = str(checkpoints / "markov")
+    assert main(["serve", model, *rest]) == 2
+    assert "the rule fake is about photos" in capsys.readouterr().err
+    assert main(["serve", *photos[:2], *rest]) == 2
+    assert "go together" in capsys.readouterr().err
+    assert main(["serve", *photos, *rest]) == 0
+    assert "cannot vouch for 1 % and 0.1 %" in capsys.readouterr().err
+    assert main(["serve", model, *photos, *rest]) == 0
+    assert ["/v1/similar" in paths for paths in started] == [True, True]
+    assert ["/v1/recommend" in paths for paths in started] == [False, True]
+    policy.write_text('detectors = "d"\n')
+    monkeypatch.setattr("recsec.detection.Fitted.load", lambda folder: None)
+    assert main(["serve", *photos, *rest]) == 2
+    assert "serves both" in capsys.readouterr().err
+
+
 @pytest.mark.hint("recsec monitor allow ACCOUNT --reason WHY")
 @pytest.mark.hint("names of accounts, one a line")
 def test_an_allow_list_is_imported_and_shown(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -92,7 +92,7 @@ def open_photo(
     data: bytes,
     *,
     draft: tuple[int, ResizeRule] | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: tuple[str, ...] = FORMATS,
     largest: int = LARGEST_PIXELS,
 ) -> Image.Image | Fault:
     """Decode one photo: first frame, upright by its EXIF orientation, RGB, transparency on white.
@@ -166,7 +166,7 @@ def resize_bytes(
     size: int,
     rule: ResizeRule,
     *,
-    formats: Sequence[str] = FORMATS,
+    formats: tuple[str, ...] = FORMATS,
     largest: int = LARGEST_PIXELS,
 ) -> npt.NDArray[np.uint8] | Fault:
     """``open_photo`` and ``resize`` in one, JPEGs decoded no larger than they must be."""

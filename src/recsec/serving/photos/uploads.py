@@ -84,7 +84,7 @@ def decoded(data: bytes, kind: str, size: int, rule: ResizeRule) -> npt.NDArray[
         NoPhoto: it is none, broken, of another type, or has more than ``PIXELS``.
     """
     with strict_pillow():
-        found = resize_bytes(data, size, rule, formats=[KINDS[kind]], largest=PIXELS)
+        found = resize_bytes(data, size, rule, formats=(KINDS[kind],), largest=PIXELS)
     if isinstance(found, Fault):
         raise NoPhoto(huge=found.kind == "huge")
     return found
