@@ -28,13 +28,14 @@ def state(tmp_path: Path) -> str:
 def test_a_key_is_shown_once_and_can_be_rotated_and_revoked(
     capsys: pytest.CaptureFixture[str], state: str
 ) -> None:
-    made = said(capsys, "keys", "create", "shop", "--state", state, "--rate", "5/second")
+    limits = ("--rate", "5/second", "--scores")
+    made = said(capsys, "keys", "create", "shop", "--state", state, *limits)
     assert made["key"].startswith(f"rs_{made['id']}_")
     secret = made["key"].split("_", 2)[2]
     for path in Path(state).iterdir():
         assert secret.encode() not in path.read_bytes()
     turned = said(capsys, "keys", "rotate", made["id"], "--state", state)
-    assert turned["rate"] == "5/second"
+    assert (turned["rate"], turned["scores"]) == ("5/second", True)
     wrong = said(capsys, "keys", "revoke", made["id"], "--state", state, code=2)
     assert wrong["error"]["hint"] == "recsec keys list"
     shown = said(capsys, "keys", "list", "--state", state)["keys"]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from recsec.serving.state import Decision
+from recsec.types import ItemId
 
 __all__ = [
     "Account",
@@ -44,12 +45,20 @@ class Ask(_Body):
     account: Account | None = Field(None, description="the end user; without: the key itself")
     history: list[Item] = Field(max_length=LONGEST, description="item ids, oldest first")
     k: int = Field(10, ge=1, le=10_000, strict=True, description="length of the list")
+    scores: bool = Field(False, strict=True, description="scores too, if the key allows it")
 
 
 class Lists(_Body):
     """A list."""
 
     items: list[int | str] = Field(description="item ids, best first")
+    scores: list[float] | None = Field(None, description="of the items, where they were asked for")
+
+    @classmethod
+    def of(cls, items: list[ItemId], scores: list[float] | None) -> Lists:
+        """What was found; scores that nobody asked for are not set, so they are not sent."""
+        told = {} if scores is None else {"scores": scores}
+        return cls.model_construct(items=items, **told)
 
 
 class Near(_Body):
@@ -58,6 +67,7 @@ class Near(_Body):
     account: Account | None = Field(None, description="the end user; without: the key itself")
     item: Item
     k: int = Field(10, ge=1, le=10_000, strict=True, description="length of the list")
+    scores: bool = Field(False, strict=True, description="scores too, if the key allows it")
 
 
 class Act(_Body):

@@ -10,7 +10,7 @@ from recsec.serving.api.problems import Refused
 from recsec.serving.engine import Engine
 from recsec.serving.state import Key, Role
 
-__all__ = ["Client", "caller", "listed_length"]
+__all__ = ["Client", "caller", "listed_length", "scores_allowed"]
 
 Client: TypeAlias = Any
 """``fastapi.Depends`` of a function that gives a ``Key``; it stands as a default typed ``Key``."""
@@ -54,3 +54,23 @@ def listed_length(k: int, most: int, key: Key) -> int:
     if k > most:
         raise Refused(422, "The list is too long", f"k is at most {most}")
     return k
+
+
+def scores_allowed(key: Key, *, there: bool = True) -> None:
+    """Let a key see scores.
+
+    Args:
+        key: whose.
+        there: whether there are any.
+
+    Raises:
+        Refused: the key may not, or there are none.
+    """
+    if not key.scores:
+        raise Refused(
+            403,
+            "No scores with this key",
+            "it gets lists; one of recsec keys create --scores sees more",
+        )
+    if not there:
+        raise Refused(422, "There are no scores", "the recommender behind gives lists only")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from recsec.serving.answering import Reply
 from recsec.serving.api.bodies import Account, Lists, Near
-from recsec.serving.api.callers import Client, listed_length
+from recsec.serving.api.callers import Client, listed_length, scores_allowed
 from recsec.serving.api.edge import MAX_BODY
 from recsec.serving.api.problems import PROBLEM, PROBLEMS, Refused
 from recsec.serving.api.quick import tagged
@@ -58,9 +58,17 @@ def add_similar(app: FastAPI, similar: Similar, asking: Client) -> None:
         account = near.account or f"key {key.id}"
         request.state.account = similar.engine.names.account(account)
         k = listed_length(near.k, similar.limits.k, key)
-        return await similar.of_item(account, near.item, k, key=key.id)
+        if near.scores:
+            scores_allowed(key)
+        return await similar.of_item(account, near.item, k, key=key.id, scores=near.scores)
 
-    @app.post(PATH, responses=RESPONSES, tags=["lists"], openapi_extra=BODY)
+    @app.post(
+        PATH,
+        responses=RESPONSES,
+        tags=["lists"],
+        openapi_extra=BODY,
+        response_model_exclude_unset=True,
+    )
     async def nearest(
         request: Request,
         response: Response,
@@ -74,6 +82,9 @@ def add_similar(app: FastAPI, similar: Similar, asking: Client) -> None:
         k: Annotated[
             int, Query(ge=1, le=10_000, description="of a photo: length of the list")
         ] = 10,
+        scores: Annotated[
+            bool, Query(description="of a photo: cosines too, if the key allows scores")
+        ] = False,
         key: Key = asking,
     ) -> Lists:
         """The items that look most like an item, or like a photo.
@@ -91,17 +102,19 @@ def add_similar(app: FastAPI, similar: Similar, asking: Client) -> None:
                     reply = await of_item(request, body, key)
                 else:
                     k = listed_length(k, similar.limits.k, key)
+                    if scores:
+                        scores_allowed(key)
                     account = account or f"key {key.id}"
                     request.state.account = similar.engine.names.account(account)
                     reply = await similar.of_photo(
-                        account, body, kind, k, listing=listing, key=key.id
+                        account, body, kind, k, listing=listing, key=key.id, scores=scores
                     )
             finally:
                 similar.held.let_go(body)
         except NoPhoto as error:
             raise _refused(huge=error.huge) from error
         response.headers.update(tagged(reply))
-        return Lists.model_construct(items=reply.items)
+        return Lists.of(reply.items, reply.scores)
 
 
 async def _parts(request: Request) -> AsyncIterator[bytes]:

@@ -45,8 +45,10 @@ class Similar:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="recsec-photos")
         self._waiting = 0
 
-    async def of_item(self, account: str, item: ItemId, k: int, *, key: str = "") -> Reply:
-        """The neighbors of an item.
+    async def of_item(
+        self, account: str, item: ItemId, k: int, *, key: str = "", scores: bool = False
+    ) -> Reply:
+        """The neighbors of an item, with cosines if they are wanted.
 
         Raises:
             Blocked: a decision refuses the request.
@@ -61,7 +63,7 @@ class Similar:
             asked = self._else(row) if treatment.action == "decoy" else row
             return self._cut(self.shop.index.vectors[asked], row, k, treatment)
 
-        return self._reply(await self._work(nearest), treatment, name, key)
+        return self._reply(await self._work(nearest), treatment, name, key, scores)
 
     async def of_photo(
         self,
@@ -72,6 +74,7 @@ class Similar:
         *,
         listing: str | None = None,
         key: str = "",
+        scores: bool = False,
     ) -> Reply:
         """The neighbors of a photo, which is screened first.
 
@@ -82,6 +85,7 @@ class Similar:
             k: how many.
             listing: the item whose photo it is to be.
             key: of the request.
+            scores: cosines are wanted.
 
         Raises:
             NoPhoto: it is none, or has too many pixels.
@@ -108,7 +112,7 @@ class Similar:
             other = self._else(shop.nearest(vector, 1, row)[0][0])
             return self._cut(shop.index.vectors[other], row, k, treatment)
 
-        return self._reply(await self._work(nearest), treatment, name, key)
+        return self._reply(await self._work(nearest), treatment, name, key, scores)
 
     def _judged(self, name: str, verdict: Verdict, listing: str | None, photo: bytes) -> bool:
         """Let rules about screens decide; True if one did."""
@@ -145,10 +149,16 @@ class Similar:
         return rows, cosines
 
     def _reply(
-        self, found: tuple[list[int], list[float]], treatment: Treatment, name: str, key: str
+        self,
+        found: tuple[list[int], list[float]],
+        treatment: Treatment,
+        name: str,
+        key: str,
+        scores: bool,
     ) -> Reply:
         self.engine.note(Event(name, key, self.engine.clock()))
-        return Reply(self.shop.ids(found[0]), treatment)
+        rows, cosines = found
+        return Reply(self.shop.ids(rows), treatment, cosines if scores else None)
 
     async def _work(self, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING:
