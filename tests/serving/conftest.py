@@ -67,6 +67,9 @@ def serve(world: World, tmp_path: Path) -> Iterator[Serve]:
             folder=tmp_path / state,
             fitted=world.fitted if "detectors" in told else None,
             external=world.model.catalog.external,
+            live=options.pop("live", None),
+            pace=options.pop("pace", None),
+            clock=options.pop("clock", None),
             log=lambda event, **more: logged.append({"event": event, **more}),
         )
         bound = options.pop("bound", False)

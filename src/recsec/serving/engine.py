@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,9 @@ SNAPSHOT = 300.0
 """Seconds between two snapshots of the detectors."""
 
 WATCH = "evidence.safetensors"
+
+if TYPE_CHECKING:
+    from recsec.serving.live.histories import SharedHistories
 
 T = TypeVar("T")
 
@@ -146,7 +149,9 @@ class Engine:
         self.clock = clock
         self.keys = KeyRing(store, clock=clock)
         self.ledger = Ledger(store, policy, clock=clock)
-        self.histories = Histories(store, pace, clock=clock)
+        self.histories: Histories | SharedHistories = (
+            Histories(store, pace, clock=clock) if live is None else self._histories(live, pace)
+        )
         if external is None:
             external = fitted.catalog.external if fitted is not None else np.ndarray.tolist
         self.evidence = Evidence(
@@ -178,6 +183,13 @@ class Engine:
 
         redis = connect(address)
         return RedisLive(redis, self.names.mark, self.policy, self.fitted, clock=self.clock)
+
+    def _histories(self, address: str, pace: Pace | None) -> SharedHistories:
+        from recsec.serving.live.client import connect
+        from recsec.serving.live.histories import SharedHistories
+
+        redis = connect(address)
+        return SharedHistories(redis, self.names.mark, self.store, pace, clock=self.clock)
 
     def reload(self) -> None:
         """Read the policy anew, as soon as the evidence at hand has been looked at."""

@@ -133,7 +133,7 @@ def run(
     rules = Policy.model_validate({}) if policy is None else read_policy(policy)
     worker = Worker.here()
     if workers > 1 and worker is None:
-        _check_workers(live, bound=bound)
+        _check_workers(live)
         raise typer.Exit(supervise(command(), workers, listen(host, port), json_log()))
     import torch
 
@@ -203,15 +203,12 @@ def run(
     raise typer.Exit(run_server(app, engine, taken, linger=linger))
 
 
-def _check_workers(live: str | None, *, bound: bool) -> None:
+def _check_workers(live: str | None) -> None:
     """Refuse several workers that would not know of each other."""
-    if bound:
-        raise UsageError(
-            "several workers cannot keep histories: each would know a part", hint="--workers 1"
-        )
     if live is None:
         raise UsageError(
-            "several workers count together in Redis", hint="add --live redis://localhost:6379"
+            "several workers count, and keep histories, together in Redis",
+            hint="add --live redis://localhost:6379",
         )
 
 

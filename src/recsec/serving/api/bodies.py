@@ -57,8 +57,9 @@ class Lists(_Body):
     @classmethod
     def of(cls, items: list[ItemId], scores: list[float] | None) -> Lists:
         """What was found; scores that nobody asked for are not set, so they are not sent."""
-        told = {} if scores is None else {"scores": scores}
-        return cls.model_construct(items=items, **told)
+        if scores is None:
+            return cls.model_construct(items=items)
+        return cls.model_construct(items=items, scores=scores)
 
 
 class Near(_Body):
