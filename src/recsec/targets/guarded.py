@@ -27,7 +27,7 @@ from recsec.models import Recommender, Remembered
 from recsec.sources import Capability, is_folder, kind_of_source, require
 from recsec.targets.base import Target
 from recsec.targets.foreign import ForeignRecommender, capabilities_of
-from recsec.targets.guards import Surroundings, build_guards, configured
+from recsec.targets.guards import Surroundings, Watermark, build_guards, configured
 from recsec.targets.listed import GuardedLists
 from recsec.targets.local import LocalTarget
 from recsec.types import IntArray
@@ -36,6 +36,7 @@ __all__ = [
     "GuardedFile",
     "ServedTarget",
     "guarded_target",
+    "more_marked",
     "open_checkpoint",
     "read_guarded",
     "refuse_guards",
@@ -88,6 +89,39 @@ class ServedTarget:
     def follow(self, account: str, histories: IntArray) -> None:
         """See ``Stateful.follow``."""
         self._target.follow(account, histories)
+
+
+def more_marked(target: Target, bias: float) -> Target:
+    """A target that carries a watermark, with a stronger one.
+
+    Args:
+        target: behind guards, as it is served.
+        bias: of the watermark.
+
+    Raises:
+        ConfigError: it carries none, or one that is as strong.
+    """
+    if isinstance(target, ServedTarget):
+        found = more_marked(target._target, bias)
+        return ServedTarget(found) if isinstance(found, LocalTarget) else found
+    if not isinstance(target, LocalTarget | GuardedLists) or not any(
+        isinstance(one, Watermark) for one in target.guards
+    ):
+        raise ConfigError(
+            f"{target!r} carries no watermark",
+            hint='recsec serve guarded.toml, with [[guards]] name = "watermark"',
+        )
+    guards = [one.stronger(bias) if isinstance(one, Watermark) else one for one in target.guards]
+    if isinstance(target, GuardedLists):
+        return GuardedLists(target.target, guards)
+    return LocalTarget(
+        target.recommender,
+        guards,
+        chunk=target.chunk,
+        pool=target.pool,
+        exclude_history=target.exclude_history,
+        counts=target.counts,
+    )
 
 
 def read_guarded(path: Path) -> GuardedFile | None:

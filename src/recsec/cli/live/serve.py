@@ -142,7 +142,6 @@ def run(
     from recsec.serving.dashboard import PREFIX, Place, add_dashboard
     from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.photos import Similar
-    from recsec.serving.policy import check_screens
     from recsec.serving.running import run as run_server
     from recsec.targets.bounded import HOTELS
 
@@ -158,10 +157,11 @@ def run(
     if upstream is not None:
         _stand_before(upstream, rules, state, live, policy, opened, host=host, linger=linger)
     target = None if model is None else _open(model, data, columns, authorised=authorised)
+    _check_ways(rules, target, screened=visual is not None)
     shop = None if visual is None or photos is None else _open_photos(visual, photos)
 
     def fits(changed: Policy, fitted: Fitted | None = None) -> None:
-        check_screens(changed, screened=shop is not None)
+        _check_ways(changed, target, screened=shop is not None)
         _check_items(changed, target, fitted)
 
     names, store = open_state(state)
@@ -272,6 +272,29 @@ def _data(model: str, data: str | None, columns: str | None) -> Dataset | None:
         return None
 
 
+def _check_ways(rules: Policy, target: Target | None, *, screened: bool) -> None:
+    """Refuse rules about what is not served here."""
+    from recsec.serving.policy import check_screens, marking
+    from recsec.targets import more_marked
+
+    check_screens(rules, screened=screened)
+    if target is None and rules.detectors is not None:
+        raise ConfigError(
+            "detectors judge lists, and only photos are served here",
+            hint="recsec serve MODEL --visual ENCODER --photos NAME serves both",
+        )
+    for rule in marking(rules):
+        if target is None:
+            raise ConfigError(
+                f"the rule {rule.name} marks lists, and only photos are served here",
+                hint="leave the rule out",
+            )
+        try:
+            more_marked(target, rule.bias)
+        except ConfigError as error:
+            raise ConfigError(f"the rule {rule.name}: {error.message}", hint=error.hint) from error
+
+
 def _open_photos(visual: str, photos: str) -> Shop:
     """The photos that the words name, and a word about how far their screens can be trusted."""
     from recsec.library.photos import open_shop
@@ -292,13 +315,8 @@ def _check_items(rules: Policy, target: Target | None, fitted: Fitted | None) ->
 
     from recsec.detection import Fitted
 
-    if rules.detectors is None:
+    if rules.detectors is None or target is None:
         return
-    if target is None:
-        raise ConfigError(
-            "detectors judge lists, and only photos are served here",
-            hint="recsec serve MODEL --visual ENCODER --photos NAME serves both",
-        )
     fitted = Fitted.load(rules.detectors) if fitted is None else fitted
     if not np.array_equal(fitted.catalog.ids, target.catalog.ids):
         raise ConfigError(
