@@ -51,6 +51,28 @@ def test_the_watch_shows_the_thief_and_why(board: OpenBoard) -> None:
     assert opened.get("/accounts/ann", "viewer").status_code == 404
 
 
+def test_after_a_restart_the_watch_shows_what_was_known(board: OpenBoard) -> None:
+    before = board()
+    name = before.steal("mallory")
+    engine = before.service.engine
+    assert engine._snapshot is not None
+    engine.ask(lambda evidence: evidence.save(engine._snapshot)).result()  # type: ignore[arg-type]
+    looks = engine.ask(lambda evidence: list(evidence.judged)).result()
+    after = board({"rules": [{"name": "odd", "p_value": 0.3, "detector": "transition"}]})
+    kept = after.service.engine.ask(lambda evidence: list(evidence.judged)).result()
+    assert kept == looks
+    assert len(kept) == 1
+    page = after.get("/", "admin").text
+    assert name[:8] in page
+    assert "block in shadow" in page
+    assert json.loads(after.get("/pulse").text)["looks"] == [
+        [round(looks[0].at, 1), looks[0].p_values["combined"], False]
+    ]
+    shown = after.get(f"/accounts/{name}").text
+    assert "Looks at it" in shown
+    assert "Of 1 accounts that were judged" in after.get("/policy/odd").text
+
+
 def test_a_flagged_photo_is_shown_with_what_the_screens_said(board: OpenBoard, shop: Shop) -> None:
     rule = {"name": "fake", "evidence": "screen", "p_value": 0.01, "action": "block"}
     opened, noise = board({"rules": [rule]}, shop=shop), io.BytesIO()
