@@ -15,7 +15,8 @@
   });
   const time = () => axis({
     grid: { show: false }, space: 70,
-    values: (_, ticks) => ticks.map((t) => new Date(1000 * t).toISOString().slice(11, 19)),
+    // an empty chart begins at 0: no times, rather than those of 1970
+    values: (_, ticks) => ticks.map((t) => (t < 2 ? "" : new Date(1000 * t).toISOString().slice(11, 19))),
   });
   // of the points themselves: uPlot's own guess for a single one is hours wide
   const span = (rows, least) => () =>
