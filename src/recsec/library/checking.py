@@ -118,7 +118,7 @@ def check_source(
         own_history=found.own_history,
         defects=found.defects,
         unknown=unknown_items(target),
-        shown=getattr(getattr(target, "recommender", None), "words", ""),
+        shown=getattr(getattr(target, "recommender", target), "words", ""),
         lacks=_lacks("extraction", gives),
     )
 

@@ -123,9 +123,9 @@ KINDS: Final[tuple[SourceKind, ...]] = (
         name="toml",
         threat="extraction",
         form="the TOML file of a target",
-        pattern=r".*\.toml",
+        pattern=r".*\.toml(#.+)?",
         gives=LISTS,
-        about="an API as the file describes it",
+        about="an API as the file describes it; FILE#NAME is one of several recommenders",
     ),
     SourceKind(
         name="checkpoint",

@@ -74,7 +74,7 @@ class HttpTarget:
         self.config = config
         self.catalog = catalog
         self.chunk = config.concurrency
-        self.name = public_url(config.url)
+        self.name = config.name
         away = [message.url for message in config.messages() if not is_loopback(message.url)]
         if away and not authorised:
             raise UsageError(
@@ -103,6 +103,13 @@ class HttpTarget:
         self._sender = Sender(config, self._exchange, self._secrets, secret=secret)
 
     @property
+    def words(self) -> str:
+        """Which of several recommenders it is; empty where there is one."""
+        config = self.config
+        several = ", ".join(config.beside)
+        return f"{config.recommender} of the recommenders {several}" if several else ""
+
+    @property
     def requests(self) -> int:
         """Requests sent, those that were repeated included."""
         return self._patience.requests
@@ -117,7 +124,7 @@ class HttpTarget:
         """
         if spec.startswith(("http://", "https://")):
             return cls(HttpConfig.from_url(spec), catalog, authorised=authorised)
-        return cls(HttpConfig.load(Path(spec).expanduser()), catalog, authorised=authorised)
+        return cls(HttpConfig.load(spec), catalog, authorised=authorised)
 
     def __repr__(self) -> str:
         return f"HttpTarget({self.config.method} {self.name})"

@@ -14,6 +14,7 @@ from recsec.errors import ConfigError
 from recsec.targets.http.addresses import is_header_name, parsed_url, public_url
 from recsec.targets.http.messages import Message, Pages, Request, Step, Token, is_a_path
 from recsec.targets.http.placeholders import EVERYWHERE, PAGED, SECRET
+from recsec.targets.http.recommenders import recommender_of, split_name
 
 __all__ = ["HttpConfig", "explained"]
 
@@ -57,6 +58,8 @@ class HttpConfig(Message):
     ``{session}`` and ``{session_number}``, a name and a number that no other question has had.
     """
 
+    recommender: str | None = Field(None, description="which of those behind the address it is")
+    beside: tuple[str, ...] = Field((), description="all of them, where there are several")
     request: Request = Field({"history": HISTORY, "k": "{k}"}, repr=False)
     response: str = Field("$.items", description="JSONPath to the list of ids, or to each id")
     before: tuple[Step, ...] = Field((), description="requests before each question")
@@ -84,7 +87,7 @@ class HttpConfig(Message):
     def decides(self) -> dict[str, Any]:
         """The part on which answers depend: whom to ask, and how to read what comes back."""
         asked = {"url", "method", "request", "response"}
-        around = {"body", "before", "after", "pages", "cookies"}
+        around = {"body", "before", "after", "pages", "cookies", "recommender"}
         return {
             **self.model_dump(mode="json", include=asked),
             **self.model_dump(mode="json", include=around, exclude_defaults=True),
@@ -164,15 +167,23 @@ class HttpConfig(Message):
             if len(value) >= SHORTEST_SECRET
         )
 
+    @property
+    def name(self) -> str:
+        """Whom it asks, without what may be secret."""
+        address = public_url(self.url)
+        return address if self.recommender is None else f"{address}#{self.recommender}"
+
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a TOML file.
+    def load(cls, spec: Path | str) -> Self:
+        """Read a TOML file, or one recommender of it: ``FILE#NAME``.
 
         Raises:
             ConfigError: the file is missing, is no TOML, or a setting does not fit.
         """
+        path, name = split_name(str(spec))
         try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            values = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+            return cls.model_validate(recommender_of(values, name, file=path))
         except RecursionError:
             raise ConfigError(f"the target file {path} is nested too deep") from None
         except ValidationError as error:
