@@ -244,9 +244,10 @@ WORDS: dict[str, list[str]] = {
         "name it: redis://HOST:6379/0?stream=NAME",
         "name the folder of a finished audit, or leave baseline out of the first run",
         "name the folder that holds your runs",
-        "leave them out with --upstream",
+        "leave them out, or name MODEL",
         "name the folder that recsec serve --state has",
-        "recsec serve MODEL, or recsec serve --upstream API",
+        "recsec serve MODEL, recsec serve --visual ENCODER --photos NAME, or recsec serve "
+        "--upstream API",
         "ask for less: shorter lists, fewer users, a smaller model or batch",
         "an audit needs a catalog of at least {} items",
         "recsec audit PLAN --out DIR makes one",

@@ -32,7 +32,16 @@ from recsec.serving.webhooks import Webhook
 from recsec.settings import checked
 from recsec.targets.http.addresses import fits_header, parsed_url
 
-__all__ = ["ACTIONS", "Action", "Policy", "Rule", "read_policy", "seconds", "share"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "Policy",
+    "Rule",
+    "check_screens",
+    "read_policy",
+    "seconds",
+    "share",
+]
 
 Action: TypeAlias = Literal["observe", "tag", "slow", "shorten", "decoy", "challenge", "block"]
 """Take note; name the decision in a header; wait; a shorter list; wrong items; refuse until the
@@ -48,6 +57,9 @@ ACTIONS: tuple[Action, ...] = (
     "block",
 )
 """From the mildest to the hardest."""
+
+SCREENED = (0.01, 0.001)
+"""False-positive rates that screens are fitted for: ``recsec.screening.RATES``."""
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 SLOWEST = 10.0
@@ -79,7 +91,7 @@ class Rule(BaseModel):
     """One rule: which evidence about whom leads to what, and for how long.
 
     Evidence is a p-value (of an account, by all detectors together or by one; of young accounts
-    pooled; of a cluster of accounts that ask alike), or a rate.
+    pooled; of a cluster of accounts that ask alike), a photo that screens flag, or a rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -93,12 +105,12 @@ class Rule(BaseModel):
         gt=0,
         lt=1,
         description="share of honest accounts that the rule may reach per period; pooled: chance "
-        "to reach them while accounts are young",
+        "to reach them while accounts are young; screen: share of honest uploads, 0.01 or 0.001",
     )
-    evidence: Literal["alone", "pooled", "cluster"] = Field(
+    evidence: Literal["alone", "pooled", "cluster", "screen"] = Field(
         "alone",
         description="p-value of one account; of the young ones pooled (scope: young); of those "
-        "that ask alike (scope: account)",
+        "that ask alike (scope: account); a photo that was uploaded (scope: account)",
     )
     detector: str = Field("combined", description="whose p-value of one account")
     more_than: int | None = Field(None, ge=1, description="requests ...")
@@ -140,11 +152,23 @@ class Rule(BaseModel):
             raise ValueError("evidence is about p-values")
         if self.evidence == "pooled" and self.scope != "young":
             raise ValueError('pooled evidence is about all young accounts: scope = "young"')
+        if self.evidence == "screen" and (self.scope != "account" or self.p_value not in SCREENED):
+            raise ValueError(
+                'screens are about one account, at one of two rates: scope = "account", '
+                "p_value = 0.01 or 0.001"
+            )
+        if self.evidence == "screen" and self.clear_above is not None:
+            raise ValueError("a screen judges one photo: no later one clears an account")
         if self.evidence == "cluster" and self.scope != "account":
             raise ValueError('evidence of a cluster is about its accounts: scope = "account"')
         if self.evidence != "alone" and self.detector != "combined":
-            raise ValueError("accounts together are judged by all detectors")
+            raise ValueError("detector is about the p-value of one account")
         return self
+
+    @property
+    def detected(self) -> bool:
+        """Whether its evidence is a p-value, which needs detectors."""
+        return self.p_value is not None and self.evidence != "screen"
 
     @property
     def alone(self) -> bool:
@@ -182,7 +206,7 @@ class Policy(BaseModel):
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):
             raise ValueError("two rules have one name")
-        if self.detectors is None and any(rule.p_value is not None for rule in self.rules):
+        if self.detectors is None and any(rule.detected for rule in self.rules):
             raise ValueError("p_value needs detectors = the folder that recsec detect fit wrote")
         return self
 
@@ -204,6 +228,20 @@ class Policy(BaseModel):
             return f"{len(self.rules)} rules, all in shadow: nothing is enforced"
         named = ", ".join(f"{rule.name} ({rule.action})" for rule in acting)
         return f"{len(self.rules)} rules; ENFORCED: {named}"
+
+
+def check_screens(policy: Policy, *, screened: bool) -> None:
+    """Refuse rules about screens where no photo is screened.
+
+    Raises:
+        ConfigError: the rule is named.
+    """
+    found = next((rule.name for rule in policy.rules if rule.evidence == "screen"), None)
+    if found is not None and not screened:
+        raise ConfigError(
+            f"the rule {found} is about photos, and none are uploaded here",
+            hint="recsec serve --visual ENCODER --photos NAME screens them",
+        )
 
 
 def read_policy(path: Path) -> Policy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -9,8 +10,10 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dashboard_world import PROOF, Board, OpenBoard
+from PIL import Image
 
 from recsec.serving.dashboard import PREFIX
 from recsec.serving.dashboard.pulse import Pulse
@@ -18,6 +21,7 @@ from recsec.serving.dashboard.seen import see
 from recsec.serving.dashboard.views.policies import WHOLE, switched, what_if
 from recsec.serving.dashboard.views.watching import live
 from recsec.serving.evidence import Judged
+from recsec.serving.photos import Shop
 from recsec.serving.policy import Rule
 
 RUNS = Path(__file__).resolve().parents[3] / "examples" / "runs"
@@ -45,6 +49,24 @@ def test_the_watch_shows_the_thief_and_why(board: OpenBoard) -> None:
     assert f"after {decision.evidence['queries']} queries" in told
     assert opened.get(f"/accounts/{'0' * 32}", "viewer").status_code == 200
     assert opened.get("/accounts/ann", "viewer").status_code == 404
+
+
+def test_a_flagged_photo_is_shown_with_what_the_screens_said(board: OpenBoard, shop: Shop) -> None:
+    rule = {"name": "fake", "evidence": "screen", "p_value": 0.01, "action": "block"}
+    opened, noise = board({"rules": [rule]}, shop=shop), io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(noise, "PNG")
+    answer = opened.service.client.post(
+        "/v1/similar?account=eve", content=noise.getvalue(), headers={"content-type": "image/png"}
+    )
+    assert answer.status_code == 200
+    (decision,) = opened.service.engine.ledger.active()
+    told = opened.get(f"/decisions/{decision.id}", "viewer").text
+    assert "What the screens said" in told
+    assert decision.evidence["screen"]["sha256"] in told
+    assert "a photo that screens flag" in opened.get("/", "viewer").text
+    assert "flag at 1 % of honest ones" in opened.get("/policy", "viewer").text
+    assert "With another threshold" not in opened.get("/policy/fake", "viewer").text
 
 
 def test_a_block_by_hand_acts_at_once_and_stands_in_the_trail(board: OpenBoard) -> None:

@@ -15,7 +15,7 @@ from recsec.serving.api.problems import turned_away
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import Event
 from recsec.serving.places import Places, Seen
-from recsec.serving.policy import Policy
+from recsec.serving.policy import Policy, check_screens
 from recsec.serving.state import Decision
 from recsec.serving.upstream.answer import MOST, Answer
 from recsec.types import IntArray, ItemId
@@ -125,8 +125,9 @@ def check_actions(policy: Policy, places: Places) -> None:
     """Refuse a policy that asks for what cannot be done in front of an application.
 
     Raises:
-        ConfigError: decoys, where the history is not known or cannot be replaced.
+        ConfigError: decoys, where the history is not known or cannot be replaced; screens.
     """
+    check_screens(policy, screened=False)
     decoys = any(rule.action == "decoy" for rule in policy.rules)
     changeable = (places.history or "").startswith(("$", "query:"))
     if decoys and not (changeable and policy.detectors is not None):

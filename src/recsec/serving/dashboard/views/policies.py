@@ -118,6 +118,7 @@ def overview(desk: Desk, call: Call) -> Response:
         rows=rows,
         policy=policy,
         by_hand=tally.get((words.BY_HAND, True)),
+        keys=[one for one in desk.engine.store.known_keys() if one.revoked is None],
         file=desk.place.policy,
         whole=WHOLE,
     )
