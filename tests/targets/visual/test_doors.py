@@ -342,7 +342,10 @@ def test_scores_of_a_search_are_followed_and_the_attacker_is_said_to_see_them(
         ((413, {}, {"error": "too large"}), "status 413"),
         ((200, {}, {"items": [10001, 10002], "scores": [0.5]}), "1 numbers at $.scores for 2 ids"),
         ((200, {}, {"items": [10001, 10002]}), "0 numbers at $.scores for 2 ids"),
-        ((200, {}, {"items": [10001, 10002], "scores": [1, "x"]}), "what is no number at $.scores"),
+        (
+            (200, {}, {"items": [10001, 10002], "scores": [1, 10**400]}),
+            "what is no number at $.scores",
+        ),
         (
             (200, {}, {"items": [10001, 10002, 10003], "scores": [2, 1, 3]}),
             "scores at $.scores that neither",

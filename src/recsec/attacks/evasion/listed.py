@@ -106,9 +106,9 @@ class ListedPair:
             worth[0, rows] = place_weights(rows[None])[0]
         worth[0, self.subject] = OWN
         if self.scored:
-            near = torch.zeros_like(worth)
-            near[0, self.subject] = NEAR
-            worth = torch.cat([worth, near], dim=1)
+            own = torch.zeros_like(worth)
+            own[0, self.subject] = NEAR
+            worth = torch.cat([worth, own], dim=1)
         return ListedPlace(torch.tensor([self.subject]), worth, rank)
 
 

@@ -133,8 +133,8 @@ def _found(visual: VisualPlan, model: ModelPlan) -> tuple[int, Collection[Capabi
         ConfigError, CheckpointError, TargetError: it does not exist or does not fit.
     """
     if model.model is not None and is_search(model.model):
-        config = read_search_file(model.model)
-        return config.size, config.gives
+        search = read_search_file(model.model)
+        return search.size, search.gives
     if model.model is not None:
         source = open_source(model.model)
         return source.encoder.size, source.gives

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import Any, Self
 import httpx
 import numpy as np
 import numpy.typing as npt
+from jsonpath_ng import JSONPath
 from jsonpath_ng.parser import parse
 from PIL import Image
 
@@ -30,6 +30,8 @@ from recsec.types import FloatArray, IntArray
 __all__ = ["ImageSearch", "Scored"]
 
 SHOWN = 200
+LARGEST = 1e100
+"""Of a score; what is none, and what no float holds, is not below it."""
 
 
 @dataclass(frozen=True)
@@ -164,19 +166,18 @@ class ImageSearch:
             self._sleep(config.wait)
             answer = self._send("GET", _put(config.read, values), {})
         rows = self._rows(answer)
-        return Scored(rows, None if self._scores is None else self._nearness(answer)[: len(rows)])
+        told = None if self._scores is None else self._nearness(answer, self._scores)
+        return Scored(rows, None if told is None else told[: len(rows)])
 
-    def _nearness(self, answer: Any) -> FloatArray:
+    def _nearness(self, answer: Any, scores_at: JSONPath) -> FloatArray:
         """The scores, so that more is nearer: which way they go, the order of the list says."""
-        found, ids = (
-            [one.value for one in path.find(answer)] for path in (self._scores, self._path)
-        )
+        found, ids = ([one.value for one in path.find(answer)] for path in (scores_at, self._path))
         found, ids = (
             one[0] if len(one) == 1 and isinstance(one[0], list) else one for one in (found, ids)
         )
         hint = "scores is a JSONPath to one number per id: $.items[*].score"
         numbers = [
-            isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one)
+            isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < LARGEST
             for one in found
         ]
         if len(found) != len(ids) or not all(numbers):
