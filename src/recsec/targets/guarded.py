@@ -30,6 +30,7 @@ from recsec.targets.foreign import ForeignRecommender, capabilities_of
 from recsec.targets.guards import Surroundings, Watermark, build_guards, configured
 from recsec.targets.listed import GuardedLists
 from recsec.targets.local import LocalTarget
+from recsec.text import placed
 from recsec.types import IntArray
 
 __all__ = [
@@ -139,10 +140,7 @@ def read_guarded(path: Path) -> GuardedFile | None:
     try:
         return GuardedFile.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}"
-            for fault in error.errors()
-        )
+        faults = "; ".join(placed(fault["loc"], fault["msg"].lower()) for fault in error.errors())
         raise ConfigError(
             f"{path}: {faults}", hint=f"keys: {', '.join(GuardedFile.model_fields)}"
         ) from error
