@@ -218,6 +218,7 @@ WORDS: dict[str, list[str]] = {
         "make room, then run the same command again: what was finished is kept",
         "name the revision (a commit or a tag), so that the weights stay the same",
         "pass the right archive with --from PATH",
+        "pip install 'recsec[kafka]'",
         "pip install 'recsec[serve]'",
         "give --port another one; 0 takes any that is free",
         "give --state a folder that can be written",
