@@ -249,7 +249,7 @@ def _check_search(spec: str, photos: Photos, *, authorised: bool) -> CheckedEnco
                     size=len(found), seconds=seconds,
                 )
             )  # fmt: skip
-    gives = kind_of_source(spec, "evasion").gives
+    gives = config.gives
     return CheckedEncoder(
         kind=kind_of_source(spec, "evasion").name,
         gives=gives,

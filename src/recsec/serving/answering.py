@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recsec.errors import DataError
+from recsec.errors import ConfigError, DataError
 from recsec.serving.batching import NO_SCORES, Batcher
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import Event
 from recsec.serving.ledger import Treatment
 from recsec.serving.state import Decision
-from recsec.targets import LocalTarget, Target
+from recsec.targets import LocalTarget, Target, more_marked
 from recsec.types import FloatArray, IntArray, ItemId
 
 __all__ = ["Answering", "Blocked", "Found", "Limits", "Reply", "admitted"]
@@ -98,16 +98,31 @@ class Answering:
 
     def __post_init__(self) -> None:
         catalog = self.target.catalog
-        self.batcher = Batcher(
-            self.target,
-            together=getattr(self.target, "same_for_all", False),
-            told=self.engine.metrics.passes.inc,
-        )
+        self.batcher = self._batcher(self.target)
+        self._marked: dict[float, Batcher] = {}
         self._index = {item: row for row, item in enumerate(catalog.table["id"].to_list(), 1)}
         self._elsewhere = self.engine.names.elsewhere(len(catalog))
         self.has_scores = isinstance(self.target, LocalTarget) and not self.target.guards
         """Whether scores can be had: not of foreign targets, and never behind guards."""
         self._titles = [title.lower() for title in catalog.titles]
+
+    def _batcher(self, target: Target) -> Batcher:
+        together = getattr(target, "same_for_all", False)
+        return Batcher(target, together=together, told=self.engine.metrics.passes.inc)
+
+    def _asks(self, treatment: Treatment) -> Batcher:
+        """Who is asked: the target, for some accounts with a stronger watermark."""
+        decision = treatment.enforced
+        if decision is None or decision.action != "watermark":
+            return self.batcher
+        bias = float(decision.parameters["bias"])
+        if bias not in self._marked:
+            try:
+                marked = self._batcher(more_marked(self.target, bias))
+            except ConfigError:  # the decision is older than the model that is served now
+                marked = self.batcher
+            self._marked[bias] = marked
+        return self._marked[bias]
 
     async def probe(self) -> None:
         """Answer one query; afterwards the service is ready.
@@ -182,7 +197,8 @@ class Answering:
         if action == "decoy":
             served, found = await self._decoys(name, history, k, scores)
         else:
-            served, found = await self._asked(name, history, k, scores)
+            asks = self._asks(treatment)
+            served, found = await self._asked(name, history, k, scores, asks)
         length = k
         if decision is not None and action == "shorten":
             length = int(decision.parameters["length"])
@@ -193,11 +209,11 @@ class Answering:
         return Reply(self.target.catalog.external(served), treatment, shown)
 
     async def _asked(
-        self, name: str, history: IntArray, k: int, scores: bool
+        self, name: str, history: IntArray, k: int, scores: bool, asks: Batcher
     ) -> tuple[IntArray, FloatArray]:
         if scores:
-            return await self.batcher.ask_scored(name, history, k)
-        return await self.batcher.ask(name, history, k), NO_SCORES
+            return await asks.ask_scored(name, history, k)
+        return await asks.ask(name, history, k), NO_SCORES
 
     async def _decoys(
         self, name: str, history: IntArray, k: int, scores: bool
@@ -209,7 +225,9 @@ class Answering:
         """
         known = np.unique(history)
         wanted = min(k + len(known), len(self._index))
-        items, found = await self._asked(name, self._elsewhere[history], wanted, scores)
+        items, found = await self._asked(
+            name, self._elsewhere[history], wanted, scores, self.batcher
+        )
         kept = np.flatnonzero((items > 0) & ~np.isin(items, known))[:k]
         return items[kept], found[kept] if scores else found
 
@@ -227,4 +245,5 @@ class Answering:
 
     def close(self) -> None:
         """Let the target go."""
-        self.batcher.close()
+        for batcher in {self.batcher, *self._marked.values()}:
+            batcher.close()

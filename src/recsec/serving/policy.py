@@ -38,18 +38,22 @@ __all__ = [
     "Policy",
     "Rule",
     "check_screens",
+    "marking",
     "read_policy",
     "seconds",
     "share",
 ]
 
-Action: TypeAlias = Literal["observe", "tag", "slow", "shorten", "decoy", "challenge", "block"]
-"""Take note; name the decision in a header; wait; a shorter list; wrong items; refuse until the
-account has passed a challenge of yours; refuse."""
+Action: TypeAlias = Literal[
+    "observe", "tag", "watermark", "slow", "shorten", "decoy", "challenge", "block"
+]
+"""Take note; name the decision in a header; mark lists more strongly; wait; a shorter list; wrong
+items; refuse until the account has passed a challenge of yours; refuse."""
 
 ACTIONS: tuple[Action, ...] = (
     "observe",
     "tag",
+    "watermark",
     "slow",
     "shorten",
     "decoy",
@@ -118,6 +122,12 @@ class Rule(BaseModel):
     action: Action = "observe"
     delay: float = Field(1.0, gt=0, le=SLOWEST, description="seconds, of slow")
     length: int = Field(3, ge=0, description="most items, of shorten")
+    bias: float = Field(
+        1.0,
+        gt=0,
+        le=2,
+        description="how far marked items rise, of watermark; more than the model's own bias",
+    )
     challenge: str | None = Field(
         None, description="where an account shows that it is a person, of challenge; {id} is known"
     )
@@ -242,6 +252,11 @@ def check_screens(policy: Policy, *, screened: bool) -> None:
             f"the rule {found} is about photos, and none are uploaded here",
             hint="recsec serve --visual ENCODER --photos NAME screens them",
         )
+
+
+def marking(policy: Policy) -> list[Rule]:
+    """Rules that ask for a stronger watermark."""
+    return [rule for rule in policy.rules if rule.action == "watermark"]
 
 
 def read_policy(path: Path) -> Policy:

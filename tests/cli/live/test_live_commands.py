@@ -119,6 +119,7 @@ def test_wrong_options_are_refused_before_the_port_opens(
 
 
 @pytest.mark.hint("recsec serve --visual ENCODER --photos NAME screens them")
+@pytest.mark.hint("leave the rule out")
 @pytest.mark.hint("recsec serve MODEL --visual ENCODER --photos NAME serves both")
 @pytest.mark.hint("--visual ENCODER --photos fashion")
 def test_photos_are_served_alone_or_beside_lists(
@@ -156,8 +157,15 @@ def test_photos_are_served_alone_or_beside_lists(
     assert main(["serve", model, *photos, *rest]) == 0
     assert ["/v1/similar" in paths for paths in started] == [True, True]
     assert ["/v1/recommend" in paths for paths in started] == [False, True]
+    policy.write_text(
+        '[[rules]]\nname = "more"\nmore_than = 9\nwithin = "1h"\naction = "watermark"\n'
+    )
+    for words, why in (([model], "carries no watermark"), (photos, "only photos are served")):
+        assert main(["serve", *words, *rest]) == 2
+        error = capsys.readouterr().err
+        assert "the rule more" in error
+        assert why in error
     policy.write_text('detectors = "d"\n')
-    monkeypatch.setattr("recsec.detection.Fitted.load", lambda folder: None)
     assert main(["serve", *photos, *rest]) == 2
     assert "serves both" in capsys.readouterr().err
 

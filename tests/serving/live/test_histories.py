@@ -104,7 +104,7 @@ def test_what_one_process_kept_is_taken_over(client: Redis, store: Store) -> Non
 
 
 def test_while_redis_is_lost_events_are_refused_and_lists_are_of_what_was_seen(
-    client: Redis, store: Store, redis: Server
+    client: Redis, store: Store, redis: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = SharedHistories(client, uuid4().hex, store, clock=lambda: 9.0)
     shared.act("ann", 7)
@@ -114,7 +114,14 @@ def test_while_redis_is_lost_events_are_refused_and_lists_are_of_what_was_seen(
         shared.act("ann", 8)
     with pytest.raises(StateLost):
         shared.history("bob")
+    asked: list[str] = []
+    monkeypatch.setattr(shared, "_step", lambda keys, args: asked.append(keys[0]))
+    with pytest.raises(StateLost, match="a moment ago"):
+        shared.act("ann", 8)
+    assert asked == []
+    monkeypatch.undo()
     come_back(redis, client)
+    shared._again = 0.0
     assert shared.act("bob", 8) == 0.0
 
 
@@ -142,4 +149,5 @@ def test_two_services_give_the_lists_that_one_gives(
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert both[0].client.get(look).content == alone.client.get(look).content
     come_back(redis, client)
+    both[0].engine.histories._again = 0.0  # type: ignore[union-attr]
     assert both[0].client.post("/v1/events", json=act).status_code == 200

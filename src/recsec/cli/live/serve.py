@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from recsec.data import Dataset
     from recsec.detection import Fitted
+    from recsec.serving.dashboard import Place
+    from recsec.serving.engine import Engine
     from recsec.serving.photos import Shop
     from recsec.serving.policy import Policy
     from recsec.targets import Target
@@ -139,10 +141,9 @@ def run(
 
     from recsec.serving.answering import Answering, Limits
     from recsec.serving.api import create_app
-    from recsec.serving.dashboard import PREFIX, Place, add_dashboard
+    from recsec.serving.dashboard import Place, add_dashboard
     from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.photos import Similar
-    from recsec.serving.policy import check_screens
     from recsec.serving.running import run as run_server
     from recsec.targets.bounded import HOTELS
 
@@ -158,10 +159,11 @@ def run(
     if upstream is not None:
         _stand_before(upstream, rules, state, live, policy, opened, host=host, linger=linger)
     target = None if model is None else _open(model, data, columns, authorised=authorised)
+    _check_ways(rules, target, screened=visual is not None)
     shop = None if visual is None or photos is None else _open_photos(visual, photos)
 
     def fits(changed: Policy, fitted: Fitted | None = None) -> None:
-        check_screens(changed, screened=shop is not None)
+        _check_ways(changed, target, screened=shop is not None)
         _check_items(changed, target, fitted)
 
     names, store = open_state(state)
@@ -188,7 +190,8 @@ def run(
     similar = None if shop is None else Similar(engine, shop, Limits(k=k))
     app = create_app(answering, similar=similar, open_to_all=local)
     title = target.catalog.title if target is not None else str
-    add_dashboard(app, engine, Place(policy, folder_of(state), title))
+    pages = Place(policy, folder_of(state), title)
+    add_dashboard(app, engine, pages)
     taken, place, talks = opened()
     if talks:
         served = " and ".join(repr(one) for one in (target, shop) if one is not None)
@@ -197,9 +200,7 @@ def run(
         keys = f"{len(engine.keys)} keys" if len(engine.keys) else "no keys, so this machine only"
         kept = "; histories are bound" if bound else ""
         note(f"state: {store.name}, {keys}{kept}")
-        people = len(store.operators())
-        there = f"http://{place}{PREFIX}, {people} operators"
-        note(f"dashboard: {there if people else 'recsec operators add NAME'}")
+        _tell_dashboard(place, pages, engine)
     raise typer.Exit(run_server(app, engine, taken, linger=linger))
 
 
@@ -224,6 +225,7 @@ def _stand_before(
     linger: float,
 ) -> NoReturn:
     """Run the reverse proxy."""
+    from recsec.serving.dashboard import PREFIX, Place, add_dashboard
     from recsec.serving.engine import Engine, folder_of, open_state
     from recsec.serving.running import json_log
     from recsec.serving.running import run as run_server
@@ -243,13 +245,28 @@ def _stand_before(
         source=policy,
         fits=lambda changed: check_actions(changed, places),
     )
-    app = create_proxy(engine, url, places, open_to_all=host in LOOPBACK)
+    title = str if engine.fitted is None else engine.fitted.catalog.title
+    there = Place(policy, folder_of(state), title, prefix=OWN + PREFIX)
+    app = create_proxy(
+        engine,
+        url,
+        places,
+        open_to_all=host in LOOPBACK,
+        pages=lambda own: add_dashboard(own, engine, there),
+    )
     taken, place, talks = opened()
     if talks:
         say(f"before {public_url(url)} at http://{place}")
         say(f"policy: {rules.told()}")
         note(f"watched: {places.told()}; own pages begin with {OWN}")
+        _tell_dashboard(place, there, engine)
     raise typer.Exit(run_server(app, engine, taken, linger=linger, own_date=False))
+
+
+def _tell_dashboard(place: str, pages: Place, engine: Engine) -> None:
+    people = len(engine.store.operators())
+    there = f"http://{place}{pages.prefix}, {people} operators"
+    note(f"dashboard: {there if people else 'recsec operators add NAME'}")
 
 
 def _open(model: str, data: str | None, columns: str | None, *, authorised: bool) -> Target:
@@ -272,6 +289,29 @@ def _data(model: str, data: str | None, columns: str | None) -> Dataset | None:
         return None
 
 
+def _check_ways(rules: Policy, target: Target | None, *, screened: bool) -> None:
+    """Refuse rules about what is not served here."""
+    from recsec.serving.policy import check_screens, marking
+    from recsec.targets import more_marked
+
+    check_screens(rules, screened=screened)
+    if target is None and rules.detectors is not None:
+        raise ConfigError(
+            "detectors judge lists, and only photos are served here",
+            hint="recsec serve MODEL --visual ENCODER --photos NAME serves both",
+        )
+    for rule in marking(rules):
+        if target is None:
+            raise ConfigError(
+                f"the rule {rule.name} marks lists, and only photos are served here",
+                hint="leave the rule out",
+            )
+        try:
+            more_marked(target, rule.bias)
+        except ConfigError as error:
+            raise ConfigError(f"the rule {rule.name}: {error.message}", hint=error.hint) from error
+
+
 def _open_photos(visual: str, photos: str) -> Shop:
     """The photos that the words name, and a word about how far their screens can be trusted."""
     from recsec.library.photos import open_shop
@@ -292,13 +332,8 @@ def _check_items(rules: Policy, target: Target | None, fitted: Fitted | None) ->
 
     from recsec.detection import Fitted
 
-    if rules.detectors is None:
+    if rules.detectors is None or target is None:
         return
-    if target is None:
-        raise ConfigError(
-            "detectors judge lists, and only photos are served here",
-            hint="recsec serve MODEL --visual ENCODER --photos NAME serves both",
-        )
     fitted = Fitted.load(rules.detectors) if fitted is None else fitted
     if not np.array_equal(fitted.catalog.ids, target.catalog.ids):
         raise ConfigError(

@@ -93,7 +93,7 @@ def open_photo(
     *,
     draft: tuple[int, ResizeRule] | None = None,
     formats: tuple[str, ...] = FORMATS,
-    largest: int = LARGEST_PIXELS,
+    largest: int | None = None,
 ) -> Image.Image | Fault:
     """Decode one photo: first frame, upright by its EXIF orientation, RGB, transparency on white.
 
@@ -102,11 +102,12 @@ def open_photo(
         draft: side and rule of the square that is wanted; a JPEG of more than twice that size is
             then decoded at a half, a quarter or an eighth, which is much faster.
         formats: what it may be.
-        largest: pixels of the largest photo that is decoded.
+        largest: pixels of the largest photo that is decoded; by default ``LARGEST_PIXELS``.
 
     Returns:
         The image in mode RGB, or why there is none.
     """
+    largest = LARGEST_PIXELS if largest is None else largest
     try:
         with Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = image.size
@@ -167,7 +168,7 @@ def resize_bytes(
     rule: ResizeRule,
     *,
     formats: tuple[str, ...] = FORMATS,
-    largest: int = LARGEST_PIXELS,
+    largest: int | None = None,
 ) -> npt.NDArray[np.uint8] | Fault:
     """``open_photo`` and ``resize`` in one, JPEGs decoded no larger than they must be."""
     image = open_photo(data, draft=(size, rule), formats=formats, largest=largest)

@@ -15,7 +15,7 @@ from recsec.serving.api.callers import Client, listed_length, scores_allowed
 from recsec.serving.api.edge import MAX_BODY
 from recsec.serving.api.problems import PROBLEM, PROBLEMS, Refused
 from recsec.serving.api.quick import tagged
-from recsec.serving.photos import BYTES, KINDS, PIXELS, NoPhoto, Similar
+from recsec.serving.photos import BYTES, KINDS, NoPhoto, Similar
 from recsec.serving.state import Key
 
 __all__ = ["PATH", "add_similar"]
@@ -24,10 +24,14 @@ PATH: Final = "/v1/similar"
 
 JSON: Final = "application/json"
 
+LIMITS: Final = f"{BYTES:,} bytes and " + ", ".join(
+    f"{pixels:,} pixels ({kind})" for kind, (_, pixels) in KINDS.items()
+)
+
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"an item, or a photo of at most {BYTES:,} bytes and {PIXELS:,} pixels",
+        "description": f"an item, or a photo of at most {LIMITS}",
         "content": {
             JSON: {"schema": Near.model_json_schema()},
             **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in KINDS},
@@ -124,5 +128,5 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
 
 def _refused(*, huge: bool) -> Refused:
     if huge:
-        return Refused(413, "Too large", f"at most {BYTES:,} bytes and {PIXELS:,} pixels")
+        return Refused(413, "Too large", f"at most {LIMITS}")
     return Refused(422, "Not a photo", f"whole, and of its content type: {', '.join(KINDS)}")

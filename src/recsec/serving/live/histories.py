@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from redis import Redis, RedisError
 
+from recsec.serving.live.client import PATIENCE
 from recsec.serving.state import Kept, StateLost, Store
 from recsec.targets.bounded import Pace
 from recsec.types import IntArray
@@ -59,6 +61,7 @@ class SharedHistories:
         self._clock = clock
         self._seen: OrderedDict[str, Kept] = OrderedDict()
         self._lock = threading.Lock()
+        self._again = 0.0
 
     def here(self, account: str) -> bool:
         """Whether nothing below waits for another process: never."""
@@ -113,8 +116,11 @@ class SharedHistories:
         return float(due)
 
     def _called(self, account: str, words: Sequence[Any]) -> list[bytes] | None:
+        if time.monotonic() < self._again:  # whoever asks meanwhile does not wait for it too
+            raise StateLost("Redis did not answer a moment ago")
         try:
             found: list[bytes] | None = self._step(keys=[f"{self._prefix}:{account}"], args=words)
         except RedisError as error:
+            self._again = time.monotonic() + PATIENCE
             raise StateLost(f"Redis does not answer: {error}") from error
         return found

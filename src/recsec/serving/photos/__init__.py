@@ -2,12 +2,11 @@
 
 from recsec.serving.photos.shop import Shop, Verdict
 from recsec.serving.photos.similar import Similar
-from recsec.serving.photos.uploads import BYTES, KINDS, PIXELS, Held, NoPhoto, decoded
+from recsec.serving.photos.uploads import BYTES, KINDS, Held, NoPhoto, decoded
 
 __all__ = [
     "BYTES",
     "KINDS",
-    "PIXELS",
     "Held",
     "NoPhoto",
     "Shop",

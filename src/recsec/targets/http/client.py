@@ -83,6 +83,8 @@ class HttpTarget:
             )
         secret = "" if config.auth_env is None else _secret(config, environ, self.name)
         self._secrets = Secrets([secret, *config.confidential()])
+        for log in ("httpx", "httpcore.http11"):  # addresses, and headers that repeat them
+            self._secrets.keep_from(log, self)
         self.counts: IntArray | None = None
         """How often each item was chosen, if known: a history of no items gets what is popular."""
         self.tally = Tally()
@@ -239,7 +241,7 @@ def _secret(config: HttpConfig, environ: Mapping[str, str], whose: str) -> str:
         raise ConfigError(
             f"the environment variable {config.auth_env} is not set; {whose} needs it"
         )
-    if not fits_header(config.auth_prefix + secret):
+    if not config.secret_travels and not fits_header(config.auth_prefix + secret):
         raise ConfigError(
             f"the value of {config.auth_env} (of the header {config.auth_header}) holds a "
             "character that no header may hold",

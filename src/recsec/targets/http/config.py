@@ -15,6 +15,7 @@ from recsec.targets.http.addresses import is_header_name, parsed_url, public_url
 from recsec.targets.http.messages import Message, Pages, Request, Step, Token, is_a_path
 from recsec.targets.http.placeholders import EVERYWHERE, PAGED, SECRET
 from recsec.targets.http.recommenders import recommender_of, split_name
+from recsec.text import placed
 
 __all__ = ["HttpConfig", "explained"]
 
@@ -55,7 +56,8 @@ class HttpConfig(Message):
 
     Placeholders in ``url``, ``headers`` and ``request``: ``{history}``, the list of external ids,
     oldest first; ``{item}``, each of them; ``{k}``, the number; ``{account}``, who asks;
-    ``{session}`` and ``{session_number}``, a name and a number that no other question has had.
+    ``{session}`` and ``{session_number}``, a name and a number that no other question has had;
+    ``{secret}``, the value of ``auth_env``, which is then sent there in place of a header.
     """
 
     recommender: str | None = Field(None, description="which of those behind the address it is")
@@ -83,6 +85,11 @@ class HttpConfig(Message):
         """Every request that it describes."""
         token = () if self.token is None else (self.token,)
         return (self, *self.before, *self.after, *token)
+
+    @property
+    def secret_travels(self) -> bool:
+        """Whether the secret stands in the requests where they say so, and in no other header."""
+        return any(SECRET in one.mentions() for one in (self, *self.before, *self.after))
 
     def decides(self) -> dict[str, Any]:
         """The part on which answers depend: whom to ask, and how to read what comes back."""
@@ -117,7 +124,9 @@ class HttpConfig(Message):
 
     @model_validator(mode="after")
     def _knows_its_placeholders(self) -> Self:
-        known = set(EVERYWHERE)
+        known = {*EVERYWHERE, *(() if self.auth_env is None else (SECRET,))}
+        if self.auth_env is None and self.secret_travels:
+            raise ValueError("a request names {secret}, so auth_env must name its variable")
         for number, step in enumerate(self.before, 1):
             _all_known(f"before {number}", step, known)
             taken = set(step.keep) & {*EVERYWHERE, *PAGED, SECRET}
@@ -207,8 +216,7 @@ class HttpConfig(Message):
 def explained(source: str, error: ValidationError) -> str:
     """The problems without the values, which may be secret."""
     lines = [
-        f"{'.'.join(str(part) for part in problem['loc'])}: "
-        f"{problem['msg'].removeprefix('Value error, ')}"
+        placed(problem["loc"], problem["msg"].removeprefix("Value error, "))
         for problem in error.errors(include_input=False, include_url=False)
     ]
     return f"the HTTP target {source} does not fit: {'; '.join(lines)}"

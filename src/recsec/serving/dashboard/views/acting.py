@@ -127,7 +127,7 @@ def _grounds(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(kinds, evidence)
 
 
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     Route("POST", "/accounts/{name}/act", "operator", act),
     Route("POST", "/accounts/{name}/allow", "operator", allow),
     Route("POST", "/accounts/{name}/forbid", "operator", forbid),
