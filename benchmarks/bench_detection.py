@@ -241,17 +241,23 @@ RUN = """
 import os, resource, sys, time
 from pathlib import Path
 import numpy as np
-from recsec.detection import Fitted, follow_log
+from recsec.detection import Fitted, Watch, follow_log
 from recsec.traffic import Shard, open_log, read_log
 folder, how, state, at, of = sys.argv[1:]
 place = Path(folder)
 fitted = Fitted.load(place / "D")
+save, saves = Watch.save, []
+def timed(watch, path):
+    begun = time.process_time()
+    save(watch, path)
+    saves.append(time.process_time() - begun)
+Watch.save = timed
 begun = time.process_time()
 log = (read_log if how == "whole" else open_log)(place / "log", fitted.catalog)
 shard = Shard(int(at), int(of)) if int(of) > 1 else None
 watch = follow_log(fitted, log, state=Path(state) if state else None, shard=shard)
 seconds = time.process_time() - begun
-print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, watch.seen)
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, sum(saves), len(saves))
 """
 
 PAIRS = 3
@@ -259,12 +265,12 @@ PAIRS = 3
 
 
 def ran(place: Path, how: str, state: Path | None = None, at: int = 0, of: int = 1) -> Any:
-    """Seconds of processor time, GiB at the most, queries."""
+    """Seconds of processor time, GiB at the most, seconds in saves, and how many saves."""
     words = [sys.executable, "-c", RUN, str(place), how, str(state or ""), str(at), str(of)]
     threads = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=threads)
-    seconds, memory, queries = done.stdout.split()
-    return float(seconds), float(memory), int(queries)
+    seconds, memory, saving, saves = done.stdout.split()
+    return float(seconds), float(memory), float(saving), int(saves)
 
 
 def large(accounts: int, queries: int, runs: list[str]) -> list[str]:
@@ -283,7 +289,7 @@ def large(accounts: int, queries: int, runs: list[str]) -> list[str]:
         plain = sorted(one for one, _ in pairs)[PAIRS // 2] if pairs else ran(place, "parts")
         last = []
 
-        def line(title: str, seconds: float, memory: float, _: int) -> float:
+        def line(title: str, seconds: float, memory: float, *_: float) -> float:
             ratio = seconds / plain[0]
             lines.append(
                 f"{title:36}{seconds:>9.1f}{n / seconds:>11,.0f}{memory:>7.2f}{ratio:>8.2f}"
@@ -298,6 +304,11 @@ def large(accounts: int, queries: int, runs: list[str]) -> list[str]:
             ratios = sorted(saved[0] / alone[0] - 1 for alone, saved in pairs)
             size = (place / "state-0").stat().st_size / 1e6
             met = verdict_of(ratios[PAIRS // 2] <= 0.1)
+            inside = sorted((one[2] / (one[0] - one[2]), one[3]) for _, one in pairs)
+            last.append(
+                f"in the runs themselves, saves beside the rest: {inside[PAIRS // 2][0]:+.1%} "
+                f"({inside[0][0]:+.1%} to {inside[-1][0]:+.1%}), {inside[PAIRS // 2][1]} saves"
+            )
             last.append(
                 f"saves of {size:,.0f} MB: {ratios[PAIRS // 2]:+.1%} at the median of {PAIRS} "
                 f"pairs, {ratios[0]:+.1%} to {ratios[-1]:+.1%}   bar 10 %: {met}"

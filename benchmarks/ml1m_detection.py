@@ -5,10 +5,10 @@
 
 Users are split into three groups: one fits, one calibrates, one is tested; the laws under test are
 not the laws fitted, and assumed laws stay as stress. Every account, honest or thief, has the same
-number of queries. A thief who grows sessions is shown in two forms: 50 sessions that grow side by
-side in one account, which is what ``recsec extract`` does, and one session per account, which is
-what a thief with many accounts does. Thieves who ask otherwise are cut into accounts in the order
-in which they ask.
+number of queries; a repeat is not counted by the detectors, so ``n`` falls where they are many. A
+thief who grows sessions is shown in two forms: 50 sessions that grow side by side in one account,
+which is what ``recsec extract`` does, and one session per account, which is what a thief with many
+accounts does. Thieves who ask otherwise are cut into accounts in the order in which they ask.
 
 Each part is written once to ``--out``; the same command goes on where it was killed. The account
 table (``--out``/accounts.parquet) is all that the results are computed from.
@@ -204,6 +204,8 @@ def measure(table: pl.DataFrame) -> dict[str, Any]:
                 false.append({**facts, "law": law, "flagged": rate})
             for name in names:
                 own = scores_of(thieves.filter(pl.col("truth") == name), detector, count)
+                if not len(own):  # so many repeats that none came so far
+                    continue
                 rate = true_positive_rate(own, limit).to_json()
                 rows.append({**facts, "thief": name, "tpr": rate})
                 if detector == COMBINED and count == 100:
@@ -243,7 +245,7 @@ def text(results: dict[str, Any]) -> str:
     """The tables that people read."""
     lines = [*results["head"], "", "TPR at account-level FPR 1 % (threshold from calibration)"]
     detectors = list(dict.fromkeys(row["detector"] for row in results["tpr"]))
-    head = f"{'thief':<54}{'queries':>8}" + "".join(f"{name:>15}" for name in detectors)
+    head = f"{'thief':<54}{'queries':>8}{'n':>6}" + "".join(f"{name:>15}" for name in detectors)
     for fpr in RATES:
         if fpr != RATES[0]:
             lines += ["", "TPR at account-level FPR 0.1 %"]
@@ -255,8 +257,10 @@ def text(results: dict[str, Any]) -> str:
                     for row in results["tpr"]
                     if (row["thief"], row["queries"], row["fpr"]) == (name, count, fpr)
                 }
-                shown = "".join(f"{cells[one]['value']:>15.3f}" for one in detectors)
-                lines.append(f"{name:<54}{count:>8}{shown}")
+                if cells:
+                    shown = "".join(f"{cells[one]['value']:>15.3f}" for one in detectors)
+                    n = cells[detectors[0]]["n"]
+                    lines.append(f"{name:<54}{count:>8}{n:>6}{shown}")
     for fpr in RATES:
         lines += ["", f"Honest accounts flagged, nominal {100 * fpr:g} %, after 100 queries"]
         lines.append(f"{'law under test':<62}" + "".join(f"{name:>15}" for name in detectors))

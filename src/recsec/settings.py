@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from recsec.errors import ConfigError
+from recsec.text import placed
 
 __all__ = ["checked", "parse_guards", "parse_settings", "parse_words"]
 
@@ -31,9 +32,8 @@ def checked(kind: type[Config], values: Mapping[str, Any], *, where: str) -> Con
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{where}: {name}: {first['msg'].lower()}",
+            f"{where}: {placed(first['loc'], first['msg'].lower())}",
             hint=f"settings are {', '.join(kind.model_fields)}",
         ) from error
 

@@ -12,7 +12,14 @@ from scipy import stats
 
 from recsec.types import FloatArray
 
-__all__ = ["Estimate", "bootstrap_means", "clopper_pearson", "mean_estimate", "wilson"]
+__all__ = [
+    "Estimate",
+    "bootstrap_means",
+    "clopper_pearson",
+    "mean_estimate",
+    "wilson",
+    "wilson_decides",
+]
 
 LEVEL = 0.95
 
@@ -119,3 +126,17 @@ def wilson(successes: int, n: int) -> Estimate:
     low = 0.0 if successes == 0 else center - half
     high = 1.0 if successes == n else center + half
     return Estimate(rate, low, high, n)
+
+
+def wilson_decides(rate: float, limit: float) -> float:
+    """Units from which on the score interval of a rate no longer holds a limit.
+
+    The interval inverts the score test: ``n = z^2 limit (1 - limit) / (rate - limit)^2``.
+
+    >>> wilson_decides(0.0, 0.1), round(wilson(0, 34).high, 3), round(wilson(0, 35).high, 3)
+    (35.0, 0.102, 0.099)
+    """
+    if rate == limit:
+        return math.inf
+    z = float(stats.norm.ppf(1 - (1 - LEVEL) / 2))
+    return math.floor(z * z * limit * (1 - limit) / (rate - limit) ** 2) + 1.0

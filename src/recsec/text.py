@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["counted", "visible"]
+__all__ = ["counted", "placed", "visible"]
 
 _STEERS: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1
@@ -21,6 +22,16 @@ def counted(number: int, noun: str) -> str:
     ('1 attack', '1,200 API calls')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def placed(place: Iterable[object], what: str) -> str:
+    """A fault and where it is; without a place it is of the whole.
+
+    >>> placed(("headers", "X-Key"), "no text"), placed((), "give one of two")
+    ('headers.X-Key: no text', 'give one of two')
+    """
+    where = ".".join(map(str, place))
+    return f"{where}: {what}" if where else what
 
 
 def visible(text: str) -> str:

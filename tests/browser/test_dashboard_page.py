@@ -28,9 +28,9 @@ from recsec.serving.api import create_app
 from recsec.serving.dashboard import Place, add_dashboard
 from recsec.serving.engine import Engine, open_state
 from recsec.serving.evidence import Event
-from recsec.serving.policy import Policy
+from recsec.serving.policy import Policy, Rule
 from recsec.serving.running import listen
-from recsec.serving.state import new_operator
+from recsec.serving.state import new_key, new_operator
 from recsec.serving.together import Cluster, ClusterLook, PoolLook
 from recsec.targets import LocalTarget
 
@@ -44,7 +44,7 @@ FLAGS = (
     "--no-first-run", "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 SITE = "audits/site/index.html"
-PAGES = ("", "account", "decision", "policy", "policy/thief", "audits", SITE, "proof")
+PAGES = ("", "account", "decision", "screened", "policy", "policy/thief", "audits", SITE, "proof")
 RUNS = Path(__file__).resolve().parents[2] / "examples" / "runs"
 
 
@@ -63,6 +63,7 @@ class Shop:
             fitted=world.fitted,
         )
         new_operator(store, "ann", "admin", PASSWORD)
+        new_key(store, "shop", role="client", k=20, scores=True)
         app = create_app(Answering(self.engine, LocalTarget(world.model)), open_to_all=True)
         place = Place(folder / "policy.toml", folder / "state", world.model.catalog.title)
         add_dashboard(app, self.engine, place)
@@ -86,6 +87,13 @@ class Shop:
         young.looks.append(PoolLook(self.engine.clock(), 10, pool, (name,)))
         alike = (Cluster((name, *(f"{one:032x}" for one in range(9))), 1e-5, 8),)
         linked.looks.append(ClusterLook(self.engine.clock(), 120, alike))
+
+    def flag(self, account: str) -> None:
+        """A photo of an account is flagged."""
+        rule = Rule(name="fake", evidence="screen", p_value=0.01, action="block")
+        told = {"level": 0.01, "threshold": 1.0, "scores": {"hubs": 3.5, "panel": 2.0}}
+        told |= {"fitted_on": 400, "listing": "1163", "sha256": "ab" * 32}
+        self.engine.decide(rule, self.engine.names.account(account), {"screen": told})
 
     def steal(self, account: str, *, seed: int = 0) -> str:
         """25 random queries; the name under which the account is kept."""
@@ -112,6 +120,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         found = Shop(tmp_path_factory.mktemp("shop"))
         found.steal("mallory")
         found.look_at_all()
+        found.flag("olga")
         yield found
         found.close()
 
@@ -144,9 +153,13 @@ def show(
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     feature = {"name": "prefers-color-scheme", "value": theme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    account = shop.engine.names.account("mallory")
-    decision = shop.engine.store.about(account)[0].id
-    path = {"account": f"accounts/{account}", "decision": f"decisions/{decision}"}.get(page, page)
+    account, other = (shop.engine.names.account(name) for name in ("mallory", "olga"))
+    decision, screened = (shop.engine.store.about(name)[0].id for name in (account, other))
+    path = {
+        "account": f"accounts/{account}",
+        "decision": f"decisions/{decision}",
+        "screened": f"decisions/{screened}",
+    }.get(page, page)
     browser.get(f"{shop.address}/dashboard/{path}")
     if not page:
         wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#looks canvas"))

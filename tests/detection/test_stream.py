@@ -15,7 +15,7 @@ from detection_world import World, joined
 import recsec
 from recsec.detection import Watch, follow_stream, following, judge
 from recsec.errors import DataError, RunError, UsageError
-from recsec.traffic import ClickLaw, QueryLog, RedisLog
+from recsec.traffic import ClickLaw, QueryLog, open_stream
 from recsec.traffic.parts import redis as reader
 
 
@@ -101,11 +101,11 @@ def test_killed_trimmed_and_continued(
 
 def test_what_is_wrong_is_said(world: World, client: Any, url: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such stream"):
-        RedisLog(url, world.fitted.catalog)
+        open_stream(url, world.fitted.catalog)
     client.xadd("queries", {"account": "a", "items": "[1, 2]", "other": "x"})
     client.xadd("queries", {"items": "1"})
     client.xadd("queries", {"account": "a", "items": "1 no-such-item"})
-    log = RedisLog(url, world.fitted.catalog)
+    log = open_stream(url, world.fitted.catalog)
     assert [len(part) for part in log.parts()] == [2]
     assert len(log.faults) == 2
     state = tmp_path / "state"
@@ -115,7 +115,7 @@ def test_what_is_wrong_is_said(world: World, client: Any, url: str, tmp_path: Pa
     with pytest.raises(RunError, match=r"has seen 3 queries of log.parquet, not of redis://127"):
         follow_stream(world.fitted, url, state=state)
     with pytest.raises(DataError, match=r"cannot read redis://127\.0\.0\.1:1/0"):
-        RedisLog("redis://me:secret@127.0.0.1:1/0", world.fitted.catalog)
+        open_stream("redis://me:secret@127.0.0.1:1/0", world.fitted.catalog)
 
 
 @pytest.mark.hint("leave --processes out")

@@ -114,6 +114,7 @@ def test_enforced_it_acts(world: World, tmp_path: Path, action: str) -> None:
 
 @pytest.mark.hint('[traffic] with path = "/recommend", account = "header:x-user"')
 @pytest.mark.hint("name detectors and history, or block or shorten")
+@pytest.mark.hint("recsec serve guarded.toml serves a model with a watermark")
 def test_a_policy_that_cannot_work_here_is_refused(world: World, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text("enforce = false\n")
@@ -124,6 +125,10 @@ def test_a_policy_that_cannot_work_here_is_refused(world: World, tmp_path: Path)
     policy.write_text(traffic + rule + 'action = "decoy"\n')
     with pytest.raises(ConfigError, match="decoys are lists"):
         recsec.Guard(None, policy=policy, state=tmp_path / "state")
+    policy.write_text(traffic + rule + 'action = "watermark"\n')
+    with pytest.raises(ConfigError, match="other servers make them") as error:
+        recsec.Guard(None, policy=policy, state=tmp_path / "state")
+    assert "recsec serve guarded.toml" in str(error.value.hint)
     policy.write_text(traffic + rule + 'action = "block"\n')
     recsec.Guard(None, policy=policy, state=tmp_path / "state").engine.store.close()
 

@@ -119,6 +119,7 @@ BODIES = [
     *(b'{"history": [3], "k": %s}' % one for one in (b"0", b"51", b"5.0", b'"5"', b"null", b"1e9")),
     b'{"account": "a", "account": "b", "history": [3]}',
     b'{"history": [3], "more": 1}',
+    *(b'{"history": [3], "scores": %s}' % one for one in (b"true", b"false", b"1", b"null")),
     b"",
     b"{",
     b"null",

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from recsec.data import load
+from recsec.data import load, load_photos, split_photos
 from recsec.data.sequences import Sequences
 from recsec.detection import FitConfig, Fitted, fit_detectors
-from recsec.models import Training, train
+from recsec.models import Encoder, EncoderConfig, Training, embed, frozen_copy, train
 from recsec.models.base import Recommender
+from recsec.registry import registry
 from recsec.rng import Streams
+from recsec.screening import catalog_of
 from recsec.serving.engine import Engine
+from recsec.serving.photos import Shop
 from recsec.targets import LocalTarget
 from recsec.targets.meter.segments import Calls
 from recsec.traffic import QueryLog
@@ -75,3 +79,14 @@ def small_world(folder: Path) -> World:
     fitted, _, _ = fit_detectors(model, data.sequences(), config, streams=Streams(0))
     fitted.save(folder / "detectors")
     return World(model, data.sequences(), fitted, folder)
+
+
+def small_shop() -> Shop:
+    """Made-up photos, an encoder that has learned nothing, and its screens."""
+    split = split_photos(load_photos("photos:items=120,categories=4"), held_out=0.5)
+    torch.manual_seed(0)
+    encoder = frozen_copy(Encoder(EncoderConfig(size=16, stem=8, widths=(16, 32)), ("a", "b"), {}))
+    features = embed(encoder, split.photos, np.arange(len(split.photos)), normalize=False)
+    screens = [kind(kind.config_class()) for kind in registry("screens").items().values()]
+    catalog = catalog_of(encoder, split, features)
+    return Shop.fit(encoder, split, catalog, screens, rng=Streams(0))

@@ -129,7 +129,7 @@ class Search(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.ids, self.catalog = ids, catalog / np.linalg.norm(catalog, axis=1, keepdims=True)
         self.listed = self.catalog.copy()
-        self.uploads, self.quality = 0, 0
+        self.uploads, self.quality, self.scores = 0, 0, 0
         self.script: deque[tuple[int, dict[str, str], Any]] = deque()
         self.after: tuple[int, tuple[int, dict[str, str], Any]] | None = None
         """So many uploads are answered well, and then only so."""
@@ -194,7 +194,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.script:
             self._answer(*self.server.script.popleft())
             return
-        self._answer(200, {}, {"items": self.server.near(vector, self.server.catalog, 40)})
+        found = {"items": self.server.near(vector, self.server.catalog, 40)}
+        if self.server.scores:  # -1: distances
+            rows = [self.server.ids.index(one) for one in found["items"]]
+            cosines = self.server.catalog[rows].astype(np.float64) @ vector.astype(np.float64)
+            found["scores"] = (self.server.scores * cosines).tolist()
+        self._answer(200, {}, found)
 
     def do_PUT(self) -> None:
         row = self.server.ids.index(int(self.path.rpartition("/")[2]))

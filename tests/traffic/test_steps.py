@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsec.traffic import EXTENDS, REPEATS, STARTS, Follower, Query, Steps
+from recsec.traffic import EXTENDS, REPEATS, STARTS, Follower, Query, Steps, crowd
 from recsec.traffic.steps import BRANCHES, LEAVES
 
 NONE = np.zeros(0, np.int64)
@@ -148,3 +148,24 @@ def test_merged_followers_know_both_accounts() -> None:
     steps = ask(left, ("a", [1, 2], [5]), ("b", [3, 4], [6]))
     assert steps.rank.tolist() == [1, 1]
     assert steps.near.tolist() == [True, True]
+
+
+def test_a_crowd_is_packed_some_thousands_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces that need other types and wider lists join to what one piece holds."""
+    follower = Follower()
+    for name, items, width in [("a", [1], 0), ("b", [70_000], 1), ("c", [3], 4), ("d", [300], 2)]:
+        for end in range(3):
+            history = (items * 3)[: end + 1]
+            ask(follower, (name, [*history, *range(5, 5 + end)], [9] * width + [0] * (4 - width)))
+    names, whole = follower.state()
+    monkeypatch.setattr(crowd, "AT_ONCE", 1)
+    _, pieces = follower.state()
+    assert sorted(pieces) == sorted(whole)
+    assert [len(whole["counters"]), *whole["answer"].shape] == [4, 12, 4]
+
+    def kept(one: Follower) -> list[object]:
+        every = one._accounts.items()
+        return [(name, m.leaves, list(m.past.rows()), m.chains, m.recent) for name, m in every]
+
+    for part in (whole, pieces):
+        assert kept(Follower.from_state(names, part)) == kept(follower)

@@ -17,7 +17,8 @@ __all__ = ["plan_for", "template"]
 
 PAIRS = 50
 """At most, of photos of a first audit; a search is asked about fewer."""
-ASKED = 20
+ASKED = 40
+"""Of none that succeeds, 35 show that the rate is below the gate's 0.1."""
 
 HEAD = """# A plan for recsec audit, written for {model}
 #
@@ -61,6 +62,13 @@ model = {model}
 [[evasion]]
 attacks = {attacks}
 eps = {eps}                                    # shares of the pixel range
+"""
+CONTROL = """
+# Does an attack without gradients work at all? Else that it fails above proves nothing.
+[[evasion]]
+attacks = {attacks}
+eps = 0.2
+pairs = 10
 """
 WHITE = "It shows gradients: the attacker of mi and auto has the encoder itself."
 BLACK = "It shows vectors and no gradients: the attacker of square sees how near a photo is."
@@ -115,7 +123,8 @@ def _photos(model: str, data: str | None) -> str:
         knows, attacks, eps = BLACK, ["square-200", "transfer"], [0.03, 0.05]
     else:
         knows, attacks, eps = LISTS, ["square-100", "transfer"], [0.05]
-    return PHOTOS.format(
+    text = PHOTOS if "gradients" in gives else PHOTOS + CONTROL
+    return text.format(
         model=json.dumps(model),
         data=json.dumps(data),
         pairs=min(PAIRS if "embeddings" in gives else ASKED, held),

@@ -100,8 +100,8 @@ def import_(
     """Write the file of a target from a curl command or an OpenAPI description; nothing is run.
 
     Says what was taken for the history, the list length and the account. Who knows better writes
-    {history}, {k} or {account} into the command. A secret in a header is not written: the file
-    names an environment variable. Then: recsec target check FILE --data NAME.
+    {history}, {k} or {account} into the command. A secret is not written: the file names an
+    environment variable. Then: recsec target check FILE --data NAME.
     """
     from recsec.library.importing import import_target
 

@@ -14,7 +14,16 @@ from tempfile import TemporaryDirectory
 from recsec.data.sources.tables import Dialect
 from recsec.detection.watch import Fitted, Watch
 from recsec.errors import RunError
-from recsec.traffic import Prefix, Queries, QueryLog, RedisLog, Shard, WholeLog, open_log
+from recsec.traffic import (
+    Prefix,
+    Queries,
+    QueryLog,
+    Shard,
+    StreamLog,
+    WholeLog,
+    open_log,
+    open_stream,
+)
 from recsec.types import Progress
 
 __all__ = ["follow_in_processes", "follow_log", "follow_stream"]
@@ -107,15 +116,15 @@ def follow_log(
 
 def follow_stream(
     fitted: Fitted, url: str, *, state: Path | None = None, progress: Progress | None = None
-) -> tuple[Watch, RedisLog]:
-    """Observe what is new in a stream of Redis, up to the entry that is the last one at the start.
+) -> tuple[Watch, StreamLog]:
+    """Observe what is new in a stream, up to the entry that is the last one at the start.
 
     The state holds the entry up to which it has seen the stream, and both are written in one step:
     after a kill, entries since the last save are read again and none counts twice.
 
     Args:
         fitted: the detectors.
-        url: see ``RedisLog``.
+        url: of Redis or Kafka; see ``open_stream``.
         state: the file.
         progress: is told how many entries were read.
 
@@ -129,7 +138,7 @@ def follow_stream(
     if state is not None and state.exists():
         watch = Watch.resume(fitted, state)
         after = watch.log.get("entry")
-    log = RedisLog(url, fitted.catalog, after=after, read=int(watch.log.get("read", "0")))
+    log = open_stream(url, fitted.catalog, after=after, read=int(watch.log.get("read", "0")))
     if (after is None and watch.seen) or watch.log.get("name", log.name) != log.name:
         raise RunError(
             f"the state {state} has seen {watch.seen:,} queries of "

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from recsec.errors import CheckpointError
-from recsec.runs import PLACEHOLDER, atomic_write_bytes, intact, sealed, sealed_parts
+from recsec.runs import PLACEHOLDER, atomic_write_bytes, intact, sealed_parts
 
 __all__ = [
     "pack_arrays",
@@ -24,6 +24,10 @@ __all__ = [
     "unpack_names",
     "write_arrays",
 ]
+
+
+KINDS = {"i": "I", "u": "U", "f": "F"}
+"""numpy's letters of kinds of numbers to those of safetensors."""
 
 
 def pack_names(names: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -43,29 +47,45 @@ def unpack_names(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> li
     return [content[a:b].decode() for a, b in pairwise(bounds)]
 
 
-def _unsealed(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
-    """What is sealed."""
-    content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+def _pieces(
+    arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
+) -> tuple[bytes | memoryview, ...]:
+    """The sealed file in pieces: ``safetensors.numpy.save`` without its copies of all arrays."""
     # safetensors cannot hold a file without any tensor
+    content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     content["_"] = np.zeros(1, dtype=np.uint8)
+    content = dict(sorted(content.items(), key=lambda one: -one[1].itemsize))
     told = json.dumps({**facts, "sum": PLACEHOLDER}, sort_keys=True)
-    return save(content, {"facts": told})
+    header: dict[str, Any] = {"__metadata__": {"facts": told}}
+    end = 0
+    for name, array in content.items():
+        begin, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": KINDS[array.dtype.kind] + str(8 * array.itemsize),
+            "shape": array.shape,
+            "data_offsets": (begin, end),
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)
+    head = len(text).to_bytes(8, "little") + text
+    flat = [array.reshape(-1).view(np.uint8).data for array in content.values() if array.size]
+    return sealed_parts(head, *flat, footer=False)
 
 
 def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
-    """Arrays and JSON-able facts as the bytes of one file."""
-    return sealed(_unsealed(arrays, facts), footer=False)
+    """Arrays of numbers and JSON-able facts as the bytes of one file."""
+    return b"".join(_pieces(arrays, facts))
 
 
 def write_arrays(
     path: Path, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
 ) -> None:
-    """Write arrays and JSON-able facts as one file; a kill leaves the old file or the new one.
+    """Write arrays of numbers and JSON-able facts as one file; a kill leaves the old or the new.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    atomic_write_bytes(path, sealed_parts(_unsealed(arrays, facts), footer=False))
+    atomic_write_bytes(path, _pieces(arrays, facts))
 
 
 def read_arrays(path: Path, *, hint: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

@@ -118,7 +118,7 @@ def check_source(
         own_history=found.own_history,
         defects=found.defects,
         unknown=unknown_items(target),
-        shown=getattr(getattr(target, "recommender", None), "words", ""),
+        shown=getattr(getattr(target, "recommender", target), "words", ""),
         lacks=_lacks("extraction", gives),
     )
 
@@ -249,7 +249,7 @@ def _check_search(spec: str, photos: Photos, *, authorised: bool) -> CheckedEnco
                     size=len(found), seconds=seconds,
                 )
             )  # fmt: skip
-    gives = kind_of_source(spec, "evasion").gives
+    gives = config.gives
     return CheckedEncoder(
         kind=kind_of_source(spec, "evasion").name,
         gives=gives,

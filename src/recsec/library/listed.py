@@ -9,9 +9,12 @@ from recsec.errors import UsageError
 from recsec.library.photos import open_split
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import polars as pl
 
     from recsec.attacks.evasion import EvasionAttack
+    from recsec.sources import Capability
     from recsec.types import Progress
 
 __all__ = ["evade_listed"]
@@ -26,17 +29,17 @@ REFUSED = {
 """What a plan must say, and why not otherwise."""
 
 
-def fitting_lists(tool: EvasionAttack) -> EvasionAttack:
+def fitting_lists(tool: EvasionAttack, gives: Collection[Capability]) -> EvasionAttack:
     """The attack, if lists are enough for it; for ``auto`` and ``square`` the one that follows
-    lists.
+    lists, and their scores where there are.
 
     Raises:
         UsageError: it needs scores or gradients.
     """
     from recsec.attacks.evasion import fitting_attack
 
-    tool = fitting_attack(tool, {"ids"})
-    if tool.access == "ids":
+    tool = fitting_attack(tool, gives)
+    if tool.access in gives:
         return tool
     raise UsageError(
         f"--attack {tool.name} needs {tool.access}, and a visual search gives lists of ids",
@@ -83,8 +86,8 @@ def evade_listed(
     for name, (wanted, why) in REFUSED.items():
         if plan[name] != wanted:
             raise UsageError(f"a visual search takes no --{name.replace('_', '-')}: {why}")
-    tool = fitting_lists(tool)
     config = read_search_file(plan["model"])
+    tool = fitting_lists(tool, config.gives)
     split = open_split(plan["data"], progress)
     photos, policy = split.photos, plan["pairs"]
     streams = Streams(plan["seed"]).child("evade")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from recsec.data import Dialect, Photos, PhotoSplit
     from recsec.models import Encoder, PhotoEncoder
+    from recsec.serving.photos import Shop
     from recsec.targets.visual import EncoderSource
     from recsec.types import Progress
 
@@ -28,6 +29,7 @@ __all__ = [
     "open_encoder",
     "open_encoder_folder",
     "open_photos",
+    "open_shop",
     "open_split",
     "place_encoder",
 ]
@@ -127,6 +129,34 @@ def open_split(
     from recsec.data import split_photos
 
     return split_photos(open_photos(data, progress, dialect=dialect))
+
+
+def open_shop(model: str, data: str, *, progress: Progress | None = None) -> Shop:
+    """An encoder and the photos that it ranks, with the screens of uploads, to be served.
+
+    Args:
+        model: an encoder, as ``--model`` takes it.
+        data: photos, as ``--data`` takes them.
+        progress: is told how it goes.
+
+    Raises:
+        UsageError: the words name something else.
+        CheckpointError: there is no checkpoint, a broken one, or one of a recommender.
+        DataError: missing or broken data, or too few photos to fit thresholds on.
+    """
+    from recsec.models import frozen_copy
+    from recsec.registry import registry
+    from recsec.rng import Streams
+    from recsec.screening import catalog_of
+    from recsec.serving.photos import Shop
+
+    source = encoder_source(model)
+    encoder = frozen_copy(source.encoder)
+    split = open_split(data, progress)
+    features = source.features(split.photos, rows=split.catalog, progress=progress)
+    screens = [kind(kind.config_class()) for kind in registry("screens").items().values()]
+    catalog = catalog_of(encoder, split, features)
+    return Shop.fit(encoder, split, catalog, screens, rng=Streams(0).child("screen"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

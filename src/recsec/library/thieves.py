@@ -156,8 +156,9 @@ def detect(
     """Find the thieves in a query log; see ``recsec detect log``.
 
     Args:
-        log: a table, the folder of a transcript, or a stream of Redis
-            (``redis://HOST:6379/0?stream=NAME``): what it holds now.
+        log: a table, the folder of a transcript, or a stream of Redis or Kafka
+            (``redis://HOST:6379/0?stream=NAME``, ``kafka://HOST:9092?topic=NAME``): what it holds
+            now.
         detectors: the folder that ``fit_detectors`` wrote.
         level: share of false flags allowed among the flagged.
         state: keep the state here; a longer log goes on from it.

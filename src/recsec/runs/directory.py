@@ -32,6 +32,7 @@ from recsec.runs.atomic import LOCK, UNFINISHED, atomic_write_json, strangers
 from recsec.runs.canonical import digest, plain
 from recsec.runs.environment import environment
 from recsec.runs.fence import raise_fence
+from recsec.text import placed
 
 __all__ = ["REDO", "RunDirectory"]
 
@@ -107,9 +108,9 @@ class RunDirectory:
             found = _Header.model_validate(header)
         except ValidationError as error:
             fault = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, fault["loc"]))
             raise RunError(
-                f"{path / 'run.json'} describes no run: {where}: {fault['msg'].lower()}",
+                f"{path / 'run.json'} describes no run: "
+                f"{placed(fault['loc'], fault['msg'].lower())}",
                 hint=DAMAGED,
             ) from error
         self.kind = found.kind

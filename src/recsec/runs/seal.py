@@ -23,10 +23,11 @@ def _place(content: bytes, *, footer: bool) -> int:
     return -1 if at < 0 else at + len(mark)
 
 
-def _sum(content: bytes, at: int) -> bytes:
+def _sum(content: bytes, at: int, *rest: bytes | memoryview) -> bytes:
     told = hashlib.sha256(memoryview(content)[:at])
     told.update(b"0" * DIGITS)
-    told.update(memoryview(content)[at + DIGITS :])
+    for part in (memoryview(content)[at + DIGITS :], *rest):
+        told.update(part)
     return told.hexdigest().encode()
 
 
@@ -44,8 +45,15 @@ def sealed(content: bytes, *, footer: bool) -> bytes:
     return b"".join(sealed_parts(content, footer=footer))
 
 
-def sealed_parts(content: bytes, *, footer: bool) -> tuple[bytes | memoryview, ...]:
+def sealed_parts(
+    content: bytes, *rest: bytes | memoryview, footer: bool
+) -> tuple[bytes | memoryview, ...]:
     """``sealed`` in pieces to be written one after the other: much content is not copied.
+
+    Args:
+        content: holds ``PLACEHOLDER`` in its metadata.
+        rest: what follows it.
+        footer: see ``sealed``.
 
     Raises:
         ValueError: the content has no place for a seal.
@@ -54,7 +62,7 @@ def sealed_parts(content: bytes, *, footer: bool) -> tuple[bytes | memoryview, .
     if at < 0:
         raise ValueError("the content has no place for a seal")
     view = memoryview(content)
-    return view[:at], _sum(content, at), view[at + DIGITS :]
+    return view[:at], _sum(content, at, *rest), view[at + DIGITS :], *rest
 
 
 def intact(content: bytes, *, footer: bool, ours: bool = False) -> bool:

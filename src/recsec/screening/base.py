@@ -18,9 +18,9 @@ __all__ = ["Catalog", "Screen", "Uploads", "cosine_shift", "entry_cosines", "in_
 
 LIST_LENGTH = 10
 BLOCK = 1024
+"""Queries per matrix product."""
 CELLS = 1 << 26
 """Cosines that are held at once: 256 MB."""
-"""Queries per matrix product."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Uploads:
     Attributes:
         images: ``(B, 3, S, S)`` float32 in [0, 1], as the encoder sees them.
         looks: ``(B, V, D)`` float32 unit vectors: the photo itself, then its squeezed copies.
-        listings: ``(B,)`` int64 rows of the catalog.
+        listings: ``(B,)`` int64 rows of the catalog; -1 for a photo that is only searched with.
         previous: ``(B, 3, S, S)`` float32, the photos that they replace.
     """
 
@@ -80,6 +80,8 @@ class Screen(ABC):
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
+    listed: ClassVar[bool] = True
+    """Whether it looks at the listing, so that a photo without one says nothing to it."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

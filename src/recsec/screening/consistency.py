@@ -25,6 +25,7 @@ class Consistency(Screen):
 
     name = "consistency"
     config_class = ConsistencyConfig
+    listed = False
 
     def score(self, uploads: Uploads, catalog: Catalog) -> Float[Tensor, " B"]:
         """The largest of one minus the cosine between the photo and its squeezed copies."""

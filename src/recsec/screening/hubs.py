@@ -46,6 +46,7 @@ class Hubs(Screen):
 
     name = "hubs"
     config_class = HubsConfig
+    listed = False
     config: HubsConfig
 
     def score(self, uploads: Uploads, catalog: Catalog) -> Float[Tensor, " B"]:

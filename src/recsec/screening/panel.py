@@ -26,7 +26,7 @@ from recsec.stats import Estimate, clopper_pearson
 if TYPE_CHECKING:
     from recsec.data import PhotoSplit
 
-__all__ = ["RATES", "Panel", "fit_panel", "needed", "threshold"]
+__all__ = ["RATES", "Panel", "clean_uploads", "fit_panel", "needed", "threshold"]
 
 RATES = (0.01, 0.001)
 """False-positive rates that thresholds are fitted for."""
@@ -133,11 +133,22 @@ def fit_panel(
     Raises:
         DataError: fewer than two photos are held out.
     """
+    fitted, other = clean_uploads(encoder, split, rng=rng)
+    return Panel.fit(screens, fitted, catalog), other
+
+
+def clean_uploads(
+    encoder: PhotoEncoder, split: PhotoSplit, *, rng: Streams
+) -> tuple[Uploads, Uploads]:
+    """Clean uploads of two halves of the held-out photos: to fit on, and to measure with.
+
+    Raises:
+        DataError: fewer than two photos are held out.
+    """
     if len(split.test) < 2:
         raise DataError(f"{len(split.test)} held-out photos: too few to fit thresholds on")
     rows = rng.numpy("halves").permutation(split.test)
     pixels = reencoded(split.photos.pixels(rows, encoder.size), rng.numpy("uploads"))
     half = len(rows) // 2
     fitted = uploads_of(encoder, split, pixels[:half], rows[:half])
-    other = uploads_of(encoder, split, pixels[half:], rows[half:])
-    return Panel.fit(screens, fitted, catalog), other
+    return fitted, uploads_of(encoder, split, pixels[half:], rows[half:])

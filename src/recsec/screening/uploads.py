@@ -20,7 +20,7 @@ from recsec.types import IntArray
 if TYPE_CHECKING:
     from recsec.data import PhotoSplit
 
-__all__ = ["catalog_of", "look", "reencoded", "uploads_of"]
+__all__ = ["catalog_of", "look", "reencoded", "searched_with", "uploads_of"]
 
 QUALITIES = (80, 95)
 LIGHT = 0.05
@@ -62,6 +62,14 @@ def uploads_of(
     before = torch.from_numpy(split.photos.pixels(listings, encoder.size)).to(place).float() / 255
     looks = torch.cat([look(encoder, part) for part in torch.split(images, BATCH)])
     return Uploads(images, looks, torch.from_numpy(listings).to(place), before)
+
+
+@torch.no_grad()
+def searched_with(encoder: PhotoEncoder, pixels: npt.NDArray[np.uint8]) -> Uploads:
+    """Photos ``(B, 3, S, S)`` uint8 that are uploaded for no listing; see ``Screen.listed``."""
+    images = torch.from_numpy(pixels).to(encoder.device).float().div_(255)
+    nowhere = torch.full((len(pixels),), -1, device=encoder.device)
+    return Uploads(images, look(encoder, images), nowhere, images)
 
 
 def reencoded(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

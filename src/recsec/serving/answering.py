@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recsec.errors import DataError
-from recsec.serving.batching import Batcher
+from recsec.errors import ConfigError, DataError
+from recsec.serving.batching import NO_SCORES, Batcher
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import Event
 from recsec.serving.ledger import Treatment
 from recsec.serving.state import Decision
-from recsec.targets import Target
-from recsec.types import IntArray, ItemId
+from recsec.targets import LocalTarget, Target, more_marked
+from recsec.types import FloatArray, IntArray, ItemId
 
-__all__ = ["Answering", "Blocked", "Found", "Limits", "Reply"]
+__all__ = ["Answering", "Blocked", "Found", "Limits", "Reply", "admitted"]
 
 
 class Blocked(Exception):  # noqa: N818 - a verdict
@@ -46,10 +46,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reply:
-    """A list, and what was decided about it."""
+    """A list, what was decided about it, and the scores of its items, if they were asked for."""
 
     items: list[ItemId]
     treatment: Treatment
+    scores: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,22 @@ class Found:
 
     id: ItemId
     title: str
+
+
+async def admitted(engine: Engine, name: str, key: str) -> Treatment:
+    """What holds for a request of an account; who is slowed has waited.
+
+    Raises:
+        Blocked: a decision refuses the request, which counts all the same.
+    """
+    treatment = engine.treatment(name, key)
+    decision, action = treatment.enforced, treatment.action
+    if decision is not None and action in ("block", "challenge"):
+        engine.note(Event(name, key, engine.clock()))
+        raise Blocked(decision, max(0.0, decision.until - engine.clock()))
+    if decision is not None and action == "slow":
+        await asyncio.sleep(float(decision.parameters["delay"]))
+    return treatment
 
 
 @dataclass
@@ -81,14 +98,31 @@ class Answering:
 
     def __post_init__(self) -> None:
         catalog = self.target.catalog
-        self.batcher = Batcher(
-            self.target,
-            together=getattr(self.target, "same_for_all", False),
-            told=self.engine.metrics.passes.inc,
-        )
+        self.batcher = self._batcher(self.target)
+        self._marked: dict[float, Batcher] = {}
         self._index = {item: row for row, item in enumerate(catalog.table["id"].to_list(), 1)}
         self._elsewhere = self.engine.names.elsewhere(len(catalog))
+        self.has_scores = isinstance(self.target, LocalTarget) and not self.target.guards
+        """Whether scores can be had: not of foreign targets, and never behind guards."""
         self._titles = [title.lower() for title in catalog.titles]
+
+    def _batcher(self, target: Target) -> Batcher:
+        together = getattr(target, "same_for_all", False)
+        return Batcher(target, together=together, told=self.engine.metrics.passes.inc)
+
+    def _asks(self, treatment: Treatment) -> Batcher:
+        """Who is asked: the target, for some accounts with a stronger watermark."""
+        decision = treatment.enforced
+        if decision is None or decision.action != "watermark":
+            return self.batcher
+        bias = float(decision.parameters["bias"])
+        if bias not in self._marked:
+            try:
+                marked = self._batcher(more_marked(self.target, bias))
+            except ConfigError:  # the decision is older than the model that is served now
+                marked = self.batcher
+            self._marked[bias] = marked
+        return self._marked[bias]
 
     async def probe(self) -> None:
         """Answer one query; afterwards the service is ready.
@@ -115,9 +149,15 @@ class Answering:
         return np.array(found, dtype=np.int64)
 
     async def recommend(
-        self, account: str, history: Sequence[ItemId], k: int, *, key: str = ""
+        self,
+        account: str,
+        history: Sequence[ItemId],
+        k: int,
+        *,
+        key: str = "",
+        scores: bool = False,
     ) -> Reply:
-        """The list for a history that the client sends.
+        """The list for a history that the client sends, with scores if they are wanted.
 
         Raises:
             Blocked: a decision refuses the request.
@@ -125,12 +165,13 @@ class Answering:
             Busy: too many requests wait.
             TargetError: the target failed.
         """
-        return await self._answer(self.engine.names.account(account), self.index(history), k, key)
+        name = self.engine.names.account(account)
+        return await self._answer(name, self.index(history), k, key, scores)
 
-    async def look(self, account: str, k: int, *, key: str = "") -> Reply:
+    async def look(self, account: str, k: int, *, key: str = "", scores: bool = False) -> Reply:
         """The list for the history that is kept of an account; raises as ``recommend``."""
         name = self.engine.names.account(account)
-        return await self._answer(name, await self._kept(name), k, key)
+        return await self._answer(name, await self._kept(name), k, key, scores)
 
     async def act(self, account: str, item: ItemId) -> float:
         """Add an event to an account; returns how many seconds later than now it counts.
@@ -149,26 +190,34 @@ class Answering:
             return self.engine.histories.history(name)
         return await asyncio.to_thread(self.engine.histories.history, name)
 
-    async def _answer(self, name: str, history: IntArray, k: int, key: str) -> Reply:
-        treatment = self.engine.treatment(name, key)
+    async def _answer(self, name: str, history: IntArray, k: int, key: str, scores: bool) -> Reply:
+        treatment = await admitted(self.engine, name, key)
         decision, action = treatment.enforced, treatment.action
-        if decision is not None and action in ("block", "challenge"):
-            self.engine.note(Event(name, key, self.engine.clock()))
-            raise Blocked(decision, max(0.0, decision.until - self.engine.clock()))
-        if decision is not None and action == "slow":
-            await asyncio.sleep(float(decision.parameters["delay"]))
         k = min(k, len(self._index))
         if action == "decoy":
-            served = await self._decoys(name, history, k)
+            served, found = await self._decoys(name, history, k, scores)
         else:
-            served = await self.batcher.ask(name, history, k)
-        served = served[served > 0]
+            asks = self._asks(treatment)
+            served, found = await self._asked(name, history, k, scores, asks)
+        length = k
         if decision is not None and action == "shorten":
-            served = served[: int(decision.parameters["length"])]
+            length = int(decision.parameters["length"])
+        kept = np.flatnonzero(served > 0)[:length]
+        served = served[kept]
         self.engine.note(Event(name, key, self.engine.clock(), history, served))
-        return Reply(self.target.catalog.external(served), treatment)
+        shown = found[kept].tolist() if scores else None
+        return Reply(self.target.catalog.external(served), treatment, shown)
 
-    async def _decoys(self, name: str, history: IntArray, k: int) -> IntArray:
+    async def _asked(
+        self, name: str, history: IntArray, k: int, scores: bool, asks: Batcher
+    ) -> tuple[IntArray, FloatArray]:
+        if scores:
+            return await asks.ask_scored(name, history, k)
+        return await asks.ask(name, history, k), NO_SCORES
+
+    async def _decoys(
+        self, name: str, history: IntArray, k: int, scores: bool
+    ) -> tuple[IntArray, FloatArray]:
         """The list of another history, the same one each time that this one is asked.
 
         Each item is replaced by another that follows from the secret. So decoys look like lists,
@@ -176,8 +225,11 @@ class Answering:
         """
         known = np.unique(history)
         wanted = min(k + len(known), len(self._index))
-        found = await self.batcher.ask(name, self._elsewhere[history], wanted)
-        return found[(found > 0) & ~np.isin(found, known)][:k]
+        items, found = await self._asked(
+            name, self._elsewhere[history], wanted, scores, self.batcher
+        )
+        kept = np.flatnonzero((items > 0) & ~np.isin(items, known))[:k]
+        return items[kept], found[kept] if scores else found
 
     def search(self, words: str) -> list[Found]:
         """Items whose title holds all words, in the order of the catalog."""
@@ -193,4 +245,5 @@ class Answering:
 
     def close(self) -> None:
         """Let the target go."""
-        self.batcher.close()
+        for batcher in {self.batcher, *self._marked.values()}:
+            batcher.close()

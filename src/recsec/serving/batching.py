@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsec.data.sequences import pad
-from recsec.targets import Target, check_answer
-from recsec.types import IntArray
+from recsec.targets import LocalTarget, Target, check_answer
+from recsec.types import FloatArray, IntArray
 
-__all__ = ["Batcher", "Busy"]
+__all__ = ["NO_SCORES", "Batcher", "Busy"]
+
+
+NO_SCORES: FloatArray = np.zeros(0)
 
 
 class Busy(Exception):  # noqa: N818 - a state, not a failure
@@ -28,7 +31,8 @@ class _Waiting:
     history: IntArray
     k: int
     until: float
-    answer: asyncio.Future[IntArray]
+    scored: bool
+    answer: asyncio.Future[tuple[IntArray, FloatArray]]
 
 
 class Batcher:
@@ -70,14 +74,26 @@ class Batcher:
             Busy: it would have to wait too long.
             TargetError: the target failed.
         """
+        found, _ = await self._asked(account, history, k, scored=False)
+        return found
+
+    async def ask_scored(
+        self, account: str, history: IntArray, k: int
+    ) -> tuple[IntArray, FloatArray]:
+        """The same with the scores ``(k,)`` of the items; of a ``LocalTarget`` only."""
+        return await self._asked(account, history, k, scored=True)
+
+    async def _asked(
+        self, account: str, history: IntArray, k: int, *, scored: bool
+    ) -> tuple[IntArray, FloatArray]:
         if len(self._queue) >= self._most:
             raise Busy
         answer = asyncio.get_running_loop().create_future()
         until = time.monotonic() + self._deadline
-        self._queue.append(_Waiting(account, history, k, until, answer))
+        self._queue.append(_Waiting(account, history, k, until, scored, answer))
         if self._pass is None:
             self._pass = asyncio.create_task(self._work())
-        found: IntArray = await answer
+        found: tuple[IntArray, FloatArray] = await answer
         return found
 
     async def _work(self) -> None:
@@ -118,17 +134,23 @@ class Batcher:
         return batch
 
     def _fits(self, first: _Waiting, other: _Waiting) -> bool:
-        return other.k == first.k and (self._together or other.account == first.account)
+        same = (other.k, other.scored) == (first.k, first.scored)
+        return same and (self._together or other.account == first.account)
 
-    def _answer(self, batch: Sequence[_Waiting]) -> IntArray:
+    def _answer(self, batch: Sequence[_Waiting]) -> list[tuple[IntArray, FloatArray]]:
         self._told()
         histories = pad([one.history for one in batch])
         if histories.shape[1] == 0:
             histories = np.zeros((len(batch), 1), dtype=np.int64)
         k = batch[0].k
         account = "service" if self._together else batch[0].account
-        lists = self._target.query(account, histories, k)
-        return check_answer(lists, rows=len(batch), k=k, items=len(self._target.catalog))
+        scores = NO_SCORES
+        if batch[0].scored and isinstance(self._target, LocalTarget):
+            lists, scores = self._target.scored(account, histories, k)
+        else:
+            lists = self._target.query(account, histories, k)
+        check_answer(lists, rows=len(batch), k=k, items=len(self._target.catalog))
+        return [(row, scores[at] if len(scores) else NO_SCORES) for at, row in enumerate(lists)]
 
     def close(self) -> None:
         """Let the thread go; what it does now is finished."""

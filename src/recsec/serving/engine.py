@@ -11,10 +11,10 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from recsec.serving.ledger import FREE, Ledger, Treatment
 from recsec.serving.live import Live, LocalLive
 from recsec.serving.loss import Loss, closed_until
 from recsec.serving.metrics import Metrics
-from recsec.serving.policy import Policy
+from recsec.serving.policy import Policy, Rule
 from recsec.serving.source import Source
 from recsec.serving.state import Decision, KeyRing, SqlStore, StateLost, Store, is_url
 from recsec.serving.state.names import FILE, Names
@@ -56,6 +56,9 @@ SNAPSHOT = 300.0
 """Seconds between two snapshots of the detectors."""
 
 WATCH = "evidence.safetensors"
+
+if TYPE_CHECKING:
+    from recsec.serving.live.histories import SharedHistories
 
 T = TypeVar("T")
 
@@ -146,7 +149,9 @@ class Engine:
         self.clock = clock
         self.keys = KeyRing(store, clock=clock)
         self.ledger = Ledger(store, policy, clock=clock)
-        self.histories = Histories(store, pace, clock=clock)
+        self.histories: Histories | SharedHistories = (
+            Histories(store, pace, clock=clock) if live is None else self._histories(live, pace)
+        )
         if external is None:
             external = fitted.catalog.external if fitted is not None else np.ndarray.tolist
         self.evidence = Evidence(
@@ -178,6 +183,13 @@ class Engine:
 
         redis = connect(address)
         return RedisLive(redis, self.names.mark, self.policy, self.fitted, clock=self.clock)
+
+    def _histories(self, address: str, pace: Pace | None) -> SharedHistories:
+        from recsec.serving.live.client import connect
+        from recsec.serving.live.histories import SharedHistories
+
+        redis = connect(address)
+        return SharedHistories(redis, self.names.mark, self.store, pace, clock=self.clock)
 
     def reload(self) -> None:
         """Read the policy anew, as soon as the evidence at hand has been looked at."""
@@ -228,6 +240,17 @@ class Engine:
         """
         self.policy = self.ledger.policy = policy
         self.log("policy", told=policy.told())
+
+    def decide(self, rule: Rule, account: str, evidence: Mapping[str, Any]) -> bool:
+        """Decide about an account at once, for evidence that no thread has to look at.
+
+        Returns:
+            Whether something new was decided.
+        """
+        decision = self.ledger.decide(rule, "account", account, evidence)
+        if decision is not None:
+            self._told(decision)
+        return decision is not None
 
     def note(self, event: Event) -> None:
         """Hand over a request that was answered; returns at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from recsec.detection import COMBINED, Fitted, Watch
 from recsec.errors import ConfigError
 from recsec.serving.ledger import Ledger
 from recsec.serving.live import NONE, Asked, Event, Live, LocalLive, Seen
+from recsec.serving.looks import Judged, read_looks, write_looks
 from recsec.serving.policy import Policy, Rule, share
 from recsec.serving.state import Decision
 from recsec.serving.together import LOOKS, Linked, Young, cannot_link, cannot_pool
@@ -25,30 +26,11 @@ __all__ = ["NONE", "Asked", "Event", "Evidence", "Judged"]
 JUDGED = 50_000
 """Newest looks at accounts that are kept; some 10 MB."""
 
+LOOKED = "looks.safetensors"
+
 
 MEMBERS = 50
 """Accounts of a cluster that a decision names."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A look at an account.
-
-    Attributes:
-        account: the name under which it is kept.
-        at: seconds since 1970.
-        queries: how many there were, repeats left out.
-        share: of a rule's level that this look may spend.
-        p_values: by detector; those that rules ask for, and ``combined``.
-        young: whether the account was.
-    """
-
-    account: str
-    at: float
-    queries: int
-    share: float
-    p_values: dict[str, float]
-    young: bool
 
 
 class Evidence:
@@ -257,12 +239,15 @@ class Evidence:
         return [one for one in made if one is not None]
 
     def save(self, path: Path) -> None:
-        """See ``Live.save``."""
+        """See ``Live.save``; looks stand in a file beside it."""
         self.live.save(path)
+        if self.fitted is not None:
+            write_looks(path.with_name(LOOKED), list(self.judged))
 
     def restore(self, path: Path) -> None:
         """See ``Live.restore``."""
         self.live.restore(path)
+        self.judged.extend(read_looks(path.with_name(LOOKED)))
 
 
 def _spent(rule: Rule, level: float) -> dict[str, Any]:

@@ -164,6 +164,7 @@ class Ledger:
             lasts = min(rule.duration * rule.growth**former, rule.longest)
             id = f"d-{secrets.token_hex(8)}"
             parameters: dict[str, dict[str, Any]] = {
+                "watermark": {"bias": rule.bias},
                 "slow": {"delay": rule.delay},
                 "shorten": {"length": rule.length},
                 "challenge": {"address": (rule.challenge or "").replace("{id}", id)},

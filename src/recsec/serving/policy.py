@@ -32,15 +32,28 @@ from recsec.serving.webhooks import Webhook
 from recsec.settings import checked
 from recsec.targets.http.addresses import fits_header, parsed_url
 
-__all__ = ["ACTIONS", "Action", "Policy", "Rule", "read_policy", "seconds", "share"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "Policy",
+    "Rule",
+    "check_screens",
+    "marking",
+    "read_policy",
+    "seconds",
+    "share",
+]
 
-Action: TypeAlias = Literal["observe", "tag", "slow", "shorten", "decoy", "challenge", "block"]
-"""Take note; name the decision in a header; wait; a shorter list; wrong items; refuse until the
-account has passed a challenge of yours; refuse."""
+Action: TypeAlias = Literal[
+    "observe", "tag", "watermark", "slow", "shorten", "decoy", "challenge", "block"
+]
+"""Take note; name the decision in a header; mark lists more strongly; wait; a shorter list; wrong
+items; refuse until the account has passed a challenge of yours; refuse."""
 
 ACTIONS: tuple[Action, ...] = (
     "observe",
     "tag",
+    "watermark",
     "slow",
     "shorten",
     "decoy",
@@ -48,6 +61,9 @@ ACTIONS: tuple[Action, ...] = (
     "block",
 )
 """From the mildest to the hardest."""
+
+SCREENED = (0.01, 0.001)
+"""False-positive rates that screens are fitted for: ``recsec.screening.RATES``."""
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 SLOWEST = 10.0
@@ -79,7 +95,7 @@ class Rule(BaseModel):
     """One rule: which evidence about whom leads to what, and for how long.
 
     Evidence is a p-value (of an account, by all detectors together or by one; of young accounts
-    pooled; of a cluster of accounts that ask alike), or a rate.
+    pooled; of a cluster of accounts that ask alike), a photo that screens flag, or a rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -93,12 +109,12 @@ class Rule(BaseModel):
         gt=0,
         lt=1,
         description="share of honest accounts that the rule may reach per period; pooled: chance "
-        "to reach them while accounts are young",
+        "to reach them while accounts are young; screen: share of honest uploads, 0.01 or 0.001",
     )
-    evidence: Literal["alone", "pooled", "cluster"] = Field(
+    evidence: Literal["alone", "pooled", "cluster", "screen"] = Field(
         "alone",
         description="p-value of one account; of the young ones pooled (scope: young); of those "
-        "that ask alike (scope: account)",
+        "that ask alike (scope: account); a photo that was uploaded (scope: account)",
     )
     detector: str = Field("combined", description="whose p-value of one account")
     more_than: int | None = Field(None, ge=1, description="requests ...")
@@ -106,6 +122,12 @@ class Rule(BaseModel):
     action: Action = "observe"
     delay: float = Field(1.0, gt=0, le=SLOWEST, description="seconds, of slow")
     length: int = Field(3, ge=0, description="most items, of shorten")
+    bias: float = Field(
+        1.0,
+        gt=0,
+        le=2,
+        description="how far marked items rise, of watermark; more than the model's own bias",
+    )
     challenge: str | None = Field(
         None, description="where an account shows that it is a person, of challenge; {id} is known"
     )
@@ -140,11 +162,23 @@ class Rule(BaseModel):
             raise ValueError("evidence is about p-values")
         if self.evidence == "pooled" and self.scope != "young":
             raise ValueError('pooled evidence is about all young accounts: scope = "young"')
+        if self.evidence == "screen" and (self.scope != "account" or self.p_value not in SCREENED):
+            raise ValueError(
+                'screens are about one account, at one of two rates: scope = "account", '
+                "p_value = 0.01 or 0.001"
+            )
+        if self.evidence == "screen" and self.clear_above is not None:
+            raise ValueError("a screen judges one photo: no later one clears an account")
         if self.evidence == "cluster" and self.scope != "account":
             raise ValueError('evidence of a cluster is about its accounts: scope = "account"')
         if self.evidence != "alone" and self.detector != "combined":
-            raise ValueError("accounts together are judged by all detectors")
+            raise ValueError("detector is about the p-value of one account")
         return self
+
+    @property
+    def detected(self) -> bool:
+        """Whether its evidence is a p-value, which needs detectors."""
+        return self.p_value is not None and self.evidence != "screen"
 
     @property
     def alone(self) -> bool:
@@ -182,7 +216,7 @@ class Policy(BaseModel):
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):
             raise ValueError("two rules have one name")
-        if self.detectors is None and any(rule.p_value is not None for rule in self.rules):
+        if self.detectors is None and any(rule.detected for rule in self.rules):
             raise ValueError("p_value needs detectors = the folder that recsec detect fit wrote")
         return self
 
@@ -204,6 +238,25 @@ class Policy(BaseModel):
             return f"{len(self.rules)} rules, all in shadow: nothing is enforced"
         named = ", ".join(f"{rule.name} ({rule.action})" for rule in acting)
         return f"{len(self.rules)} rules; ENFORCED: {named}"
+
+
+def check_screens(policy: Policy, *, screened: bool) -> None:
+    """Refuse rules about screens where no photo is screened.
+
+    Raises:
+        ConfigError: the rule is named.
+    """
+    found = next((rule.name for rule in policy.rules if rule.evidence == "screen"), None)
+    if found is not None and not screened:
+        raise ConfigError(
+            f"the rule {found} is about photos, and none are uploaded here",
+            hint="recsec serve --visual ENCODER --photos NAME screens them",
+        )
+
+
+def marking(policy: Policy) -> list[Rule]:
+    """Rules that ask for a stronger watermark."""
+    return [rule for rule in policy.rules if rule.action == "watermark"]
 
 
 def read_policy(path: Path) -> Policy:

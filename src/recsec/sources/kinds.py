@@ -123,9 +123,9 @@ KINDS: Final[tuple[SourceKind, ...]] = (
         name="toml",
         threat="extraction",
         form="the TOML file of a target",
-        pattern=r".*\.toml",
+        pattern=r".*\.toml(#.+)?",
         gives=LISTS,
-        about="an API as the file describes it",
+        about="an API as the file describes it; FILE#NAME is one of several recommenders",
     ),
     SourceKind(
         name="checkpoint",
@@ -172,8 +172,9 @@ KINDS: Final[tuple[SourceKind, ...]] = (
         threat="evasion",
         form="a TOML file with [search]",
         pattern=r".*\.toml",
-        gives=LISTS,
-        about="a visual search as the file describes it: a photo goes up, ids come back",
+        gives=LISTS | {"scores"},
+        about="a visual search as the file describes it: a photo goes up, ids come back, and "
+        "scores where it names them",
         keys=frozenset({"search"}),
     ),
     SourceKind(

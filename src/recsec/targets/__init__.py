@@ -7,6 +7,7 @@ from recsec.targets.foreign import ForeignRecommender, capabilities_of, scored_b
 from recsec.targets.guarded import (
     ServedTarget,
     guarded_target,
+    more_marked,
     open_checkpoint,
     read_guarded,
     refuse_guards,
@@ -58,6 +59,7 @@ __all__ = [
     "code_digests",
     "guard_digests",
     "guarded_target",
+    "more_marked",
     "open_checkpoint",
     "open_target",
     "preflight",

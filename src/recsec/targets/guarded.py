@@ -27,15 +27,17 @@ from recsec.models import Recommender, Remembered
 from recsec.sources import Capability, is_folder, kind_of_source, require
 from recsec.targets.base import Target
 from recsec.targets.foreign import ForeignRecommender, capabilities_of
-from recsec.targets.guards import Surroundings, build_guards, configured
+from recsec.targets.guards import Surroundings, Watermark, build_guards, configured
 from recsec.targets.listed import GuardedLists
 from recsec.targets.local import LocalTarget
+from recsec.text import placed
 from recsec.types import IntArray
 
 __all__ = [
     "GuardedFile",
     "ServedTarget",
     "guarded_target",
+    "more_marked",
     "open_checkpoint",
     "read_guarded",
     "refuse_guards",
@@ -90,6 +92,39 @@ class ServedTarget:
         self._target.follow(account, histories)
 
 
+def more_marked(target: Target, bias: float) -> Target:
+    """A target that carries a watermark, with a stronger one.
+
+    Args:
+        target: behind guards, as it is served.
+        bias: of the watermark.
+
+    Raises:
+        ConfigError: it carries none, or one that is as strong.
+    """
+    if isinstance(target, ServedTarget):
+        found = more_marked(target._target, bias)
+        return ServedTarget(found) if isinstance(found, LocalTarget) else found
+    if not isinstance(target, LocalTarget | GuardedLists) or not any(
+        isinstance(one, Watermark) for one in target.guards
+    ):
+        raise ConfigError(
+            f"{target!r} carries no watermark",
+            hint='recsec serve guarded.toml, with [[guards]] name = "watermark"',
+        )
+    guards = [one.stronger(bias) if isinstance(one, Watermark) else one for one in target.guards]
+    if isinstance(target, GuardedLists):
+        return GuardedLists(target.target, guards)
+    return LocalTarget(
+        target.recommender,
+        guards,
+        chunk=target.chunk,
+        pool=target.pool,
+        exclude_history=target.exclude_history,
+        counts=target.counts,
+    )
+
+
 def read_guarded(path: Path) -> GuardedFile | None:
     """The description in a TOML file; None where the file describes something else.
 
@@ -105,10 +140,7 @@ def read_guarded(path: Path) -> GuardedFile | None:
     try:
         return GuardedFile.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}"
-            for fault in error.errors()
-        )
+        faults = "; ".join(placed(fault["loc"], fault["msg"].lower()) for fault in error.errors())
         raise ConfigError(
             f"{path}: {faults}", hint=f"keys: {', '.join(GuardedFile.model_fields)}"
         ) from error

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from recsec.errors import TargetError
 from recsec.models.base import Incremental, Recommender, check_scores, mask_history, top_k
 from recsec.targets.base import most_popular
 from recsec.targets.guards import Guard, answer_in_turn
-from recsec.types import IntArray
+from recsec.types import FloatArray, IntArray
 
 __all__ = ["LocalTarget"]
 
@@ -77,6 +78,33 @@ class LocalTarget:
     def query(self, account: str, histories: IntArray, k: int) -> IntArray:
         """See ``Target.query``."""
         answer = np.zeros((len(histories), k), dtype=np.int64)
+        for rows, lists, _ in self._answered(account, histories, k):
+            answer[rows, : lists.shape[1]] = lists
+        return answer
+
+    def scored(self, account: str, histories: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+        """Lists ``(B, k)`` as ``query`` gives them, and the scores ``(B, k)`` of their items.
+
+        Scores are the recommender's own, 0 where a list is shorter; after a history that is
+        answered by popularity only their order means something.
+
+        Raises:
+            TargetError: guards stand before the scores.
+        """
+        if self.guards:
+            raise TargetError("scores are what guards hide")
+        answer = np.zeros((len(histories), k), dtype=np.int64)
+        found = np.zeros((len(histories), k))
+        for rows, lists, scores in self._answered(account, histories, k):
+            answer[rows, : lists.shape[1]] = lists
+            own = scores.gather(1, torch.from_numpy(lists)).double().numpy()
+            found[rows, : lists.shape[1]] = np.where(lists > 0, own, 0.0)
+        return answer, found
+
+    def _answered(
+        self, account: str, histories: IntArray, k: int
+    ) -> Iterator[tuple[slice, IntArray, torch.Tensor]]:
+        """Chunk by chunk: which rows, their lists, and scores of all items."""
         for start in range(0, len(histories), self.chunk):
             part = np.ascontiguousarray(histories[start : start + self.chunk])
             scores = self._scores(account, part)
@@ -87,8 +115,7 @@ class LocalTarget:
                 lists = answer_in_turn(self.guards, account, part, scores, k)
             else:
                 lists = top_k(scores, k).numpy()
-            answer[start : start + len(part), : lists.shape[1]] = lists
-        return answer
+            yield slice(start, start + len(part)), lists, scores
 
     def follow(self, account: str, histories: IntArray) -> None:
         """See ``Stateful.follow``; encoding waits until a query needs it."""

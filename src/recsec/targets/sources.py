@@ -63,7 +63,7 @@ def target_digests(spec: str) -> dict[str, str]:
         return checkpoint_digests(path)
     file = read_guarded(path)
     if file is None:
-        return {str(path): digest(HttpConfig.load(path).decides())}
+        return {str(path): digest(HttpConfig.load(spec).decides())}
     found = {str(path): _file(path)}
     found |= target_digests(file.source)
     if file.data is not None and Path(file.data).is_file():

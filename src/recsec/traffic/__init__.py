@@ -4,9 +4,10 @@ from recsec.traffic.clicks import ACCEPTANCES, BIASES, ClickLaw
 from recsec.traffic.events import LOGS, read_events
 from recsec.traffic.log import QueryLog, read_log, write_log
 from recsec.traffic.measure import measure_people
+from recsec.traffic.parts.live import is_stream, open_stream
 from recsec.traffic.parts.parquet import ParquetLog, open_log
 from recsec.traffic.parts.part import Part, Queries, Shard, WholeLog
-from recsec.traffic.parts.redis import RedisLog, is_stream
+from recsec.traffic.parts.stream import StreamLog
 from recsec.traffic.patterns import PATTERNS, Pattern, pattern_log
 from recsec.traffic.people import MEASURED, Measured, People, click_law, read_people
 from recsec.traffic.prefix import Prefix
@@ -34,9 +35,9 @@ __all__ = [
     "Queries",
     "Query",
     "QueryLog",
-    "RedisLog",
     "Shard",
     "Steps",
+    "StreamLog",
     "WholeLog",
     "account_of",
     "click_law",
@@ -44,6 +45,7 @@ __all__ = [
     "is_stream",
     "measure_people",
     "open_log",
+    "open_stream",
     "pattern_log",
     "read_events",
     "read_log",

@@ -25,11 +25,11 @@ import numpy.typing as npt
 
 from recsec.errors import UsageError
 from recsec.targets.meter.segments import ranges
+from recsec.traffic.crowd import pack_crowd, unpack_crowd
 from recsec.traffic.log import QueryLog
 from recsec.traffic.memory import (
     BRANCHES,
     EXTENDS,
-    HEAD,
     LEAVES,
     REACH,
     REPEATS,
@@ -37,23 +37,12 @@ from recsec.traffic.memory import (
     STARTS,
     TAIL,
     Memory,
-    Past,
     packed,
     place_in,
 )
 from recsec.types import IntArray
 
 __all__ = ["BRANCHES", "EXTENDS", "REPEATS", "STARTS", "Follower", "Query", "Steps"]
-
-
-SMALL = {
-    "account": np.int32,
-    "chain": np.int32,
-    "rank": np.int32,
-    "past": np.uint8,
-}
-"""Columns of a state that need no more room: a crowd's is written often. Items take two bytes where
-the catalog is small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +135,6 @@ class Steps:
         return self.items[place], before, row
 
 
-def _small(items: bytes | npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:
-    """Item numbers, or their int32 bytes, in two bytes each if all of them fit."""
-    numbers = np.frombuffer(items, dtype=np.int32) if isinstance(items, bytes) else items
-    return numbers.astype(np.uint16) if numbers.max(initial=0) < 2**16 else numbers
-
-
 def _tails(items: IntArray, offsets: IntArray, back: int) -> npt.NDArray[np.int32]:
     """``(n, TAIL)`` newest items of each history less its last ``back``, zeros in front."""
     columns = np.arange(-TAIL, 0) - back
@@ -237,51 +220,7 @@ class Follower:
 
     def state(self) -> tuple[list[str], dict[str, npt.NDArray[np.integer]]]:
         """Names of the accounts, and what is kept of them as arrays."""
-        every = list(self._accounts.values())
-        counters = np.full((len(every), 1 + SIDE), -1, dtype=np.int64)
-        for place, memory in enumerate(every):
-            counters[place, : 1 + len(memory.recent)] = [memory.chains, *memory.recent]
-        leaves = [
-            (code, key, *leaf)
-            for code, memory in enumerate(every)
-            for key, leaf in memory.leaves.items()
-        ]
-        wide = max((len(leaf[3]) for leaf in leaves), default=0)
-        wide = max(wide, max((memory.past.wide for memory in every), default=0)) // 4
-        tails = _small(b"".join(leaf[1] for leaf in leaves))
-        flat = _small(b"".join(leaf[3].ljust(4 * wide, b"\0") for leaf in leaves))
-        columns = [
-            (
-                np.array([leaf[0] for leaf in leaves], dtype=np.int64),
-                tails.reshape(-1, TAIL),
-                np.array([leaf[2] for leaf in leaves], dtype=np.int64),
-                np.array([leaf[4] for leaf in leaves], dtype=np.int64),
-                np.zeros(len(leaves), dtype=np.int64),
-                flat.reshape(len(leaves), wide),
-            )
-        ]
-        for size in sorted({memory.past.wide for memory in every}):
-            codes = [code for code, memory in enumerate(every) if memory.past.wide == size]
-            text = b"".join(every[code].past.records for code in codes)
-            records = np.frombuffer(text, dtype=np.int32).reshape(-1, (HEAD + size) // 4)
-            counts = [len(every[code].past.records) // (HEAD + size) for code in codes]
-            lists = _small(records[:, HEAD // 4 :])
-            answers = np.zeros((len(records), wide), dtype=lists.dtype)
-            answers[:, : size // 4] = lists
-            columns.append(
-                (
-                    np.repeat(codes, counts),
-                    _small(records[:, :TAIL]),
-                    np.ascontiguousarray(records[:, TAIL : TAIL + 2]).view(np.int64)[:, 0],
-                    np.full(len(records), -1),
-                    np.ones(len(records), dtype=np.int64),
-                    answers,
-                )
-            )
-        names = ("account", "tail", "chain", "rank", "past", "answer")
-        found = dict(zip(names, map(np.concatenate, zip(*columns, strict=True)), strict=True))
-        small = {name: found[name].astype(kind) for name, kind in SMALL.items()}
-        return list(self._accounts), {"counters": counters, **found, **small}
+        return list(self._accounts), pack_crowd(list(self._accounts.values()))
 
     @classmethod
     def from_state(
@@ -289,30 +228,7 @@ class Follower:
     ) -> Follower:
         """Rebuild from ``state()``."""
         follower = cls()
-        memories = []
-        for name, (chains, *recent) in zip(names, arrays["counters"].tolist(), strict=True):
-            kept = tuple(one for one in recent if one >= 0)
-            memories.append(Memory(chains=chains, recent=kept))
-            follower._accounts[name] = memories[-1]
-        past = arrays["past"] > 0
-        answers = packed(arrays["answer"][~past].astype(np.int64))
-        tails = arrays["tail"][~past].astype(np.int32)
-        columns = (arrays[name][~past].tolist() for name in ("account", "chain", "rank"))
-        for row, (code, chain, rank) in enumerate(zip(*columns, strict=True)):
-            memories[code].leaves[tails[row].tobytes()] = (chain, answers[row], rank)
-        parts = (
-            arrays["tail"][past].astype(np.int32),
-            arrays["chain"][past].astype(np.int64)[:, None].view(np.int32),
-            arrays["answer"][past].astype(np.int32),
-        )
-        order = np.argsort(arrays["account"][past], kind="stable")
-        codes, counts = np.unique(arrays["account"][past], return_counts=True)
-        records = np.concatenate(parts, axis=1)[order].tobytes()
-        wide, at = 4 * arrays["answer"].shape[1], 0
-        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-            end = at + count * (HEAD + wide)
-            memories[code].past = Past(records[at:end], wide)
-            at = end
+        follower._accounts = dict(zip(names, unpack_crowd(arrays), strict=True))
         return follower
 
     def merge(self, other: Follower) -> None:

@@ -87,11 +87,11 @@ def test_quantiles_take_the_best_image_of_each_pair() -> None:
 
 
 @pytest.mark.parametrize(
-    ("solved", "level", "code"), [(90, "high", 1), (8, "moderate", 0), (0, "low", 0)]
+    ("solved", "level", "code"), [(180, "high", 1), (8, "moderate", 0), (0, "low", 0)]
 )
 def test_the_lower_bound_at_the_stated_budget_decides(solved: int, level: str, code: int) -> None:
     cells = [
-        planted([2] * solved + [99] * (100 - solved), eps=0.05),
+        planted([2] * solved + [99] * (200 - solved), eps=0.05),
         planted([1] * 100, eps=0.3),
         planted([1] * 100, model="other"),
     ]
@@ -99,10 +99,62 @@ def test_the_lower_bound_at_the_stated_budget_decides(solved: int, level: str, c
     verdict = judge_evasion(worst, policy(), "plain")
     assert (verdict.level, exit_code(verdict)) == (level, code)
     assert "0.05" in verdict.statement
-    assert f"100 photos so plants {solved} of them (" in verdict.statement
+    assert f"100 photos so plants {solved // 2} of them (" in verdict.statement
     assert worst[verdict.row or 0].eps == 0.05
     assert judge_evasion(worst, policy(eps=0.5), "plain").level == "high"
     assert judge_evasion(worst, policy(), "other").level == "high"
+
+
+@pytest.mark.parametrize(
+    ("solved", "pairs", "gate", "level", "needed"),
+    [
+        (0, 5, {}, "weak", "about 35 would"),
+        (0, 34, {}, "weak", "about 35 would"),
+        (0, 35, {}, "low", ""),
+        (0, 35, {"fail_at": "moderate"}, "weak", "about 189 would"),
+        (0, 5, {"fail_at": "never"}, "weak", "about 35 would"),
+        (1, 5, {}, "weak", "about 35 would"),
+        (8, 100, {}, "weak", "about 865 would"),
+        (5, 50, {"evasion": {"statistic": "value", "high": 0.2}}, "weak", "about 62 would"),
+        (6, 60, {"evasion": {"moderate": 0.1, "high": 0.1}}, "weak", "more would"),
+        (40, 200, {}, "high", ""),
+    ],
+)
+def test_pairs_that_do_not_show_that_a_rate_is_below_the_gate_are_too_few(
+    solved: int, pairs: int, gate: dict[str, Any], level: str, needed: str
+) -> None:
+    worst = worst_cases([planted([1] * solved + [99] * (pairs - solved))], ["plain"])
+    rules = gate_policy(gate_class().model_validate(gate))
+    verdict = judge_evasion(worst, rules, "plain")
+    assert (verdict.level, exit_code(verdict)) == (level, {"weak": 4, "low": 0, "high": 1}[level])
+    assert verdict.passed is (level == "low")
+    assert needed in verdict.statement
+
+
+def test_an_attack_without_gradients_must_be_shown_to_work_somewhere() -> None:
+    def black(solved: int, pairs: int = 50, **where: Any) -> Any:
+        ranks = [1] * solved + [99] * (pairs - solved)
+        return planted(ranks, **{"attack": "square", "access": "ids", **where})
+
+    def found(*cells: Any) -> tuple[str, str, str]:
+        checks = sanity_checks(cells, ["plain"], eps=0.05)
+        worst = worst_cases(cells, ["plain"])
+        verdict = judge_evasion(worst, policy(), "plain", checks=checks)
+        return checks[-1].status, verdict.level, verdict.statement
+
+    status, level, said = found(black(0))
+    assert (status, level) == ("failed", "weak")
+    assert "square on plain at eps 0.05: 0.0 % of 50, noise 0.0 % of 50" in said
+    assert found(black(0, 5))[1] == "weak"
+    assert found(black(0), black(5, 10, eps=0.2))[:2] == ("passed", "low")
+    assert found(black(0), black(5, 10, model="other"))[:2] == ("passed", "low")
+    assert found(black(0), black(4, 10, eps=0.2))[:2] == ("failed", "weak")
+    loud = planted([1] * 10, attack="noise", eps=0.2)
+    assert found(black(0), black(10, 10, eps=0.2), loud)[:2] == ("failed", "weak")
+    assert found(black(0), black(10, 10, eps=0.5))[:2] == ("failed", "weak"), "anything works there"
+    assert found(black(0), planted([1] * 9, eps=0.2))[:2] == ("failed", "weak")
+    assert found(black(40))[:2] == ("passed", "high")
+    assert found(black(0), planted([99] * 50))[:2] == ("not tried", "low"), "gradients were there"
 
 
 def test_missing_pairs_are_no_verdict() -> None:

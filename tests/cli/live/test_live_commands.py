@@ -28,13 +28,14 @@ def state(tmp_path: Path) -> str:
 def test_a_key_is_shown_once_and_can_be_rotated_and_revoked(
     capsys: pytest.CaptureFixture[str], state: str
 ) -> None:
-    made = said(capsys, "keys", "create", "shop", "--state", state, "--rate", "5/second")
+    limits = ("--rate", "5/second", "--scores")
+    made = said(capsys, "keys", "create", "shop", "--state", state, *limits)
     assert made["key"].startswith(f"rs_{made['id']}_")
     secret = made["key"].split("_", 2)[2]
     for path in Path(state).iterdir():
         assert secret.encode() not in path.read_bytes()
     turned = said(capsys, "keys", "rotate", made["id"], "--state", state)
-    assert turned["rate"] == "5/second"
+    assert (turned["rate"], turned["scores"]) == ("5/second", True)
     wrong = said(capsys, "keys", "revoke", made["id"], "--state", state, code=2)
     assert wrong["error"]["hint"] == "recsec keys list"
     shown = said(capsys, "keys", "list", "--state", state)["keys"]
@@ -115,6 +116,58 @@ def test_wrong_options_are_refused_before_the_port_opens(
     assert main([*words, "--host", "0.0.0.0"]) == 0
     assert len(started) == 2
     assert "1 keys" in capsys.readouterr().err
+
+
+@pytest.mark.hint("recsec serve --visual ENCODER --photos NAME screens them")
+@pytest.mark.hint("leave the rule out")
+@pytest.mark.hint("recsec serve MODEL --visual ENCODER --photos NAME serves both")
+@pytest.mark.hint("--visual ENCODER --photos fashion")
+def test_photos_are_served_alone_or_beside_lists(
+    capsys: pytest.CaptureFixture[str],
+    state: str,
+    checkpoints: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    started: list[list[str]] = []
+
+    def not_run(app: Any, engine: Any, opened: Any, **_: object) -> int:
+        opened.close()
+        engine.store.close()
+        started.append(sorted(app.openapi()["paths"]))
+        return 0
+
+    monkeypatch.setattr("recsec.serving.running.run", not_run)
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[rules]]\nname = "fake"\nevidence = "screen"\np_value = 0.01\n')
+    rest = ["--policy", str(policy), "--state", state, "--port", "0"]
+    photos = [
+        "--visual",
+        "callable:visual_shop:vectors",
+        "--photos",
+        "photos:items=60,categories=2",
+    ]
+    model = str(checkpoints / "markov")
+    assert main(["serve", model, *rest]) == 2
+    assert "the rule fake is about photos" in capsys.readouterr().err
+    assert main(["serve", *photos[:2], *rest]) == 2
+    assert "go together" in capsys.readouterr().err
+    assert main(["serve", *photos, *rest]) == 0
+    assert "cannot vouch for 1 % and 0.1 %" in capsys.readouterr().err
+    assert main(["serve", model, *photos, *rest]) == 0
+    assert ["/v1/similar" in paths for paths in started] == [True, True]
+    assert ["/v1/recommend" in paths for paths in started] == [False, True]
+    policy.write_text(
+        '[[rules]]\nname = "more"\nmore_than = 9\nwithin = "1h"\naction = "watermark"\n'
+    )
+    for words, why in (([model], "carries no watermark"), (photos, "only photos are served")):
+        assert main(["serve", *words, *rest]) == 2
+        error = capsys.readouterr().err
+        assert "the rule more" in error
+        assert why in error
+    policy.write_text('detectors = "d"\n')
+    assert main(["serve", *photos, *rest]) == 2
+    assert "serves both" in capsys.readouterr().err
 
 
 @pytest.mark.hint("recsec monitor allow ACCOUNT --reason WHY")

@@ -17,15 +17,19 @@ from schemathesis.specs.openapi.checks import (
 )
 from service_world import Serve
 
+from recsec.serving.photos import Shop
+
 DESCRIBED = Path(__file__).parents[3] / "docs" / "reference" / "openapi.json"
 PATHS = sorted(json.loads(DESCRIBED.read_text(encoding="utf-8"))["paths"])
 
 
 @pytest.mark.hostile(kind="service", what="requests made up from the OpenAPI file", cases=360)
 @pytest.mark.parametrize("path", PATHS)
-def test_what_the_file_describes_is_answered_as_it_says(serve: Serve, path: str) -> None:
+def test_what_the_file_describes_is_answered_as_it_says(
+    serve: Serve, shop: Shop, path: str
+) -> None:
     rule = {"name": "haste", "more_than": 10**6, "within": "1h"}
-    service = serve({"rules": [rule]})
+    service = serve({"rules": [rule]}, shop=shop)
     schema = schemathesis.openapi.from_asgi("/openapi.json", service.app)
     operations = [one.ok() for one in schema.get_all_operations()]
     checks = [

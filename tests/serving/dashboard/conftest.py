@@ -19,7 +19,8 @@ def board(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open
 
     def start(policy: dict[str, Any] | None = None, **options: Any) -> Board:
         folder = tmp_path / "place"
-        folder.mkdir()
-        return opened(serve(policy or {"rules": [RULE]}), folder, **options)
+        folder.mkdir(exist_ok=True)
+        shop = options.pop("shop", None)
+        return opened(serve(policy or {"rules": [RULE]}, shop=shop), folder, **options)
 
     return start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -9,15 +10,19 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dashboard_world import PROOF, Board, OpenBoard
+from PIL import Image
 
+from recsec.errors import CheckpointError
 from recsec.serving.dashboard import PREFIX
 from recsec.serving.dashboard.pulse import Pulse
 from recsec.serving.dashboard.seen import see
 from recsec.serving.dashboard.views.policies import WHOLE, switched, what_if
 from recsec.serving.dashboard.views.watching import live
-from recsec.serving.evidence import Judged
+from recsec.serving.looks import Judged, read_looks, write_looks
+from recsec.serving.photos import Shop
 from recsec.serving.policy import Rule
 
 RUNS = Path(__file__).resolve().parents[3] / "examples" / "runs"
@@ -45,6 +50,62 @@ def test_the_watch_shows_the_thief_and_why(board: OpenBoard) -> None:
     assert f"after {decision.evidence['queries']} queries" in told
     assert opened.get(f"/accounts/{'0' * 32}", "viewer").status_code == 200
     assert opened.get("/accounts/ann", "viewer").status_code == 404
+
+
+def test_after_a_restart_the_watch_shows_what_was_known(board: OpenBoard) -> None:
+    before = board()
+    name = before.steal("mallory")
+    engine = before.service.engine
+    assert engine._snapshot is not None
+    engine.ask(lambda evidence: evidence.save(engine._snapshot)).result()  # type: ignore[arg-type]
+    looks = engine.ask(lambda evidence: list(evidence.judged)).result()
+    after = board({"rules": [{"name": "odd", "p_value": 0.3, "detector": "transition"}]})
+    kept = after.service.engine.ask(lambda evidence: list(evidence.judged)).result()
+    assert kept == looks
+    assert len(kept) == 1
+    page = after.get("/", "admin").text
+    assert name[:8] in page
+    assert "block in shadow" in page
+    assert json.loads(after.get("/pulse").text)["looks"] == [
+        [round(looks[0].at, 1), looks[0].p_values["combined"], False]
+    ]
+    shown = after.get(f"/accounts/{name}").text
+    assert "Looks at it" in shown
+    assert "Of 1 accounts that were judged" in after.get("/policy/odd").text
+
+
+@pytest.mark.hint("delete that file: the pages begin without former looks")
+def test_a_broken_file_of_looks_is_named_and_can_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "looks.safetensors"
+    looks = [Judged("ab", 2.5, 20, 0.4, {"combined": 0.1, "seat": 0.2}, True)]
+    write_looks(path, [*looks, Judged("c", 3.0, 50, 0.4, {"combined": 0.5}, False)])
+    assert read_looks(path) == [*looks, Judged("c", 3.0, 50, 0.4, {"combined": 0.5}, False)]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(CheckpointError) as error:
+        read_looks(path)
+    assert "delete that file" in str(error.value.hint)
+    path.unlink()
+    assert read_looks(path) == []
+    write_looks(path, [])
+    assert read_looks(path) == []
+
+
+def test_a_flagged_photo_is_shown_with_what_the_screens_said(board: OpenBoard, shop: Shop) -> None:
+    rule = {"name": "fake", "evidence": "screen", "p_value": 0.01, "action": "block"}
+    opened, noise = board({"rules": [rule]}, shop=shop), io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(noise, "PNG")
+    answer = opened.service.client.post(
+        "/v1/similar?account=eve", content=noise.getvalue(), headers={"content-type": "image/png"}
+    )
+    assert answer.status_code == 200
+    (decision,) = opened.service.engine.ledger.active()
+    told = opened.get(f"/decisions/{decision.id}", "viewer").text
+    assert "What the screens said" in told
+    assert decision.evidence["screen"]["sha256"] in told
+    assert "a photo that screens flag" in opened.get("/", "viewer").text
+    assert "flag at 1 % of honest ones" in opened.get("/policy", "viewer").text
+    assert "With another threshold" not in opened.get("/policy/fake", "viewer").text
 
 
 def test_a_block_by_hand_acts_at_once_and_stands_in_the_trail(board: OpenBoard) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from liar import Liar
 
 from recsec.cli.main import main
 from recsec.errors import ConfigError
+from recsec.targets import HttpConfig, read_guarded
 from recsec.targets.http.imported.curl import from_curl
 from recsec.targets.http.imported.guess import target_file
 from recsec.targets.http.imported.openapi import from_openapi
@@ -61,8 +63,8 @@ def test_a_curl_command_is_understood(command, method, url, request_) -> None:
     [
         (f"""curl {AT}/r -d '{{"clicked": "{{history}}", "w": "{{word}}"}}'""", "names {word}"),
         (f"curl {AT}/users/42/recs", "must carry {history}"),
-        (f"curl '{AT}/r?api_key=abcdefgh&ids=1,2'", "looks like a secret"),
-        (f"""curl {AT}/r -d '{{"ids": [1], "a": {{"token": "abcd"}}}}'""", "looks like a secret"),
+        (f"curl '{AT}/r?api_key=abcdefgh&ids=1,2' -H 'X-Api-Key: 1'", "target file has"),
+        (f"""curl {AT}/r -d '{{"ids": [1], "a": {{"token": "abcd"}}, "key": "e"}}'""", "has one"),
         (f"curl {AT}/r -H 'X-Api-Key: 1' -H 'Authorization: Basic x' -d '[1]'", "target file has"),
         (f"curl {AT}/r -F a=b", "unrecognized arguments: -F"),
         (f"curl {AT}/r -d @/etc/hostname", "in a file, which is not read"),
@@ -113,6 +115,73 @@ def test_an_imported_target_is_checked_and_its_secret_stays_out(data, capsys, mo
         assert headers["authorization"] == "Bearer s3cret-of-the-shop"
         assert headers["x-client"] == "audit"
         assert body == {"history": body["history"], "k": 10, "user": "owner"}
+
+
+KEY = "k3y of+the/shop"
+"""As an address writes it: k3y%20of%2Bthe%2Fshop."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "curl '{url}?api_key=k3y%20of%2Bthe%2Fshop&history=12,7&k=5'",
+        """curl '{url}?api_key=k3y%20of%2Bthe%2Fshop' -d '{{"history": [12, 7], "k": 5}}'""",
+        """curl {url} --json '{{"history": [2], "k": 5, "auth": {{"key": "k3y of+the/shop"}}}}'""",
+    ],
+    ids=["query", "query-of-post", "body"],
+)
+def test_a_secret_in_the_address_goes_to_the_environment_and_nowhere_else(
+    command: str, data: str, capsys: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    caplog.set_level(0)
+    with Liar() as server:
+        words = ["target", "import", "--curl", command.format(url=server.url), "--json", "-q"]
+        assert main(words) == 0
+        said = capsys.readouterr()
+        text = Path("target.toml").read_text()
+        assert "{secret}" in text
+        assert 'auth_env = "TARGET_SECRET"' in text
+        assert any(
+            "set TARGET_SECRET to the value of" in one for one in json.loads(said.out)["notes"]
+        )
+        check = ["target", "check", "target.toml", "--data", data, "--json", "-q"]
+        monkeypatch.delenv("TARGET_SECRET", raising=False)
+        assert main(check) == 2
+        assert "TARGET_SECRET is not set" in capsys.readouterr().err
+        monkeypatch.setenv("TARGET_SECRET", KEY)
+        assert main(check) == 0
+        method, path, headers, body = server.seen[0]
+        sent = [body.get("api_key"), body.get("auth", {}).get("key"), unquote(path[-22:])]
+        assert KEY in str(sent)
+        assert "authorization" not in headers
+        out = said.out + said.err + text + "".join(capsys.readouterr())
+        server.otherwise = lambda handler: handler.send(  # it repeats what it was sent
+            f"{handler.path} {json.dumps(handler.body)}".encode(), status=403
+        )
+        assert main(check) == 3
+        refused = "".join(capsys.readouterr())
+        assert "where the file names {secret}" in refused
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert f"HTTP Request: {method} {server.url}" in logged, "httpx logs addresses"
+    for spelled in ("k3y", "of+the", "of%2Bthe"):
+        assert spelled not in out + refused + logged
+
+
+def test_placeholders_of_secrets_need_their_variable() -> None:
+    with pytest.raises(ValueError, match="auth_env must name its variable"):
+        HttpConfig(url=f"{AT}/r?key={{secret}}")
+    assert not HttpConfig(url=AT, auth_env="KEY").secret_travels
+
+
+def test_a_fault_of_the_whole_file_has_no_empty_place(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(f'url = "{AT}/r"\n[request]\nk = "{{k}}"\n')
+    with pytest.raises(ConfigError) as raised:
+        HttpConfig.load(file)
+    assert f"{file} does not fit: the request must carry {{history}}" in str(raised.value)
+    file.write_text('guards = []\nmodel = "a"\ncheckpoint = "b"\n')
+    with pytest.raises(ConfigError, match=r"t\.toml: value error, give either checkpoint"):
+        read_guarded(file)
 
 
 def described(port: int) -> dict[str, Any]:

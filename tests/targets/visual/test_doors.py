@@ -13,6 +13,7 @@ import pytest
 import torch
 import visual_shop
 
+from recsec.attacks.evasion import ListedPair
 from recsec.cli.main import main
 from recsec.data import load_photos
 from recsec.errors import ConfigError, TargetError, UsageError
@@ -227,6 +228,10 @@ def test_a_check_shows_what_was_sent_and_what_works(files, shop, tmp_path, capsy
     assert found["questions"][0]["answered"][0] == found["questions"][0]["item"]
     assert shop.uploads == 7
     assert "find themselves first" in found["repeats"]
+    shop.scores = -1
+    with (tmp_path / "shop.toml").open("a") as file:
+        file.write('scores = "$.scores"\n')
+    assert check(tmp_path / "shop.toml")["gives"] == ["ids", "scores"]
 
 
 def test_bad_onnx_files_are_named(files, tmp_path):
@@ -300,6 +305,41 @@ def test_a_search_that_limits_is_waited_for(shop, photos):
     assert max(slept) == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.parametrize("way", [1, -1], ids=["similarities", "distances"])
+def test_scores_of_a_search_are_followed_and_the_attacker_is_said_to_see_them(
+    shop, photos, tmp_path, capsys, way
+):
+    shop.scores = way
+    config = SearchFile(url=f"{shop.url}/search", k=20, size=SIZE, scores="$.scores")
+    image, other = torch.from_numpy(np.array(photos.pixels([0, 1], SIZE)))
+    with ImageSearch(config, photos) as search:
+        found = search.scored(image.numpy(), 0, 1)
+        pair = ListedPair(search, 0, int(found.rows[5]), scored=True)
+        answer = pair.answers(image[None].float().div(255))[0]
+        objective = pair.objective(other, 1)
+    wanted = (shop.catalog[found.rows] @ shop.catalog[0]).astype(float)
+    assert found.nearness == pytest.approx(wanted, abs=1e-5)
+    items = len(photos)
+    rest = wanted[1:]  # the photo's own item left out
+    assert answer[items + found.rows[5]] == pytest.approx(
+        (rest[4] - rest[-1]) / (rest[0] - rest[-1]), abs=1e-4
+    )
+    assert answer[items + found.rows[1:]].tolist() == sorted(
+        answer[items + found.rows[1:]].tolist(), reverse=True
+    )
+    nearer = answer.clone()
+    nearer[items + found.rows[5]] += 0.01  # at the same place
+    assert objective.values(nearer[None]) > objective.values(answer[None])
+    file = tmp_path / "scored.toml"
+    file.write_text(
+        f'[search]\nurl = "{shop.url}/search"\nk = 20\nsize = {SIZE}\nscores = "$.scores"\n'
+    )
+    words = ["--attack", "square", "--set", "queries=3", "--n", "2"]
+    said = evade(capsys, file, tmp_path / "run", *words)
+    assert said["settings"]["oracle"] == "scores"
+    assert "how near a photo is to the target" in said["knowledge"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -308,13 +348,24 @@ def test_a_search_that_limits_is_waited_for(shop, photos):
         ((200, {}, {"items": [{"id": 1}]}), "where an id was expected"),
         ((200, {}, {"found": []}), "without a list"),
         ((413, {}, {"error": "too large"}), "status 413"),
+        ((200, {}, {"items": [10001, 10002], "scores": [0.5]}), "1 numbers at $.scores for 2 ids"),
+        ((200, {}, {"items": [10001, 10002]}), "0 numbers at $.scores for 2 ids"),
+        (
+            (200, {}, {"items": [10001, 10002], "scores": [1, 10**400]}),
+            "what is no number at $.scores",
+        ),
+        (
+            (200, {}, {"items": [10001, 10002, 10003], "scores": [2, 1, 3]}),
+            "scores at $.scores that neither",
+        ),
         ((401, {}, {}), "auth_env"),
     ],
 )
 def test_bad_answers_of_a_search_are_named(shop, photos, answer, said):
     shop.script.append(answer)
+    scores = {"scores": "$.scores"} if "scores" in said else {}
     with pytest.raises(TargetError) as caught:
-        ask(shop, photos)
+        ask(shop, photos, **scores)
     assert said in f"{caught.value.message} {caught.value.hint}"
 
 

@@ -30,6 +30,8 @@ def fitting_attack(tool: EvasionAttack, gives: Collection[Capability]) -> Evasio
         return tool
     if "embeddings" in gives:
         return open_attack("square") if isinstance(tool, Auto) else tool
+    if "scores" in gives:
+        return open_attack("square", {"queries": ASKED}) if isinstance(tool, Auto) else tool
     if isinstance(tool, Square):
         return open_attack("square", tool.config.model_dump() | {"oracle": "ids"})
     if isinstance(tool, Auto):

@@ -27,8 +27,8 @@ from recsec.attacks.evasion.projection import Ball, effective_eps, to_bytes
 from recsec.errors import ConfigError
 from recsec.rng import Streams
 from recsec.runs import RunDirectory
-from recsec.targets.visual import ImageSearch
-from recsec.types import IntArray, Progress
+from recsec.targets.visual import ImageSearch, Scored
+from recsec.types import Progress
 
 __all__ = ["ListedPair", "attack_listed", "run_listed"]
 
@@ -38,6 +38,11 @@ COLUMNS = (
 )  # fmt: skip
 OWN = 10.0
 """What the target itself is worth in a list, as in ``ListOverlap``."""
+NEAR = 2.0
+"""What the whole way from the last score of a list to the first is worth beside its places. The
+scores of other items are left out: they rise where a photo comes near to everything."""
+TINY = 1e-12
+"""Where all scores of a list are the same."""
 
 
 class ListedPair:
@@ -47,30 +52,44 @@ class ListedPair:
         search: is asked.
         item: row of the item whose photo is changed.
         target: row of the target item.
+        scored: the attack follows scores too.
     """
 
-    def __init__(self, search: ImageSearch, item: int, target: int) -> None:
+    def __init__(
+        self, search: ImageSearch, item: int, target: int, *, scored: bool = False
+    ) -> None:
         self.search, self.item, self.target = search, item, target
         self.subject = item if search.relists else target
+        self.scored = scored
+        self._unit: float | None = None
 
-    def listed(self, image: UInt8[Tensor, "3 S S"]) -> IntArray:
+    def listed(self, image: UInt8[Tensor, "3 S S"]) -> Scored:
         """The list after an upload, without the item that it is about."""
-        found = self.search.list(image.numpy(), self.item, self.target)
-        about = self.target if self.search.relists else self.item
-        kept: IntArray = found[found != about]
-        return kept
+        found = self.search.scored(image.numpy(), self.item, self.target)
+        kept = found.rows != (self.target if self.search.relists else self.item)
+        return Scored(found.rows[kept], None if found.nearness is None else found.nearness[kept])
 
     def place(self, image: UInt8[Tensor, "3 S S"]) -> int:
         """Where the item that counts is; k + 1 where it is not listed."""
-        at = np.flatnonzero(self.listed(image) == self.subject)
+        at = np.flatnonzero(self.listed(image).rows == self.subject)
         return int(at[0]) + 1 if len(at) else self.search.config.k + 1
 
     def answers(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B N"]:
-        """Lists as ``ListedPlace`` reads them."""
-        found = torch.zeros(len(images), len(self.search.photos))
+        """Lists as ``ListedPlace`` reads them; with scores ``(B, 2 N)``, these behind the places.
+
+        A score counts from that of the last item on, as one that is not listed has none, in units
+        of the way from the first to the last in the first list that was read.
+        """
+        items = len(self.search.photos)
+        found = torch.zeros(len(images), 2 * items if self.scored else items)
         for row, image in enumerate(to_bytes(images)):
-            rows = torch.from_numpy(self.listed(image))
+            answer = self.listed(image)
+            rows = torch.from_numpy(answer.rows)
             found[row, rows] = place_weights(rows[None])[0]
+            if self.scored and answer.nearness is not None and len(rows):
+                above = torch.from_numpy(answer.nearness - answer.nearness[-1])
+                self._unit = self._unit or max(float(above[0]), TINY)
+                found[row, items + rows] = (above / self._unit).float()
         return found
 
     def objective(self, photo: UInt8[Tensor, "3 S S"] | None, rank: int) -> ListedPlace:
@@ -86,6 +105,10 @@ class ListedPair:
             rows = torch.from_numpy(near[(near != self.item) & (near != self.target)])
             worth[0, rows] = place_weights(rows[None])[0]
         worth[0, self.subject] = OWN
+        if self.scored:
+            own = torch.zeros_like(worth)
+            own[0, self.subject] = NEAR
+            worth = torch.cat([worth, own], dim=1)
         return ListedPlace(torch.tensor([self.subject]), worth, rank)
 
 
@@ -107,7 +130,8 @@ def run_listed(
 
     Args:
         run: where results go; pairs that are done are read, not asked again.
-        attack: Square with ``oracle=ids``, transfer or noise: what needs no more than lists.
+        attack: Square, transfer or noise: what needs no more than lists, and scores where there
+            are.
         search: is asked.
         pairs: rows of the catalog.
         images: photos of items and of targets, of the size that is uploaded.
@@ -125,7 +149,7 @@ def run_listed(
         ConfigError: the attack needs more than lists.
         TargetError: the search fails.
     """
-    if attack.access != "ids":
+    if attack.access not in search.config.gives:
         raise ConfigError(
             f"{attack.name} needs {attack.access}, and {search.name} gives lists of ids",
             hint="--attack square, or --attack transfer with surrogates",
@@ -135,7 +159,10 @@ def run_listed(
         cell = f"pair-{number:05d}"
         done = run.done(cell)
         if done is None:
-            pair = ListedPair(search, int(pairs.attackers[number]), int(pairs.targets[number]))
+            pair = ListedPair(
+                search, int(pairs.attackers[number]), int(pairs.targets[number]),
+                scored=attack.access == "scores",
+            )  # fmt: skip
             photos = images[0][number], images[1][number]
             with run.timed("attack"):
                 lines, files = attack_listed(

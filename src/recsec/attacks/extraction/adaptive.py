@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recsec.errors import ConfigError
+from recsec.text import placed
 from recsec.traffic import ClickLaw
 
 __all__ = ["Adaptive"]
@@ -77,9 +78,9 @@ class Adaptive(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"])).replace("_", "-")
+            place = [str(part).replace("_", "-") for part in fault["loc"]]
             raise ConfigError(
-                f"adaptive: {where}: {fault['msg'].lower()}", hint=f"switches: {known}"
+                f"adaptive: {placed(place, fault['msg'].lower())}", hint=f"switches: {known}"
             ) from error
 
     def words(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from recsec.attacks.evasion import levels
@@ -15,11 +16,12 @@ from recsec.reports import (
     VisualModel,
     WorstCase,
 )
+from recsec.stats import wilson_decides
 
 __all__ = ["judge_evasion", "judged_model"]
 
 
-WEAK = ("reference", "gradients")
+WEAK = ("reference", "gradients", "works")
 """Checks without which a low rate is the attacks', not the encoder's."""
 
 
@@ -35,8 +37,27 @@ def _rule(policy: EvasionGate, model: str) -> str:
         f"{rules.metric} over all attacks inside the budget, at the largest eps up to "
         f"{rules.eps:g}, is at least {rules.high:g}, moderate from {rules.moderate:g}, else low; "
         f"{fails(policy.fail_at)}. Pairs that could not be measured make the evidence incomplete, "
-        "attacks that a plain one beats or that find no gradients make it weak."
+        "attacks that a plain one beats, that find no gradients or, without any, are not shown to "
+        f"work make it weak, and so do too few pairs: below {_limit(policy):g} must lie the upper "
+        "bound as well."
     )
+
+
+def _limit(policy: EvasionGate) -> float:
+    """What a rate must be shown to lie below: where the gate fails, or else where high begins."""
+    return policy.evasion.moderate if policy.fail_at == "moderate" else policy.evasion.high
+
+
+def _too_few(metric: Metric, limit: float) -> list[str]:
+    """Why the pairs do not show that the rate lies below a limit; nothing where they do."""
+    if metric.value is None or (metric.high is not None and metric.high < limit):
+        return []
+    needed = wilson_decides(metric.value, limit)
+    many = "more" if math.isinf(needed) else f"about {needed:,.0f}"
+    return [
+        f"{metric.n:,} pairs do not show that it is below {limit:g}; {many} would decide, if as "
+        "large a share of them succeeds"
+    ]
 
 
 def _shown(metric: Metric) -> str:
@@ -112,9 +133,8 @@ def judge_evasion(
         for check in checks
         if check.model == model and check.check in WEAK and check.status == "failed"
     ]
-    if weak and verdict.level != LEVELS[-1]:
-        return no_verdict(
-            f"the attacks are weak on this encoder ({'; '.join(weak)})",
-            found, rule=rule, row=at, level="weak",
-        )  # fmt: skip
+    why = [f"the attacks are weak on this encoder ({'; '.join(weak)})"] if weak else []
+    why += _too_few(worst[at].success[rules.metric], _limit(policy)) if verdict.passed else []
+    if why and verdict.level != LEVELS[-1]:
+        return no_verdict("; ".join(why), found, rule=rule, row=at, level="weak")
     return verdict

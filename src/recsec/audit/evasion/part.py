@@ -89,7 +89,7 @@ def evasion_part(
     rows = tuple(evasion_row(found) for found in measured if found.cell.counts)
     worst = worst_cases(measured, names)
     base = base_rates(measured, names)
-    checks = sanity_checks(measured, names)
+    checks = sanity_checks(measured, names, eps=policy.evasion.eps)
     judged = judged_model(policy.evasion, models)
     missing = sum(found.planned - len(found.table) for found in measured)
     mine = sum(f.planned - len(f.table) for f in measured if f.cell.model == judged)

@@ -96,7 +96,8 @@ def attack_search(told: Asking, progress: Progress) -> Tried:
             if not file.exists():
                 places = np.array([told.pairs.attackers[number], told.pairs.targets[number]])
                 photos = pixels(catalog, places, config.size)
-                pair = ListedPair(search, *catalog.rows[places].tolist())
+                scored = attack.access == "scores"
+                pair = ListedPair(search, *catalog.rows[places].tolist(), scored=scored)
                 try:
                     (line,), _ = attack_listed(
                         attack, pair, (photos[0], photos[1]), eps=[told.eps],

@@ -35,12 +35,12 @@ __all__ = ["EvasionAudit"]
 
 OURS: Collection[Capability] = kind_of_source("", "evasion").gives
 """Of what the audit trains or hardens."""
-NEEDS: Mapping[str, Capability] = {
-    "gradients": "gradients",
-    "scores": "embeddings",
-    "ids": "ids",
+NEEDS: Mapping[str, Collection[Capability]] = {
+    "gradients": {"gradients"},
+    "scores": {"embeddings", "scores"},
+    "ids": {"ids"},
 }
-"""What a model must give for an attack with some access."""
+"""Of what a model must give something for an attack with some access."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +133,8 @@ def _found(visual: VisualPlan, model: ModelPlan) -> tuple[int, Collection[Capabi
         ConfigError, CheckpointError, TargetError: it does not exist or does not fit.
     """
     if model.model is not None and is_search(model.model):
-        gives = kind_of_source(model.model, "evasion").gives
-        return read_search_file(model.model).size, gives
+        search = read_search_file(model.model)
+        return search.size, search.gives
     if model.model is not None:
         source = open_source(model.model)
         return source.encoder.size, source.gives
@@ -181,7 +181,7 @@ def _refuse_lacking(
     """
     for cell in cells:
         access = open_attack(cell.attack.key, cell.attack.settings).access
-        if cell.model == model.name and NEEDS[access] not in gives:
+        if cell.model == model.name and not set(NEEDS[access]) & set(gives):
             raise ConfigError(
                 f"the attack {cell.attack.label} follows {access}, and {model.name} "
                 f"({model.model}) shows none",

@@ -21,6 +21,7 @@ from recsec.models import Recommender, Remembered, check_device
 from recsec.registry import registry
 from recsec.rng import Streams
 from recsec.settings import checked
+from recsec.text import placed
 
 __all__ = ["ExtractionAudit"]
 
@@ -119,9 +120,8 @@ def check_attacks(grid: Grid) -> None:
             surrogate_config(spec.config, calls=spec.calls)
         except ValidationError as error:
             fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"]))
             raise ConfigError(
-                f"the cell {spec.id}: {where}: {fault['msg']}",
+                f"the cell {spec.id}: {placed(fault['loc'], fault['msg'])}",
                 hint="recsec list policies and recsec list models print the settings there are",
             ) from error
 

@@ -43,6 +43,9 @@ def create(
     rate: Annotated[
         str | None, typer.Option(metavar="N/TIME", help="Most requests, as in 100/minute.")
     ] = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Answers with scores, where a request asks for them.")
+    ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -54,7 +57,7 @@ def create(
     if not 1 <= len(name) <= 80:
         raise UsageError("the name of a key has 1 to 80 characters")
     _, store = open_state(state)
-    text, key = new_key(store, name, role=role, k=k, rate=rate)
+    text, key = new_key(store, name, role=role, k=k, rate=rate, scores=scores)
     store.close()
     _show_new(text, key, json=json)
 
@@ -70,7 +73,7 @@ def rotate(
     old = next((key for key in store.known_keys() if key.id == id and key.revoked is None), None)
     if old is None:
         raise _unknown(id)
-    text, key = new_key(store, old.name, role=old.role, k=old.k, rate=old.rate)
+    text, key = new_key(store, old.name, role=old.role, k=old.k, rate=old.rate, scores=old.scores)
     store.revoke_key(id, at=time.time())
     store.close()
     _show_new(text, key, json=json)
@@ -98,14 +101,20 @@ def list_(state: StateOption = STATE, json: JsonOption = False, quiet: QuietOpti
 
     def render(console: Console) -> None:
         table = Table(box=None, padding=(0, 2, 0, 0))
-        columns = ("id", "name", "role", "k", "rate", "created", "used", "revoked")
+        columns = ("id", "name", "role", "k", "rate", "scores", "created", "used", "revoked")
         for column in columns:
             table.add_column(column)
         for row in found:
-            table.add_row(*("" if row[name] is None else str(row[name])[:16] for name in columns))
+            table.add_row(*(_cell(row[name]) for name in columns))
         console.print(table)
 
     emit({"keys": found}, render, json=json)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return "" if value is None else str(value)[:16]
 
 
 def _unknown(id: str) -> UsageError:
@@ -120,7 +129,7 @@ def _show_new(text: str, key: Key, *, json: bool) -> None:
 
 def _shown(key: Key) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        name: getattr(key, name) for name in ("id", "name", "role", "k", "rate")
+        name: getattr(key, name) for name in ("id", "name", "role", "k", "rate", "scores")
     }
     for name in ("created", "used", "revoked"):
         at = getattr(key, name)

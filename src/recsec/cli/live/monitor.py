@@ -193,6 +193,16 @@ def _show_decision(console: Console, one: Decision) -> None:
             f" ({alike['share']:.3g} of the rule's {alike['level']:g})"
         )
         console.print("  the others: " + " ".join(alike["names"]), soft_wrap=True)
+    if "screen" in evidence:
+        screen = evidence["screen"]
+        listing = "" if screen["listing"] is None else f" for {screen['listing']}"
+        console.print(
+            f"  a photo{listing} that screens flag at {100 * screen['level']:g} % of honest ones, "
+            f"threshold {screen['threshold']:.3g}; SHA-256 {screen['sha256']}",
+            soft_wrap=True,
+        )
+        for name, value in screen["scores"].items():
+            console.print(f"    {name:<16}score {value:.4g}")
     if "p_values" in evidence:
         p_value = evidence["p_values"][evidence["detector"]]
         console.print(

@@ -283,7 +283,7 @@ def find(
         typer.Argument(
             metavar="LOG",
             help="A table (Parquet, JSON Lines, CSV), a folder such as run/transcript/X, or "
-            "redis://HOST:6379/0?stream=NAME.",
+            "redis://HOST:6379/0?stream=NAME, kafka://HOST:9092?topic=NAME.",
         ),
     ],
     detectors: DetectorsOption,

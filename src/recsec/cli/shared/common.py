@@ -295,7 +295,8 @@ def fit_config(config_class: type[Config], values: dict[str, Any], *, where: str
             if fault["type"] == "extra_forbidden":
                 faults.append(f"there is no {key!r}")
             else:
-                faults.append(f"{key} = {fault['input']!r}: {fault['msg'].lower()}")
+                given = f"{key} = {fault['input']!r}: " if key else ""
+                faults.append(f"{given}{fault['msg'].lower()}")
         raise ConfigError(
             f"{where}: {'; '.join(faults)}", hint=f"the settings there are: {known}"
         ) from error

@@ -88,22 +88,31 @@ def strict_pillow() -> Iterator[None]:
         yield
 
 
-def open_photo(data: bytes, *, draft: tuple[int, ResizeRule] | None = None) -> Image.Image | Fault:
+def open_photo(
+    data: bytes,
+    *,
+    draft: tuple[int, ResizeRule] | None = None,
+    formats: tuple[str, ...] = FORMATS,
+    largest: int | None = None,
+) -> Image.Image | Fault:
     """Decode one photo: first frame, upright by its EXIF orientation, RGB, transparency on white.
 
     Args:
         data: the file.
         draft: side and rule of the square that is wanted; a JPEG of more than twice that size is
             then decoded at a half, a quarter or an eighth, which is much faster.
+        formats: what it may be.
+        largest: pixels of the largest photo that is decoded; by default ``LARGEST_PIXELS``.
 
     Returns:
         The image in mode RGB, or why there is none.
     """
+    largest = LARGEST_PIXELS if largest is None else largest
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = image.size
-            if width * height > LARGEST_PIXELS:
-                return _huge(f"{width:,} x {height:,} pixels")
+            if width * height > largest:
+                return _huge(f"{width:,} x {height:,} pixels", largest)
             if draft is not None and not draft[1].trim:
                 image.draft(None, _fitted(image.size, 2 * draft[0], draft[1]))
             image.load()
@@ -111,7 +120,7 @@ def open_photo(data: bytes, *, draft: tuple[int, ResizeRule] | None = None) -> I
             upright = image if turn is None else image.transpose(turn)
             return _as_rgb(upright)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        return _huge(str(error))
+        return _huge(str(error), largest)
     except Exception as error:  # decoders raise whatever they stumble over, struct.error included
         return Fault("broken", f"{type(error).__name__}: {error}")
 
@@ -153,14 +162,21 @@ def resize(image: Image.Image, size: int, rule: ResizeRule) -> npt.NDArray[np.ui
     return np.asarray(small).transpose(2, 0, 1).copy()
 
 
-def resize_bytes(data: bytes, size: int, rule: ResizeRule) -> npt.NDArray[np.uint8] | Fault:
+def resize_bytes(
+    data: bytes,
+    size: int,
+    rule: ResizeRule,
+    *,
+    formats: tuple[str, ...] = FORMATS,
+    largest: int | None = None,
+) -> npt.NDArray[np.uint8] | Fault:
     """``open_photo`` and ``resize`` in one, JPEGs decoded no larger than they must be."""
-    image = open_photo(data, draft=(size, rule))
+    image = open_photo(data, draft=(size, rule), formats=formats, largest=largest)
     return image if isinstance(image, Fault) else resize(image, size, rule)
 
 
-def _huge(what: str) -> Fault:
-    return Fault("huge", f"{what}; the limit is {LARGEST_PIXELS:,} pixels")
+def _huge(what: str, largest: int) -> Fault:
+    return Fault("huge", f"{what}; the limit is {largest:,} pixels")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -138,7 +138,14 @@ class SanityCheck(Part):
 
     model: Text = Field(description="Model under test.")
     check: Literal[
-        "monotone", "whole-range", "black-box", "plateau", "gradients", "noise", "reference"
+        "monotone",
+        "whole-range",
+        "black-box",
+        "plateau",
+        "gradients",
+        "noise",
+        "reference",
+        "works",
     ] = Field(description="Which property.")
     title: Text = Field(description="The property in words.")
     status: Literal["passed", "failed", "not tried"] = Field(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from recsec.serving.state import Decision
+from recsec.types import ItemId
 
 __all__ = [
     "Account",
@@ -19,6 +20,7 @@ __all__ = [
     "Lists",
     "Logged",
     "Named",
+    "Near",
     "Passed",
     "Query",
     "Told",
@@ -43,12 +45,30 @@ class Ask(_Body):
     account: Account | None = Field(None, description="the end user; without: the key itself")
     history: list[Item] = Field(max_length=LONGEST, description="item ids, oldest first")
     k: int = Field(10, ge=1, le=10_000, strict=True, description="length of the list")
+    scores: bool = Field(False, strict=True, description="scores too, if the key allows it")
 
 
 class Lists(_Body):
     """A list."""
 
     items: list[int | str] = Field(description="item ids, best first")
+    scores: list[float] | None = Field(None, description="of the items, where they were asked for")
+
+    @classmethod
+    def of(cls, items: list[ItemId], scores: list[float] | None) -> Lists:
+        """What was found; scores that nobody asked for are not set, so they are not sent."""
+        if scores is None:
+            return cls.model_construct(items=items)
+        return cls.model_construct(items=items, scores=scores)
+
+
+class Near(_Body):
+    """Ask for the items that look most like one."""
+
+    account: Account | None = Field(None, description="the end user; without: the key itself")
+    item: Item
+    k: int = Field(10, ge=1, le=10_000, strict=True, description="length of the list")
+    scores: bool = Field(False, strict=True, description="scores too, if the key allows it")
 
 
 class Act(_Body):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 from fastapi import Request
 
 from recsec.serving.api.problems import Refused
 from recsec.serving.engine import Engine
 from recsec.serving.state import Key, Role
 
-__all__ = ["caller"]
+__all__ = ["Client", "caller", "listed_length", "scores_allowed"]
+
+Client: TypeAlias = Any
+"""``fastapi.Depends`` of a function that gives a ``Key``; it stands as a default typed ``Key``."""
 
 NEEDED = {"WWW-Authenticate": "Bearer"}
 OPEN = Key(id="open", name="open", role="gateway", salt=b"", hash=b"", rate=None, k=1000, created=0)
@@ -37,3 +42,35 @@ def caller(engine: Engine, request: Request, role: Role, *, open_to_all: bool) -
             429, "Too many requests", f"this key may make {key.rate}", {"Retry-After": "1"}
         )
     return key
+
+
+def listed_length(k: int, most: int, key: Key) -> int:
+    """The length of a list, if service and key allow it.
+
+    Raises:
+        Refused: it is longer.
+    """
+    most = min(most, key.k)
+    if k > most:
+        raise Refused(422, "The list is too long", f"k is at most {most}")
+    return k
+
+
+def scores_allowed(key: Key, *, there: bool = True) -> None:
+    """Let a key see scores.
+
+    Args:
+        key: whose.
+        there: whether there are any.
+
+    Raises:
+        Refused: the key may not, or there are none.
+    """
+    if not key.scores:
+        raise Refused(
+            403,
+            "No scores with this key",
+            "it gets lists; one of recsec keys create --scores sees more",
+        )
+    if not there:
+        raise Refused(422, "There are no scores", "the recommender behind gives lists only")

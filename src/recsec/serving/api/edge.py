@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
@@ -25,6 +25,8 @@ MAX_BODY = 256 * 1024
 PATIENCE = 10.0
 """Seconds for the body of a request to arrive."""
 
+LARGE = 30.0
+"""The same where larger ones are read."""
 
 STILL = 60.0
 """Seconds between two parts of a body that is passed on."""
@@ -47,6 +49,7 @@ class Edge:
         engine: for its metrics and its log.
         max_body: bytes of a request that are read.
         patience: seconds for a body to arrive.
+        larger: by path, bytes that are read there instead, for which there is more time.
         passing: requests are another server's: answers get no id, bodies may have any size, and
             only a pause of ``STILL`` seconds ends one.
     """
@@ -58,12 +61,14 @@ class Edge:
         *,
         max_body: int = MAX_BODY,
         patience: float = PATIENCE,
+        larger: Mapping[str, int] | None = None,
         passing: bool = False,
     ) -> None:
         self._app = app
         self._engine = engine
         self._max_body = max_body
         self._patience = patience
+        self._larger = dict(larger or {})
         self._passing = passing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +109,8 @@ class Edge:
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"0")
-        left, until = self._max_body, time.monotonic() + self._patience
+        left = self._larger.get(scope["path"], self._max_body)
+        until = time.monotonic() + (LARGE if scope["path"] in self._larger else self._patience)
         over = declared.isdigit() and (len(declared) > 12 or int(declared) > left)
         whole = False
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from recsec.errors import DataError, RecsecError
 from recsec.serving.answering import Blocked
 from recsec.serving.batching import Busy
-from recsec.serving.state import Decision
+from recsec.serving.state import Decision, StateLost
 
 __all__ = [
     "PROBLEM",
@@ -98,6 +98,8 @@ def refusal(error: Exception) -> JSONResponse:
         return turned_away(error.decision, error.wait)
     if isinstance(error, Busy):
         return problem(503, "Busy", detail="too many requests wait", headers={"Retry-After": "1"})
+    if isinstance(error, StateLost):
+        return problem(503, "The state does not answer", headers={"Retry-After": "1"})
     if isinstance(error, DataError):
         return problem(422, "Unknown item", detail=error.message[:200])
     return problem(502, "The recommender failed")

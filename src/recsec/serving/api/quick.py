@@ -69,7 +69,7 @@ class Quick:
             reply = await self._listed(ask, request, await self._client(request))
         except REFUSALS as error:
             return refusal(error)
-        content = Lists.model_construct(items=reply.items).model_dump_json()
+        content = Lists.of(reply.items, reply.scores).model_dump_json(exclude_unset=True)
         response = Response(content, media_type="application/json")
         response.headers.update(tagged(reply))
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import math
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -43,6 +44,8 @@ STREAMS = 50
 def add_dashboard(app: FastAPI, engine: Engine, place: Place) -> Desk:
     """Put the dashboard into an application, below ``/dashboard``.
 
+    Where that application itself stands below a path, ``place.prefix`` says what browsers see.
+
     Without an operator nothing is there. The pulse begins to beat when the engine starts.
     """
     desk = Desk(engine, place)
@@ -66,7 +69,11 @@ def add_dashboard(app: FastAPI, engine: Engine, place: Place) -> Desk:
         events = _events(desk, request, streams)
         return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
 
-    app.add_api_route(PREFIX + LIVE, stream, include_in_schema=False, response_model=None)
+    async def begin(_: Request) -> Response:
+        return desk.go("/")  # a redirect of the application's would leave out what stands before
+
+    for path, endpoint in ((LIVE, stream), ("", begin)):
+        app.add_api_route(PREFIX + path, endpoint, include_in_schema=False, response_model=None)
     desk.pulse.start()
     return desk
 
@@ -163,8 +170,9 @@ def _problem(desk: Desk, error: No, call: Call) -> Response:
 async def _events(desk: Desk, request: Request, streams: asyncio.Semaphore) -> AsyncIterator[str]:
     """Server-sent events, of what changed only, until the session or the service ends."""
     token, sent = request.cookies.get(COOKIE), dict[str, str]()
+    until = time.monotonic() + desk.place.stream
     async with streams:
-        while not desk.engine.draining:
+        while not desk.engine.draining and time.monotonic() < until:
             try:
                 if await run_in_threadpool(desk.sessions.who, token, noted=False) is None:
                     return

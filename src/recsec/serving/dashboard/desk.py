@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -98,11 +99,15 @@ class Place:
         policy: the file; None without one.
         state: the data directory; audits and proofs are in it.
         title: the title of a catalog index.
+        prefix: where browsers find the pages.
+        stream: seconds after which a live page has to connect anew.
     """
 
     policy: Path | None
     state: Path
     title: Callable[[int], str]
+    prefix: str = PREFIX
+    stream: float = math.inf
 
 
 class Desk:
@@ -116,7 +121,7 @@ class Desk:
     def __init__(self, engine: Engine, place: Place) -> None:
         self.engine = engine
         self.place = place
-        self.pages = Pages()
+        self.pages = Pages(place.prefix)
         self.sessions = Sessions(engine)
         self.pulse = Pulse(engine)
         self.jobs = Jobs(engine, place.state / AUDITS)
@@ -156,7 +161,7 @@ class Desk:
 
     def go(self, path: str) -> Response:
         """On to another page, after a post."""
-        return RedirectResponse(f"{PREFIX}{path}", 303, headers=HEADERS)
+        return RedirectResponse(f"{self.place.prefix}{path}", 303, headers=HEADERS)
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,14 @@ STATIC = {
 
 
 class Pages:
-    """Renders templates, and knows the static files."""
+    """Renders templates, and knows the static files.
 
-    def __init__(self) -> None:
+    Args:
+        prefix: where browsers find the pages.
+    """
+
+    def __init__(self, prefix: str = PREFIX) -> None:
+        self.prefix = prefix
         self._environment = Environment(
             loader=PackageLoader("recsec.serving.dashboard"),
             autoescape=True,
@@ -69,7 +74,7 @@ class Pages:
 
     def text(self, template: str, **values: Any) -> str:
         """A template with its values."""
-        return self._environment.get_template(template).render(prefix=PREFIX, **values)
+        return self._environment.get_template(template).render(prefix=self.prefix, **values)
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one."""

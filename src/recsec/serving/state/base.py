@@ -44,7 +44,7 @@ class Decision:
         at: when it begins, seconds since 1970.
         until: when it ends by itself.
         number: which of that rule's decisions about this subject, from 1.
-        parameters: ``delay``, ``length`` or ``address`` of the action.
+        parameters: ``bias``, ``delay``, ``length`` or ``address`` of the action.
         evidence: what led to it: p-values, thresholds, rates, the last queries.
         lifted: when it was ended early; None if it was not.
         revision: of the store when it was last written.

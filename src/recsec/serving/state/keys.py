@@ -34,6 +34,7 @@ def new_key(
     role: Role,
     k: int,
     rate: str | None = None,
+    scores: bool = False,
     now: float | None = None,
 ) -> tuple[str, Key]:
     """Draw a key; returns its text, which is kept nowhere, and what is kept.
@@ -57,6 +58,7 @@ def new_key(
         hash=_hash(salt, secret),
         rate=rate,
         k=k,
+        scores=scores,
         created=time.time() if now is None else now,
     )
     store.add_key(key)

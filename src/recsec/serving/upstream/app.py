@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -42,7 +42,14 @@ class _Proxy:
         await self._own(scope, receive, send)
 
 
-def create_proxy(engine: Engine, url: str, places: Places, *, open_to_all: bool = False) -> Any:
+def create_proxy(
+    engine: Engine,
+    url: str,
+    places: Places,
+    *,
+    open_to_all: bool = False,
+    pages: Callable[[FastAPI], object] = lambda own: None,
+) -> Any:
     """An ASGI application before an API written in anything.
 
     ``/.recsec/livez``, ``readyz``, ``metrics`` and ``v1/...`` (for gateways) are its own.
@@ -52,6 +59,7 @@ def create_proxy(engine: Engine, url: str, places: Places, *, open_to_all: bool 
         url: of the API: ``http://host:port``, maybe with a path that goes before all others.
         places: where account, history and list stand.
         open_to_all: see ``create_app``.
+        pages: adds more pages to the proxy's own.
     """
     forward = Forward(url)
     watched = Watched(forward, engine, places)
@@ -74,5 +82,6 @@ def create_proxy(engine: Engine, url: str, places: Places, *, open_to_all: bool 
     add_handlers(own)
     add_gateway(own, engine, open_to_all=open_to_all, index=watched.rows)
     add_probes(own, engine, ready=forward.reachable)
+    pages(own)
     own.add_middleware(Edge, engine=engine)
     return _Proxy(own, Edge(watched, engine, passing=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -34,7 +33,7 @@ def read_upstream(spec: str, traffic: Places | None) -> tuple[str, Places]:
                 hint="give --upstream the TOML file of an HTTP target, or the policy [traffic]",
             )
         return f"{address.scheme}://{address.netloc}{address.path.rstrip('/')}", traffic
-    config = HttpConfig.load(Path(spec).expanduser())
+    config = HttpConfig.load(spec)
     if traffic is not None:
         raise ConfigError(
             f"both {spec} and [traffic] of the policy say where account, history and list stand",

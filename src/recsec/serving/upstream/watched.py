@@ -15,7 +15,7 @@ from recsec.serving.api.problems import turned_away
 from recsec.serving.engine import Engine
 from recsec.serving.evidence import Event
 from recsec.serving.places import Places, Seen
-from recsec.serving.policy import Policy
+from recsec.serving.policy import Policy, check_screens, marking
 from recsec.serving.state import Decision
 from recsec.serving.upstream.answer import MOST, Answer
 from recsec.types import IntArray, ItemId
@@ -125,8 +125,14 @@ def check_actions(policy: Policy, places: Places) -> None:
     """Refuse a policy that asks for what cannot be done in front of an application.
 
     Raises:
-        ConfigError: decoys, where the history is not known or cannot be replaced.
+        ConfigError: decoys, where the history is not known or cannot be replaced; screens; marks.
     """
+    check_screens(policy, screened=False)
+    for rule in marking(policy):
+        raise ConfigError(
+            f"the rule {rule.name} marks lists, and other servers make them here",
+            hint="recsec serve guarded.toml serves a model with a watermark",
+        )
     decoys = any(rule.action == "decoy" for rule in policy.rules)
     changeable = (places.history or "").startswith(("$", "query:"))
     if decoys and not (changeable and policy.detectors is not None):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from recsec.errors import ConfigError
 from recsec.registry import registry
 from recsec.targets.guards.base import Guard, GuardConfig, Rescoring, Surroundings
+from recsec.text import placed
 
 __all__ = ["build_guards", "configured"]
 
@@ -30,8 +31,7 @@ def configured(tables: Sequence[Mapping[str, Any]]) -> list[tuple[type[Guard], G
             config = kind.config_class.model_validate(settings)
         except ValidationError as error:
             faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}"
-                for fault in error.errors()
+                placed(fault["loc"], fault["msg"].lower()) for fault in error.errors()
             )
             known = ", ".join(kind.config_class.model_fields) or "none"
             raise ConfigError(

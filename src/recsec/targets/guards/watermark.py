@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Self
 
@@ -92,6 +93,21 @@ class Watermark(Guard):
             )
         key = read_key(config.key.expanduser())
         return cls(key, surroundings.counts, bias=config.bias, triggers=config.triggers)
+
+    def stronger(self, bias: float) -> Self:
+        """The same mark under the same key, with another bias.
+
+        Raises:
+            ConfigError: that bias is not larger.
+        """
+        if bias <= self.bias:
+            raise ConfigError(
+                f"a bias of {bias:g} is no stronger watermark: the model's own is {self.bias:g}",
+                hint="bias = 1.0, say; at most 2",
+            )
+        found = copy(self)
+        found.bias = bias
+        return found
 
     def answer(self, account: str, histories: IntArray, scores: Tensor, k: int) -> IntArray:
         """See ``Guard.answer``."""

@@ -74,7 +74,7 @@ class HttpTarget:
         self.config = config
         self.catalog = catalog
         self.chunk = config.concurrency
-        self.name = public_url(config.url)
+        self.name = config.name
         away = [message.url for message in config.messages() if not is_loopback(message.url)]
         if away and not authorised:
             raise UsageError(
@@ -83,6 +83,8 @@ class HttpTarget:
             )
         secret = "" if config.auth_env is None else _secret(config, environ, self.name)
         self._secrets = Secrets([secret, *config.confidential()])
+        for log in ("httpx", "httpcore.http11"):  # addresses, and headers that repeat them
+            self._secrets.keep_from(log, self)
         self.counts: IntArray | None = None
         """How often each item was chosen, if known: a history of no items gets what is popular."""
         self.tally = Tally()
@@ -103,6 +105,13 @@ class HttpTarget:
         self._sender = Sender(config, self._exchange, self._secrets, secret=secret)
 
     @property
+    def words(self) -> str:
+        """Which of several recommenders it is; empty where there is one."""
+        config = self.config
+        several = ", ".join(config.beside)
+        return f"{config.recommender} of the recommenders {several}" if several else ""
+
+    @property
     def requests(self) -> int:
         """Requests sent, those that were repeated included."""
         return self._patience.requests
@@ -117,7 +126,7 @@ class HttpTarget:
         """
         if spec.startswith(("http://", "https://")):
             return cls(HttpConfig.from_url(spec), catalog, authorised=authorised)
-        return cls(HttpConfig.load(Path(spec).expanduser()), catalog, authorised=authorised)
+        return cls(HttpConfig.load(spec), catalog, authorised=authorised)
 
     def __repr__(self) -> str:
         return f"HttpTarget({self.config.method} {self.name})"
@@ -232,7 +241,7 @@ def _secret(config: HttpConfig, environ: Mapping[str, str], whose: str) -> str:
         raise ConfigError(
             f"the environment variable {config.auth_env} is not set; {whose} needs it"
         )
-    if not fits_header(config.auth_prefix + secret):
+    if not config.secret_travels and not fits_header(config.auth_prefix + secret):
         raise ConfigError(
             f"the value of {config.auth_env} (of the header {config.auth_header}) holds a "
             "character that no header may hold",

@@ -14,6 +14,8 @@ from recsec.errors import ConfigError
 from recsec.targets.http.addresses import is_header_name, parsed_url, public_url
 from recsec.targets.http.messages import Message, Pages, Request, Step, Token, is_a_path
 from recsec.targets.http.placeholders import EVERYWHERE, PAGED, SECRET
+from recsec.targets.http.recommenders import recommender_of, split_name
+from recsec.text import placed
 
 __all__ = ["HttpConfig", "explained"]
 
@@ -54,9 +56,12 @@ class HttpConfig(Message):
 
     Placeholders in ``url``, ``headers`` and ``request``: ``{history}``, the list of external ids,
     oldest first; ``{item}``, each of them; ``{k}``, the number; ``{account}``, who asks;
-    ``{session}`` and ``{session_number}``, a name and a number that no other question has had.
+    ``{session}`` and ``{session_number}``, a name and a number that no other question has had;
+    ``{secret}``, the value of ``auth_env``, which is then sent there in place of a header.
     """
 
+    recommender: str | None = Field(None, description="which of those behind the address it is")
+    beside: tuple[str, ...] = Field((), description="all of them, where there are several")
     request: Request = Field({"history": HISTORY, "k": "{k}"}, repr=False)
     response: str = Field("$.items", description="JSONPath to the list of ids, or to each id")
     before: tuple[Step, ...] = Field((), description="requests before each question")
@@ -81,10 +86,15 @@ class HttpConfig(Message):
         token = () if self.token is None else (self.token,)
         return (self, *self.before, *self.after, *token)
 
+    @property
+    def secret_travels(self) -> bool:
+        """Whether the secret stands in the requests where they say so, and in no other header."""
+        return any(SECRET in one.mentions() for one in (self, *self.before, *self.after))
+
     def decides(self) -> dict[str, Any]:
         """The part on which answers depend: whom to ask, and how to read what comes back."""
         asked = {"url", "method", "request", "response"}
-        around = {"body", "before", "after", "pages", "cookies"}
+        around = {"body", "before", "after", "pages", "cookies", "recommender"}
         return {
             **self.model_dump(mode="json", include=asked),
             **self.model_dump(mode="json", include=around, exclude_defaults=True),
@@ -114,7 +124,9 @@ class HttpConfig(Message):
 
     @model_validator(mode="after")
     def _knows_its_placeholders(self) -> Self:
-        known = set(EVERYWHERE)
+        known = {*EVERYWHERE, *(() if self.auth_env is None else (SECRET,))}
+        if self.auth_env is None and self.secret_travels:
+            raise ValueError("a request names {secret}, so auth_env must name its variable")
         for number, step in enumerate(self.before, 1):
             _all_known(f"before {number}", step, known)
             taken = set(step.keep) & {*EVERYWHERE, *PAGED, SECRET}
@@ -164,15 +176,23 @@ class HttpConfig(Message):
             if len(value) >= SHORTEST_SECRET
         )
 
+    @property
+    def name(self) -> str:
+        """Whom it asks, without what may be secret."""
+        address = public_url(self.url)
+        return address if self.recommender is None else f"{address}#{self.recommender}"
+
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a TOML file.
+    def load(cls, spec: Path | str) -> Self:
+        """Read a TOML file, or one recommender of it: ``FILE#NAME``.
 
         Raises:
             ConfigError: the file is missing, is no TOML, or a setting does not fit.
         """
+        path, name = split_name(str(spec))
         try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            values = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+            return cls.model_validate(recommender_of(values, name, file=path))
         except RecursionError:
             raise ConfigError(f"the target file {path} is nested too deep") from None
         except ValidationError as error:
@@ -196,8 +216,7 @@ class HttpConfig(Message):
 def explained(source: str, error: ValidationError) -> str:
     """The problems without the values, which may be secret."""
     lines = [
-        f"{'.'.join(str(part) for part in problem['loc'])}: "
-        f"{problem['msg'].removeprefix('Value error, ')}"
+        placed(problem["loc"], problem["msg"].removeprefix("Value error, "))
         for problem in error.errors(include_input=False, include_url=False)
     ]
     return f"the HTTP target {source} does not fit: {'; '.join(lines)}"

@@ -16,7 +16,7 @@ from recsec.targets.http.addresses import public_url
 from recsec.targets.http.answer import ids_in, value_in
 from recsec.targets.http.config import HttpConfig
 from recsec.targets.http.messages import Message, Step
-from recsec.targets.http.placeholders import ITEM
+from recsec.targets.http.placeholders import ITEM, SECRET
 from recsec.targets.http.sender import Sender
 from recsec.types import ItemId
 
@@ -81,7 +81,7 @@ class Question:
 
     def take(self, step: Step, turn: Callable[[], None]) -> None:
         """Send the requests of one step, and keep what it names of the answer."""
-        if not step.mentions() <= {*self._values, ITEM}:
+        if not step.mentions() <= {*self._values, ITEM, SECRET}:
             return  # after a failure: what was never begun needs no end
         for values in self._rounds(step):
             turn()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
+import logging
 import re
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
@@ -120,3 +122,28 @@ class Secrets:
             return document
         hidden = self.hide(str(document))
         return document if hidden == str(document) else hidden
+
+    def keep_from(self, log: str, owner: object) -> None:
+        """Hide the secrets in what is logged there, as long as the owner lives.
+
+        httpx logs every address, and some APIs want their key in it.
+
+        Args:
+            log: name of the logger that writes; those below it are not covered.
+            owner: who has the secrets.
+        """
+        hiding = _Hiding(self)
+        logging.getLogger(log).addFilter(hiding)
+        weakref.finalize(owner, logging.getLogger(log).removeFilter, hiding)
+
+
+class _Hiding(logging.Filter):
+    """Lets every record pass, without the secrets."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._secrets.hide(record.getMessage()), None
+        return True

@@ -90,6 +90,7 @@ class Sender:
         headers: dict[str, str],
     ) -> Response:
         whose = public_url(message.url)
+        values = {**values, SECRET: self._secret}
         headers = {
             **{name: _header(name, value, values) for name, value in message.headers.items()},
             **headers,
@@ -159,6 +160,11 @@ class Sender:
                 f"a token of {public_url(config.token.url)} was sent {header}{after}; it may lack "
                 "the right to ask this"
             )
+        if config.secret_travels:
+            return (
+                f"the value of {config.auth_env} was sent where the file names {{secret}}; it is "
+                "wrong or expired, or may not ask this"
+            )
         if config.auth_env is not None:
             return (
                 f"the value of {config.auth_env} was sent {header}{after}; it is wrong or expired, "
@@ -167,8 +173,9 @@ class Sender:
         return "no secret was sent: name the environment variable that holds it as auth_env"
 
     def _signed(self, token: str | None) -> dict[str, str]:
-        secret = self._secret if token is None else token
         config = self._config
+        held = "" if config.secret_travels else self._secret
+        secret = held if token is None else token
         return {config.auth_header: config.auth_prefix + secret} if secret else {}
 
     def _current(self) -> str | None:
@@ -184,9 +191,7 @@ class Sender:
         with self._renewing:
             if self._token is not None and self._token != old:
                 return self._token
-            content = self._good(
-                message, self._exchanged(message, {SECRET: self._secret}, None, {})
-            )
+            content = self._good(message, self._exchanged(message, {}, None, {}))
             token = value_in(self.read(message, content), message.response)
             if token is None or not fits_header(str(token)):
                 raise TargetError(

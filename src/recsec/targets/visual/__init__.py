@@ -7,7 +7,7 @@ from recsec.targets.visual.open import SOURCES, EncoderSource, is_source, open_s
 from recsec.targets.visual.ranks import check_ranks
 from recsec.targets.visual.recipe import Recipe
 from recsec.targets.visual.repeats import check_vectors
-from recsec.targets.visual.search.client import ImageSearch
+from recsec.targets.visual.search.client import ImageSearch, Scored
 from recsec.targets.visual.search.file import SearchFile, is_search, read_search_file
 from recsec.targets.visual.search.preflight import Repeats, check_search, checking_uploads
 from recsec.targets.visual.sources.onnx_file import OnnxEncoder
@@ -22,6 +22,7 @@ __all__ = [
     "OnnxEncoder",
     "Recipe",
     "Repeats",
+    "Scored",
     "SearchFile",
     "check_ranks",
     "check_search",

@@ -13,6 +13,7 @@ from recsec.attacks.evasion.methods.gradient import GradientAttack, GradientConf
 from recsec.errors import ConfigError
 from recsec.models import Precision
 from recsec.registry import registry
+from recsec.text import placed
 
 __all__ = ["ThesisFgsm", "ThesisPgd", "open_attack"]
 
@@ -100,9 +101,7 @@ def open_attack(name: str, settings: Mapping[str, Any] | None = None) -> Evasion
     try:
         return kind(kind.config_class.model_validate(given))
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors()
-        )
+        faults = "; ".join(placed(one["loc"], one["msg"].lower()) for one in error.errors())
         raise ConfigError(
             f"settings of {name}: {faults}",
             hint=f"the settings there are: {', '.join(kind.config_class.model_fields) or 'none'}",

@@ -5,6 +5,7 @@ Source: Athalye et al., ICML 2018; Carlini et al., On Evaluating Adversarial Rob
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -26,8 +27,16 @@ Status: TypeAlias = Literal["passed", "failed", "not tried"]
 Answer: TypeAlias = tuple[Status, str]
 
 
-def sanity_checks(cells: Sequence[Measured], models: Sequence[str]) -> tuple[SanityCheck, ...]:
-    """Every check for every model, in the order of the plan's models."""
+def sanity_checks(
+    cells: Sequence[Measured], models: Sequence[str], *, eps: float = math.inf
+) -> tuple[SanityCheck, ...]:
+    """Every check for every model, in the order of the plan's models.
+
+    Args:
+        cells: what was measured.
+        models: names.
+        eps: the largest budget that the gate counts.
+    """
     found = []
     for model in models:
         mine = [one for one in cells if one.cell.model == model and len(one.table)]
@@ -36,6 +45,11 @@ def sanity_checks(cells: Sequence[Measured], models: Sequence[str]) -> tuple[San
             found.append(
                 SanityCheck(model=model, check=check, title=title, status=status, evidence=evidence)
             )
+        status, evidence = _works(cells, mine, eps)
+        title = "an attack without gradients is shown to work"
+        found.append(
+            SanityCheck(model=model, check="works", title=title, status=status, evidence=evidence)
+        )
     return tuple(found)
 
 
@@ -245,6 +259,53 @@ def _reference(cells: Sequence[Measured], model: str) -> Answer:
     if not lines:
         return "not tried", f"no pair was left above rank {R}, or no attack used gradients"
     return ("failed" if failed else "passed"), f"success@{R}: " + "; ".join(lines)
+
+
+def _works(cells: Sequence[Measured], mine: Sequence[Measured], eps: float) -> Answer:
+    """Where nobody sees gradients, one attack does more than noise: here, or on another model.
+
+    At half of the pixel range anything works, so that shows nothing.
+    """
+    rows = [found for found in mine if found.cell.counts and found.cell.eps <= eps]
+    if not rows:
+        return "not tried", "no attack was run"
+    at = max(found.cell.eps for found in rows)
+    if any(found.access == "gradients" for found in rows if found.cell.eps == at):
+        return "not tried", "attacks with gradients were run"
+    rows = [found for found in rows if found.access != "gradients"]
+    labels = {found.cell.label for found in rows}
+    lines = []
+    for found in cells:
+        cell = found.cell
+        if cell.label not in labels or cell.eps >= WHOLE or not len(found.table):
+            continue
+        without = _without(cells, found)
+        solved = _solved(found)
+        worse, common = _worse(solved, without)
+        line = (
+            f"{cell.label} on {cell.model} at eps {cell.eps:g}: "
+            f"{_share([solved[p] for p in common])}, noise {_share([without[p] for p in common])}"
+        )
+        if worse:
+            return "passed", f"success@{R}: {line}"
+        lines.append(line)
+    if not lines:
+        return "failed", f"no attack was run with an eps below {WHOLE:g}"
+    return "failed", (
+        f"no attack without gradients is shown to do more than noise, success@{R}: "
+        f"{'; '.join(lines)}; more queries, a larger eps or a plain model beside it would show it"
+    )
+
+
+def _without(cells: Sequence[Measured], found: Measured) -> dict[int, bool]:
+    """Success on the same pairs with noise of the same size, or of the photos as they are."""
+    ranks = (found.table["rank_before"].to_numpy() <= R).tolist()
+    clean = dict(zip(found.table["pair"].to_list(), ranks, strict=True))
+    for one in cells:
+        same = (one.cell.model, one.cell.eps) == (found.cell.model, found.cell.eps)
+        if same and one.cell.attack.key == NOISE:
+            return clean | _solved(one)
+    return clean
 
 
 CHECKS: tuple[

@@ -117,6 +117,19 @@ def evasion_findings(
                 mitigations=MITIGATIONS[level],
             )
         )
+    if verdict.level == "weak":
+        found.append(
+            Finding(
+                id="evasion-weak",
+                title="The evidence is too weak to decide",
+                about=judged,
+                severity="moderate",
+                atlas=EVADE,
+                owasp=OWASP,
+                evidence=verdict.statement,
+                advice="Give the plan what is said to be missing; no number here says it is safe.",
+            )
+        )
     for model in models:
         if model.name != judged:
             found += _comparison(model, names[judged], policy, worst, rows)

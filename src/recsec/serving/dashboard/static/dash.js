@@ -15,7 +15,8 @@
   });
   const time = () => axis({
     grid: { show: false }, space: 70,
-    values: (_, ticks) => ticks.map((t) => new Date(1000 * t).toISOString().slice(11, 19)),
+    // an empty chart begins at 0: no times, rather than those of 1970
+    values: (_, ticks) => ticks.map((t) => (t < 2 ? "" : new Date(1000 * t).toISOString().slice(11, 19))),
   });
   // of the points themselves: uPlot's own guess for a single one is hours wide
   const span = (rows, least) => () =>
@@ -51,7 +52,7 @@
         x: { time: false, range: span(found, 10) },
         y: { distr: 3, range: () => [10 ** Math.floor(Math.log10(lowest)), 1.3] },
       },
-      axes: [time(), axis({ size: 60, filter: (_, ticks) => ticks.map((t) => (Math.abs(Math.log10(t) % 1) < 1e-9 ? t : null)), grid: { stroke: color("--grid"), width: 1, filter: (_, ticks) => ticks.map((t) => (Math.abs(Math.log10(t) % 1) < 1e-9 ? t : null)) }, values: (_, ticks) => ticks.map((t) => (Math.abs(Math.log10(t) % 1) < 1e-9 ? String(t) : "")) })],
+      axes: [time(), axis({ size: 60, filter: (_, ticks) => ticks.map((t) => (Math.abs(Math.log10(t) % 1) < 1e-9 ? t : null)), grid: { stroke: color("--grid"), width: 1, filter: (_, ticks) => ticks.map((t) => (Math.abs(Math.log10(t) % 1) < 1e-9 ? t : null)) }, values: (_, ticks) => ticks.map((t) => (Math.abs(Math.log10(t) % 1) < 1e-9 ? (t < 1e-3 ? t.toExponential(0) : String(t)) : "")) })],
       series: [when, dots("looks", "--series-0", 6), dots("below a rule's share", "--high", 9), ...level],
     }, [x, found.map((look) => (look[2] ? null : look[1])), found.map((look) => (look[2] ? look[1] : null)),
       ...rules.map((rule) => x.map(() => rule.level))], place);

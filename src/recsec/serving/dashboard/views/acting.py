@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -112,14 +113,21 @@ def decision(desk: Desk, call: Call) -> Response:
         holds=found.active(desk.engine.clock()),
         p_values=p_values,
         scores=evidence.get("scores", {}),
-        grounds=evidence.get("pooled") or evidence.get("cluster") or evidence,
+        grounds=_grounds(evidence),
         pooled="pooled" in evidence,
         clustered="cluster" in evidence,
+        screened="screen" in evidence,
         last=evidence.get("last", [])[::-1],
     )
 
 
-ROUTES = (
+def _grounds(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a decision about more than the account's own p-value rests on."""
+    kinds = (evidence[kind] for kind in ("pooled", "cluster", "screen") if kind in evidence)
+    return next(kinds, evidence)
+
+
+ROUTES: tuple[Route, ...] = (
     Route("POST", "/accounts/{name}/act", "operator", act),
     Route("POST", "/accounts/{name}/allow", "operator", allow),
     Route("POST", "/accounts/{name}/forbid", "operator", forbid),

@@ -115,7 +115,7 @@ def _sent(file: Path) -> Response:
     return Response(file.read_bytes(), media_type=KINDS[file.suffix], headers=headers)
 
 
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     Route("GET", "/audits", "viewer", overview),
     Route("GET", "/audits/job", "viewer", progress),
     Route("POST", "/audits/start", "operator", start),

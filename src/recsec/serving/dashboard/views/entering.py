@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from recsec.serving.dashboard.desk import Call, Desk, No, Route
-from recsec.serving.dashboard.pages import PREFIX
 from recsec.serving.dashboard.sessions import COOKIE, LASTS, TooOften
 
 __all__ = ["ROUTES"]
@@ -40,7 +39,7 @@ def login(desk: Desk, call: Call) -> Response:
         COOKIE,
         token,
         max_age=int(LASTS),
-        path=PREFIX,
+        path=desk.place.prefix,
         secure=call.secure,
         httponly=True,
         samesite="strict",
@@ -52,11 +51,11 @@ def logout(desk: Desk, call: Call) -> Response:
     """End the session."""
     desk.sessions.logout(call.somebody.token)
     answer = desk.go("/login")
-    answer.delete_cookie(COOKIE, path=PREFIX, httponly=True, samesite="strict")
+    answer.delete_cookie(COOKIE, path=desk.place.prefix, httponly=True, samesite="strict")
     return answer
 
 
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     Route("GET", "/static/{name}", None, static),
     Route("GET", "/login", None, ask),
     Route("POST", "/login", None, login),

@@ -52,9 +52,14 @@ def what_if(rule: Rule, looks: Sequence[Judged], level: float) -> WhatIf:
     Exact as long as nobody was blocked: of a blocked account there is no later evidence.
     """
     own = [one for one in looks if one.young or rule.scope != "young"]
-    found = {one.account: None for one in own if one.p_values[rule.detector] <= level * one.share}
+    found = {one.account: None for one in own if _of(one, rule) <= level * one.share}
     judged = len({one.account for one in own})
     return WhatIf(level, judged, tuple(found), level * judged)
+
+
+def _of(look: Judged, rule: Rule) -> float:
+    """The p-value that a rule asks for; 1 where no rule asked for it at that time."""
+    return look.p_values.get(rule.detector, 1.0)
 
 
 def switched(text: str, name: str, *, enforce: bool) -> str:
@@ -118,6 +123,7 @@ def overview(desk: Desk, call: Call) -> Response:
         rows=rows,
         policy=policy,
         by_hand=tally.get((words.BY_HAND, True)),
+        keys=[one for one in desk.engine.store.known_keys() if one.revoked is None],
         file=desk.place.policy,
         whole=WHOLE,
     )
@@ -207,7 +213,7 @@ def _write(path: Path, name: str, *, enforce: bool) -> None:
         draft.unlink(missing_ok=True)
 
 
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     Route("GET", "/policy", "viewer", overview),
     Route("GET", "/policy/{name}", "viewer", rule),
     Route("POST", "/policy/{name}", "admin", switch),

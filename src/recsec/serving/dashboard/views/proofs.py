@@ -74,4 +74,4 @@ def _proof(path: Path) -> dict[str, Any]:
     }
 
 
-ROUTES = (Route("GET", "/proof", "viewer", overview),)
+ROUTES: tuple[Route, ...] = (Route("GET", "/proof", "viewer", overview),)

@@ -94,7 +94,7 @@ def _pulse(desk: Desk, seen: Seen) -> dict[str, Any]:
                 round(one.at, 1),
                 one.p_values["combined"],
                 any(
-                    one.p_values[rule.detector] <= (rule.p_value or 0.0) * one.share
+                    one.p_values.get(rule.detector, 1.0) <= (rule.p_value or 0.0) * one.share
                     for rule in desk.engine.policy.rules
                     if rule.alone
                 ),
@@ -208,7 +208,7 @@ def _surprising(desk: Desk, asked: tuple[Asked, ...]) -> list[bool]:
     return out
 
 
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     Route("GET", "/", "viewer", watch),
     Route("GET", "/pulse", "viewer", pulse),
     Route("POST", "/accounts", "viewer", find),

@@ -80,6 +80,9 @@ def about_rule(rule: Rule) -> str:
     who = {"account": "an account", "young": "a young account", "key": "a key", "all": "everybody"}
     if rule.evidence == "cluster":
         return f"accounts that ask alike, their p-value together at most {rule.p_value:g}"
+    if rule.evidence == "screen":
+        rate = 100 * (rule.p_value or 0.0)
+        return f"an account uploads a photo that screens flag at {rate:g} % of honest ones"
     if rule.evidence == "pooled":
         return f"young accounts together, p-value at most {rule.p_value:g}"
     if rule.p_value is not None:
@@ -94,6 +97,12 @@ def about_decision(decision: Decision) -> str:
     if "rate" in evidence:
         rate = evidence["rate"]
         return f"{rate['requests']:g} requests within {rate['within']:g} s"
+    if "screen" in evidence:
+        screen = evidence["screen"]
+        return (
+            f"a photo that screens flag: {screen['scores']['panel']:.3g}, above "
+            f"{screen['threshold']:.3g}; file {screen['sha256'][:12]}"
+        )
     if "cluster" in evidence:
         alike = evidence["cluster"]
         return (

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from recsec.errors import ConfigError
 from recsec.targets.http.config import HttpConfig, explained
-from recsec.targets.http.placeholders import mentioned
+from recsec.targets.http.placeholders import SECRET, mentioned
 
 __all__ = ["Example", "Imported", "id_field", "stands_for", "target_file"]
 
@@ -94,15 +94,16 @@ def target_file(example: Example) -> Imported:
     """The file of a target that asks as an example does.
 
     Raises:
-        ConfigError: it carries no history, names what is no placeholder, or holds a secret where
-            no file may: in the address or the body, or more than one.
+        ConfigError: it carries no history, names what is no placeholder, or holds more than one
+            secret.
     """
     notes: list[str] = []
     settings: dict[str, Any] = {"url": example.url, "method": example.method}
     parts = urlsplit(example.url)
     query = _fields(parse_qsl(parts.query, keep_blank_values=True))
-    _refuse_secrets(query, "the query")
-    _refuse_secrets(example.request, "the body")
+    secrets: list[tuple[str, str | None]] = []
+    query = _without_secrets(query, secrets)
+    body = _without_secrets(example.request, secrets)
     bare = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
     asked = _guessed(query, "query", notes)
     if example.method in ("GET", "DELETE"):
@@ -110,14 +111,14 @@ def target_file(example: Example) -> Imported:
     else:
         pairs = "&".join(f"{quote(name)}={_kept(value)}" for name, value in _pairs(asked))
         settings["url"] = bare + (f"?{pairs}" if pairs else "")
-        settings["request"] = _guessed(example.request, "body", notes) or {}
+        settings["request"] = _guessed(body, "body", notes) or {}
         if example.form:
             settings["body"] = "form"
     if example.response is not None:
         settings["response"] = example.response
     else:
         notes.append('response = "$.items" was not told; --response says where the ids are')
-    settings |= _headers(example, notes)
+    settings |= _headers(example, secrets, notes)
     try:
         text = _toml(settings)
         text.encode()
@@ -240,23 +241,39 @@ def _kept(value: str) -> str:
     return value if any(mentioned(value)) else quote(value)
 
 
-def _refuse_secrets(request: Any, where: str) -> None:
-    """Raises: ConfigError: a field looks like a secret, which would stand in a file."""
-    if isinstance(request, Mapping):
-        for name, value in request.items():
-            if _has(KEYS, name) and isinstance(value, str) and value and "{" not in value:
-                raise ConfigError(
-                    f"{where} holds {name}, which looks like a secret, and a target file keeps "
-                    "none: it names an environment variable whose value goes into a header",
-                    hint="send it as a header where the API takes it so",
-                )
-            _refuse_secrets(value, where)
+def _without_secrets(request: Any, found: list[tuple[str, str | None]]) -> Any:
+    """A request with ``{secret}`` for each field that looks like one; their names go to ``found``.
+
+    A field that says so already is one too.
+    """
+    if isinstance(request, list):
+        return [_without_secrets(one, found) for one in request]
+    if not isinstance(request, Mapping):
+        return request
+    kept = {}
+    for name, value in request.items():
+        named = isinstance(value, str) and SECRET in mentioned(value)
+        looks = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+        if named or (_has(KEYS, name) and looks and not any(mentioned(value))):
+            found.append((name, None))
+            kept[name] = value if named else f"{{{SECRET}}}"
+        else:
+            kept[name] = _without_secrets(value, found)
+    return kept
 
 
-def _headers(example: Example, notes: list[str]) -> dict[str, Any]:
-    """Headers to send, and where the secret goes."""
+def _headers(
+    example: Example, secrets: list[tuple[str, str | None]], notes: list[str]
+) -> dict[str, Any]:
+    """Headers to send, and where the secret goes.
+
+    Args:
+        example: the request.
+        secrets: those of query and body: names, without a prefix.
+        notes: takes what was decided.
+    """
     kept: dict[str, str] = {}
-    secrets = [] if example.secret is None else [example.secret]
+    secrets += [] if example.secret is None else [example.secret]
     for name, value in example.headers.items():
         if name.lower() == "cookie":
             notes.append("cookies are left out: an answer depends on its request alone")
@@ -273,13 +290,12 @@ def _headers(example: Example, notes: list[str]) -> dict[str, Any]:
         )
     found: dict[str, Any] = {"headers": kept} if kept else {}
     for name, prefix in secrets:
-        found |= {"auth_env": SECRET_ENV, "auth_header": name, "auth_prefix": prefix}
-        notes.append(
-            f"the secret is not written: set {SECRET_ENV} to what follows {prefix!r} in {name}"
-            + (", the base64 of name:password" if prefix.lower() == "basic " else "")
-            if prefix
-            else f"the secret is not written: set {SECRET_ENV} to the value of {name}"
-        )
+        found["auth_env"] = SECRET_ENV
+        if prefix is not None:
+            found |= {"auth_header": name, "auth_prefix": prefix}
+        after = f"what follows {prefix!r} in {name}" if prefix else f"the value of {name}"
+        coded = ", the base64 of name:password" if (prefix or "").lower() == "basic " else ""
+        notes.append(f"the secret is not written: set {SECRET_ENV} to {after}{coded}")
     return found
 
 

@@ -127,6 +127,9 @@ def from_openapi(described: Mapping[str, Any], path: str, *, at: str = "") -> Ex
             query += [(name, text) for text in (told if isinstance(told, list) else [told])]
         elif place == "header" and one.get("required"):
             headers[name] = str(_needed(chosen, name, value))
+    secret = _secret(described, operation)
+    if secret is not None and secret[1] is None:
+        query.append((secret[0], "{secret}"))
     if query:
         address += "?" + "&".join(f"{quote(name)}={quote(str(one))}" for name, one in query)
     request, form = _body(described, operation, chosen)
@@ -137,7 +140,7 @@ def from_openapi(described: Mapping[str, Any], path: str, *, at: str = "") -> Ex
         request=request,
         form=form,
         response=_response(described, operation),
-        secret=_secret(described, operation),
+        secret=None if secret is None or secret[1] is None else (secret[0], secret[1]),
     )
 
 
@@ -249,14 +252,18 @@ def _paths(value: Any, path: str) -> Iterator[str]:
             yield from _paths(one, f"{path}.{name}")
 
 
-def _secret(described: Mapping[str, Any], operation: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Header and prefix of the secret that it asks for."""
+def _secret(
+    described: Mapping[str, Any], operation: Mapping[str, Any]
+) -> tuple[str, str | None] | None:
+    """Header and prefix of the secret that it asks for; without a prefix a field of the query."""
     schemes = described.get("components", {}).get("securitySchemes", {})
     wanted = operation.get("security", described.get("security")) or ()
     for name in (name for one in wanted for name in one):
         scheme = _resolved(described, schemes.get(name, {}))
         if scheme.get("type") == "apiKey" and scheme.get("in") == "header":
             return str(scheme.get("name")), ""
+        if scheme.get("type") == "apiKey" and scheme.get("in") == "query":
+            return str(scheme.get("name")), None
         if scheme.get("type") == "http":
             return "Authorization", f"{str(scheme.get('scheme', 'bearer')).capitalize()} "
         if scheme.get("type") in ("oauth2", "openIdConnect"):

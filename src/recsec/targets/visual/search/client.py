@@ -7,11 +7,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
 import numpy as np
 import numpy.typing as npt
+from jsonpath_ng import JSONPath
 from jsonpath_ng.parser import parse
 from PIL import Image
 
@@ -23,11 +25,27 @@ from recsec.targets.http.patience import TRANSIENT, Patience, TransientError, re
 from recsec.targets.http.secrets import Secrets
 from recsec.targets.visual.search.file import SearchFile
 from recsec.text import visible
-from recsec.types import IntArray
+from recsec.types import FloatArray, IntArray
 
-__all__ = ["ImageSearch"]
+__all__ = ["ImageSearch", "Scored"]
 
 SHOWN = 200
+LARGEST = 1e100
+"""Of a score; what is none, and what no float holds, is not below it."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A list that was read.
+
+    Attributes:
+        rows: ``(K,)`` rows of the catalog, nearest first.
+        nearness: ``(K,)`` float64 that falls: their scores, or distances with their sign changed;
+            None where the file names no scores.
+    """
+
+    rows: IntArray
+    nearness: FloatArray | None
 
 
 class ImageSearch:
@@ -73,6 +91,7 @@ class ImageSearch:
             headers[config.auth_header] = config.auth_prefix + secret
         self._secrets = Secrets([one for one in (secret, *headers.values()) if len(one) > 5])
         self._path = parse(config.response)
+        self._scores = None if config.scores is None else parse(config.scores)
         self._sleep = sleep
         self._patience = Patience(
             config, name=self.name, sleep=sleep, clock=time.monotonic, kept="finished pairs are"
@@ -115,7 +134,11 @@ class ImageSearch:
         return self.config.surface == "relist"
 
     def list(self, image: npt.NDArray[np.uint8], item: int, target: int) -> IntArray:
-        """The list that is read after one upload: rows of the catalog, at most k, nearest first.
+        """``scored`` without the scores."""
+        return self.scored(image, item, target).rows
+
+    def scored(self, image: npt.NDArray[np.uint8], item: int, target: int) -> Scored:
+        """The list that is read after one upload: at most k rows of the catalog, nearest first.
 
         Args:
             image: ``(3, S, S)`` uint8.
@@ -123,7 +146,8 @@ class ImageSearch:
             target: row of the target item.
 
         Raises:
-            TargetError: no answer, one that is no list of ids, or ids that are not in the catalog.
+            TargetError: no answer, one that is no list of ids, or ids that are not in the catalog;
+                scores that are no numbers, not as many as ids, or in another order.
         """
         config, ids = self.config, self.photos.table["id"]
         values = {"{k}": str(config.k), "{item}": str(ids[item]), "{target}": str(ids[target])}
@@ -141,7 +165,35 @@ class ImageSearch:
         if config.read is not None:
             self._sleep(config.wait)
             answer = self._send("GET", _put(config.read, values), {})
-        return self._rows(answer)
+        rows = self._rows(answer)
+        told = None if self._scores is None else self._nearness(answer, self._scores)
+        return Scored(rows, None if told is None else told[: len(rows)])
+
+    def _nearness(self, answer: Any, scores_at: JSONPath) -> FloatArray:
+        """The scores, so that more is nearer: which way they go, the order of the list says."""
+        found, ids = ([one.value for one in path.find(answer)] for path in (scores_at, self._path))
+        found, ids = (
+            one[0] if len(one) == 1 and isinstance(one[0], list) else one for one in (found, ids)
+        )
+        hint = "scores is a JSONPath to one number per id: $.items[*].score"
+        numbers = [
+            isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < LARGEST
+            for one in found
+        ]
+        if len(found) != len(ids) or not all(numbers):
+            what = f"{sum(numbers)} numbers" if all(numbers) else "what is no number"
+            raise TargetError(
+                f"{self.name} answered {what} at {self.config.scores} for {len(ids)} ids", hint=hint
+            )
+        scores = np.array(found, dtype=np.float64)
+        scores = scores if scores[0] >= scores[-1] else -scores
+        if np.any(np.diff(scores) > 0):
+            raise TargetError(
+                f"{self.name} gives scores at {self.config.scores} that neither fall nor rise "
+                "along its list, so they say nothing of the order",
+                hint="name other scores, or none: the list alone is followed then",
+            )
+        return scores
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Any:
         """One request, attempt after attempt, and the JSON that comes back."""

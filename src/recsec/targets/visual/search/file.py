@@ -11,7 +11,7 @@ from jsonpath_ng.parser import parse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsec.errors import ConfigError
-from recsec.sources import kind_of_source
+from recsec.sources import Capability, kind_of_source
 from recsec.targets.http.addresses import parsed_url
 
 __all__ = ["SearchFile", "is_search", "read_search_file"]
@@ -39,6 +39,10 @@ class SearchFile(BaseModel):
     field: str = Field(default="image", description="name of the file in the form")
     form: dict[str, str] = Field(default={}, repr=False, description="further fields of the form")
     response: str = Field(default="$.items", description="JSONPath to the list of ids")
+    scores: str | None = Field(
+        default=None,
+        description="JSONPath to the scores, one per id: similarities, or distances that rise",
+    )
     read: str | None = Field(
         default=None, repr=False, description="relist: address of the neighbors of {target}"
     )
@@ -69,9 +73,11 @@ class SearchFile(BaseModel):
             raise ValueError("a URL must not hold a password; use auth_env")
         return url
 
-    @field_validator("response")
+    @field_validator("response", "scores")
     @classmethod
-    def _is_a_path(cls, path: str) -> str:
+    def _is_a_path(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
         try:
             parse(path)
         except (JSONPathError, AttributeError) as error:
@@ -89,10 +95,16 @@ class SearchFile(BaseModel):
         return self
 
     @property
+    def gives(self) -> frozenset[Capability]:
+        """What it can do."""
+        return frozenset({"ids"} if self.scores is None else {"ids", "scores"})
+
+    @property
     def asked(self) -> dict[str, Any]:
         """What decides its answers."""
         names = {"url", "method", "surface", "send", "response", "read", "k", "size"}
-        return self.model_dump(mode="json", include=names)
+        scored = {} if self.scores is None else {"scores": self.scores}
+        return self.model_dump(mode="json", include=names) | scored
 
 
 def _filled(text: str) -> str:
