@@ -41,6 +41,18 @@ def factory() -> nn.Module:
     return Tiny()
 
 
+class Detached(Tiny):
+    """The same vectors, but no gradient of them reaches the pixels."""
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images)
+
+
+def detached() -> nn.Module:
+    return Detached()
+
+
 def exported() -> Any:
     """What torch.export gives."""
     size = torch.export.Dim("B", min=1, max=512)

@@ -60,6 +60,21 @@ def test_a_target_that_does_not_repeat_itself_is_refused(oracle):
         preflight(oracle, HISTORIES, 3)
 
 
+def test_lists_that_differ_late_are_shown_where_they_do(oracle):
+    turn = iter(range(100))
+
+    def late(account, histories, k):
+        lists = histories[:, :1] + np.arange(k)
+        lists[:, 6] += 10 + next(turn)
+        return lists
+
+    oracle.query = late
+    with pytest.raises(TargetError, match="from place 6 on") as caught:
+        preflight(oracle, HISTORIES, 8)
+    shown = str(caught.value).split("on ", 1)[1].split(", then ")
+    assert shown[0] != shown[1].removesuffix(")")
+
+
 def test_a_target_that_ignores_the_history_is_refused(oracle):
     oracle.query = lambda account, histories, k: np.tile(np.arange(1, k + 1), (len(histories), 1))
     with pytest.raises(TargetError, match=r"same list \(7, 14, 21 \.\.\.\)"):

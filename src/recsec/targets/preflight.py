@@ -71,9 +71,11 @@ def preflight(
     changed = np.flatnonzero((first != second).any(axis=1))
     if len(changed):
         row = int(changed[0])
+        start = int(np.argmax(first[row] != second[row])) // 5 * 5  # a stretch where they differ
         what = (
             f"{len(changed)} of {rows} histories got another list the second time (the first of "
-            f"them {_names(target, first[row])}, then {_names(target, second[row])})"
+            f"them{f' from place {start + 1} on' if start else ''} "
+            f"{_names(target, first[row, start:])}, then {_names(target, second[row, start:])})"
         )
         one = histories[row : row + 1]
         if (target.query(account, one, k) == target.query(account, one, k)).all():

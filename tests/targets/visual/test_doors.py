@@ -87,6 +87,14 @@ def test_every_door_gives_the_same_vectors(files, door):
         assert torch.allclose(own, true, atol=1e-5)
 
 
+def test_a_network_whose_gradients_end_inside_gives_none(tmp_path, capsys):
+    file = tmp_path / "detached.toml"
+    file.write_text(f'[encoder]\nsource = "torch:visual_shop:detached"\nsize = {SIZE}\n')
+    assert open_source(str(file)).gives == {"ids", "embeddings"}
+    own = evade(capsys, file, tmp_path / "own", "--n", "3", "--attack", "apgd", code=2)
+    assert "needs gradients of vectors" in own["error"]["message"]
+
+
 def test_the_same_pairs_through_all_doors(files, shop, tmp_path, capsys):
     tables = {}
     for door in ("torch", "onnx", "callable"):

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import warnings
 from contextlib import suppress
-from typing import Any, ClassVar, Self, cast
+from typing import Any, Self, cast
 
 import torch
 from jaxtyping import Float
@@ -36,7 +36,8 @@ class NetworkEncoder(nn.Module):
         TargetError: it refuses images, or gives no vectors.
     """
 
-    gradients: ClassVar[bool] = True
+    gradients: bool
+    """Whether a gradient of the vectors reaches the pixels: a try at the opening tells."""
     shown: Recipe
     """What the network sees in the end, what it does itself included; for people."""
 
@@ -53,6 +54,14 @@ class NetworkEncoder(nn.Module):
         images = torch.stack([ramp, ramp.flip(0)]).view(2, 3, self.size, self.size)
         with torch.no_grad():
             self.dim = self.features(images).shape[1]
+        self.gradients = self._reaches(images)
+
+    def _reaches(self, images: Tensor) -> bool:
+        images = images.clone().requires_grad_()
+        with torch.enable_grad(), suppress(TargetError, RuntimeError):
+            torch.autograd.grad(self.features(images).sum(), images)
+            return True
+        return False
 
     @property
     def size(self) -> int:
