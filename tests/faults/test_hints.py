@@ -85,7 +85,9 @@ WORDS: dict[str, list[str]] = {
         "export the image part alone",
         "export it with a batch axis that may vary",
         "write {history}, {k} and {account} into the request where they belong, or start from examples/target-sessions.toml",  # noqa: E501
-        "send it as a header where the API takes it so",
+        "it describes one API: --model {}",
+        "scores is a JSONPath to one number per id: $.items[*].score",
+        "name other scores, or none: the list alone is followed then",
         "leave out the one that the API does not need",
         "leave out what the request does not need, or copy examples/target.toml",
         "write that text between plain quotes",

@@ -135,6 +135,9 @@ def test_an_audit_of_one_ranking_ends_before_the_budget(folder, model, monkeypat
     said = capsys.readouterr().err
     assert "24 different histories from one and the same ranking" in " ".join(said.split())
     assert not (folder / "run" / "transcript").exists()
+    if model != "popularity":
+        assert main(["target", "check", model, "--data", DATA]) == 3
+        assert "20 different histories from one" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.hostile(kind="models", what="an audit of a target that lists the history")

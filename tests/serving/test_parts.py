@@ -31,6 +31,7 @@ BLOCK = {"name": "thief", "p_value": 0.2, "action": "block"}
         ({"name": "a", "more_than": 3, "within": "soon"}, "expected a time"),
         ({"name": "A b", "more_than": 3, "within": "1m"}, "pattern"),
         ({"name": "a", "more_than": 3, "within": "1m", "action": "maim"}, "action"),
+        ({"name": "a", "more_than": 3, "within": "1m", "enforce": "yes"}, "valid boolean"),
     ],
 )
 def test_a_rule_that_does_not_fit_is_refused(

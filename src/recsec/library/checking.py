@@ -26,8 +26,8 @@ __all__ = [
 SHOWN = 3
 """Questions that are asked alone, timed and shown."""
 
-ROWS = 8
-"""Histories of the check that every audit begins with."""
+ROWS = 20
+"""Histories of the check that every audit begins with; fewer would not show one ranking for all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,7 +139,7 @@ class Rule(BaseModel):
     clear_above: float | None = Field(
         None, gt=0, le=1, description="a later p-value above this ends the decision early"
     )
-    enforce: bool = Field(False, description="false: in shadow")
+    enforce: bool = Field(False, strict=True, description="false: in shadow")
 
     @model_validator(mode="after")
     def _has_one_kind_of_evidence(self) -> Self:
@@ -192,7 +192,7 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detectors: Path | None = Field(None, description="folder that recsec detect fit wrote")
-    enforce: bool = Field(False, description="false: all rules in shadow")
+    enforce: bool = Field(False, strict=True, description="false: all rules in shadow")
     period: Time = Field(UNITS["d"], description="evidence begins anew after this time")
     accounts: int = Field(100_000, ge=1, description="most accounts with evidence; then it is new")
     young: Time = Field(UNITS["d"], description="how long an account is young")

@@ -92,6 +92,7 @@ def test_a_name_that_is_wrong_or_missing_is_answered_by_those_there_are(
     assert not shop.seen
 
 
+@pytest.mark.hint("--model {}")
 def test_target_check_shows_which_it_is_and_which_there_are(
     shop: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
