@@ -11,6 +11,8 @@ TORCH_FROM ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/de
 	&& $(PYTHON) -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)' \
 	$(TORCH_INDEX)/torch/ >/dev/null 2>&1 && echo --extra-index-url $(TORCH_INDEX))
 STAMP := $(VENV)/.installed
+# Tests start some hundred processes: none has to compile what the one before did.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check bench docs smoke dist install clean
 .DEFAULT_GOAL := demo

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import random
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -32,6 +34,19 @@ REQUIRED = frozenset(filter(None, os.environ.get("RECSEC_REQUIRE", "").split(","
 
 Empty on a user's machine, where tests skip.
 """
+
+
+DRAWN = random.Random()
+"""Where secrets come from in the process of the tests: from the name of the test that runs."""
+
+
+def known_secret(count: int | None = None) -> bytes:
+    """In place of ``secrets.token_bytes``, from which all of that module comes."""
+    return DRAWN.randbytes(32 if count is None else count)
+
+
+secrets.token_bytes = known_secret
+os.register_at_fork(after_in_child=DRAWN.seed)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,7 +97,11 @@ def archive(name: str) -> Path:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Look for what the marks of a test ask for."""
+    """Secrets follow from the test's name, so that a failure comes again; look for programs.
+
+    ``RECSEC_SECRETS=...`` draws others: a test that holds for one secret only is a defect.
+    """
+    DRAWN.seed(item.nodeid + os.environ.get("RECSEC_SECRETS", ""))
     for mark in item.iter_markers("data"):
         archive(mark.args[0])
     for mark in item.iter_markers("program"):

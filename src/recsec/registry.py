@@ -6,8 +6,9 @@ appears everywhere ours do.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -39,7 +40,7 @@ class Registry:
 
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=f"recsec.{self.kind}")}
+        return _registered(tuple(sys.path))[self.kind]
 
     def keys(self) -> list[str]:
         """All registered keys, sorted; nothing is imported."""
@@ -82,6 +83,16 @@ class Registry:
             except ConfigError:
                 continue
         return loaded
+
+
+@cache
+def _registered(_path: tuple[str, ...]) -> dict[str, dict[str, EntryPoint]]:
+    """By kind and key, what all packages on a path register: a file of each is read, so once."""
+    points = entry_points()
+    return {
+        kind: {point.name: point for point in points.select(group=f"recsec.{kind}")}
+        for kind in KINDS
+    }
 
 
 def registry(kind: str) -> Registry:

@@ -9,8 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
+import scipy
 
 from recsec.detection.calibration import FLOOR
 from recsec.metrics.detection import tail_p_values
@@ -62,7 +61,7 @@ def energy_test(
         The distance, and the p-value.
     """
     both = np.concatenate([pool, people]) / np.maximum(people.std(axis=0), floor)
-    distances = cdist(both, both)
+    distances = scipy.spatial.distance.cdist(both, both)
     n, m = len(pool), len(people)
     member = np.zeros((draws + 1, n + m))
     member[0, :n] = 1
@@ -179,10 +178,11 @@ class Population:
         """Weights of the habits under which the energy distance to a pool is least."""
         spread = np.maximum(self.rows.std(axis=0), FLOOR)
         groups = [self.rows[self.habits == one] / spread for one in present.tolist()]
+        cdist = scipy.spatial.distance.cdist
         between = np.array([[cdist(a, b).mean() for b in groups] for a in groups])
         across = np.array([cdist(one, pool / spread).mean() for one in groups])
         even = np.full(len(groups), 1 / len(groups))
-        found = minimize(
+        found = scipy.optimize.minimize(
             lambda w: 2 * w @ across - w @ between @ w,
             even,
             jac=lambda w: 2 * across - 2 * between @ w,

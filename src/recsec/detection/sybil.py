@@ -13,9 +13,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.cluster import hierarchy
-from scipy.spatial.distance import pdist, squareform
+import scipy
 
 from recsec.traffic import QueryLog
 from recsec.types import FloatArray, IntArray
@@ -67,7 +65,7 @@ class Linker:
         """Learn from honest accounts how alike people's tastes get by chance."""
         blank = cls(vectors, 0.0)
         names = list(dict.fromkeys(log.calls.account))[:MOST]
-        distances = pdist(blank.profiles(log, names))
+        distances = scipy.spatial.distance.pdist(blank.profiles(log, names))
         near = float(np.quantile(distances, share)) if len(distances) else 0.0
         return cls(vectors, near)
 
@@ -78,7 +76,7 @@ class Linker:
         owner = np.repeat(codes, np.diff(log.calls.offsets))
         chosen = owner >= 0
         shape = (len(accounts), len(self.vectors))
-        counts = sparse.coo_array(
+        counts = scipy.sparse.coo_array(
             (np.ones(int(chosen.sum())), (owner[chosen], items[chosen])), shape=shape
         ).tocsr()
         sums: FloatArray = counts @ self.vectors.astype(np.float64)
@@ -96,10 +94,11 @@ class Linker:
         names = list(accounts)[:MOST]
         if len(names) < 2:
             return out
-        distances = squareform(pdist(self.profiles(log, names)))
+        metric, hierarchy = scipy.spatial.distance, scipy.cluster.hierarchy
+        distances = metric.squareform(metric.pdist(self.profiles(log, names)))
         distances[self._continued(log, names)] = 0.0
         np.fill_diagonal(distances, 0.0)
-        merged = hierarchy.linkage(squareform(distances, checks=False), method="average")
+        merged = hierarchy.linkage(metric.squareform(distances, checks=False), method="average")
         labels = hierarchy.fcluster(merged, self.near, criterion="distance")
         sizes = np.bincount(labels)
         kept = np.flatnonzero(sizes > 1)
@@ -128,7 +127,7 @@ class Linker:
         owners = np.concatenate([codes[rows], codes[rows]])
         real = keys[place] != 0
         shape = (len(names), max(len(keys), 1))
-        asked = sparse.coo_array(
+        asked = scipy.sparse.coo_array(
             (np.ones(int(real.sum())), (owners[real], place[real])), shape=shape
         ).tocsr()
         asked.data[:] = 1.0

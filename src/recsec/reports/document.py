@@ -12,7 +12,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 __all__ = ["FORMATS", "LABELS", "Document", "pointer"]
@@ -69,6 +70,25 @@ def pointer(*parts: str | int) -> str:
     '/rows/0/metrics/a~1b'
     """
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+class _Compiled(BytecodeCache):
+    """Templates as they were compiled for another document."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """See ``BytecodeCache``; a template that was changed since has another check sum."""
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """See ``BytecodeCache``."""
+        self.kept[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED = _Compiled()
 
 
 @dataclass(frozen=True)
@@ -136,6 +156,7 @@ class Document:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=COMPILED,
         )
         style = files(OURS).joinpath("templates/report.css").read_text("utf-8")
         environment.globals.update(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.optimize import minimize_scalar
+import scipy
 
 from recsec.traffic.clicks import ClickLaw
 from recsec.traffic.people import Measured, People
@@ -59,7 +59,7 @@ def fit_power(counts: FloatArray, *, free: bool = True) -> tuple[float | None, f
     def loss(eta: float) -> float:
         return eta * mean + float(np.log(np.exp(-eta * logs).sum()))
 
-    eta = float(minimize_scalar(loss, bounds=(0.0, 5.0), method="bounded").x)
+    eta = float(scipy.optimize.minimize_scalar(loss, bounds=(0.0, 5.0), method="bounded").x)
     law = ClickLaw(acceptance=1.0, bias=eta, first=None if first in (0.0, 1.0) else first)
     away = 0.5 * float(np.abs(counts / total - law.probabilities(k)).sum())
     return first, eta, away

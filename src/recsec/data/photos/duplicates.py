@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.fft import dctn
+import scipy
 
 __all__ = ["BITS", "LEVELS", "THUMB", "label_repeats", "near_repeats", "perceptual_hashes"]
 
@@ -34,7 +34,7 @@ def perceptual_hashes(thumbs: Thumbs) -> npt.NDArray[np.uint64]:
     """
     weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
     gray = np.einsum("nchw,c->nhw", thumbs.astype(np.float32), weights)
-    low = dctn(gray, axes=(1, 2))[:, :8, :8].reshape(len(thumbs), 64)
+    low = scipy.fft.dctn(gray, axes=(1, 2))[:, :8, :8].reshape(len(thumbs), 64)
     above = low > np.median(low[:, 1:], axis=1, keepdims=True)
     return np.packbits(above, axis=1).view(np.uint64).reshape(len(thumbs))
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from recsec.detection.base import CountingDetector, FitData
 from recsec.traffic import BRANCHES, EXTENDS, REPEATS, STARTS, Steps
@@ -101,5 +101,5 @@ class Asking(CountingDetector):
         )
 
     @cached_property
-    def _known(self) -> cKDTree:
-        return cKDTree(self.fitted["known"])
+    def _known(self) -> scipy.spatial.cKDTree:
+        return scipy.spatial.cKDTree(self.fitted["known"])

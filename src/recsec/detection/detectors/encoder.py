@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy import sparse
-from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
 from recsec.data.sequences import Sequences
@@ -51,10 +50,10 @@ def item_vectors(
         user = np.repeat(np.arange(len(histories)), histories.lengths)
         same = user[1:] == user[:-1]
         pair = (histories.items[:-1][same], histories.items[1:][same])
-        counts = sparse.coo_array((np.ones(int(same.sum())), pair), shape=(n, n)).tocsr()
+        counts = scipy.sparse.coo_array((np.ones(int(same.sum())), pair), shape=(n, n)).tocsr()
         both = (counts + counts.T).log1p()
         rank = min(width, n - 2)
-        left, values, _ = svds(both, k=rank, v0=rng.normal(size=n))
+        left, values, _ = scipy.sparse.linalg.svds(both, k=rank, v0=rng.normal(size=n))
         vectors = (left * np.sqrt(values)).astype(np.float32)
     vectors[0] = 0.0
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -88,7 +87,7 @@ def pool(items: IntArray, offsets: IntArray, vectors: Floats) -> Floats:
     shape = (len(lengths), len(vectors))
     chosen = items[place] if len(place) else np.zeros(0, np.int64)
     parts = [
-        sparse.csr_array((weight, chosen, bounds), shape=shape) @ vectors
+        scipy.sparse.csr_array((weight, chosen, bounds), shape=shape) @ vectors
         for weight in (even, newest)
     ]
     return np.concatenate(parts, axis=1)

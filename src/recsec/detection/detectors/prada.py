@@ -14,9 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from pydantic import Field
-from scipy import stats
-from scipy.cluster.vq import kmeans2
 
 from recsec.data.catalog import Catalog
 from recsec.detection.base import Arrays, Detector, DetectorConfig, FitData
@@ -52,7 +51,7 @@ def normality(distances: FloatArray) -> float:
         return 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(stats.shapiro(kept).statistic)
+        return float(scipy.stats.shapiro(kept).statistic)
 
 
 @dataclass
@@ -117,7 +116,7 @@ class Prada(Detector):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an empty cluster is a cluster nobody is in
-            _, groups = kmeans2(
+            _, groups = scipy.cluster.vq.kmeans2(
                 vectors[1:], config.classes, minit="++", rng=streams.numpy("clusters")
             )
         return cls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from recsec.detection.detectors.asking import Asking
 from recsec.detection.watch import Watch
@@ -64,7 +64,7 @@ def strange_ways(watch: Watch) -> dict[str, str]:
     core = some[crowds.core_sample_indices_]
     if len(core) == 0:
         return {}
-    away, nearest = cKDTree(shares[core]).query(shares[odd], p=np.inf)
+    away, nearest = scipy.spatial.cKDTree(shares[core]).query(shares[odd], p=np.inf)
     crowd = np.where(away <= EDGE, crowds.labels_[crowds.core_sample_indices_][nearest], -1)
     found = {}
     for at, number in zip(odd.tolist(), crowd.tolist(), strict=True):

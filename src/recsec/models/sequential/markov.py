@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from scipy import sparse
 from torch import Tensor
 
 from recsec.data.catalog import Catalog
@@ -41,7 +41,11 @@ class Markov(Recommender):
     config: MarkovConfig
 
     def __init__(
-        self, catalog: Catalog, config: MarkovConfig, counts: sparse.csr_array, popularity: Tensor
+        self,
+        catalog: Catalog,
+        config: MarkovConfig,
+        counts: scipy.sparse.csr_array,
+        popularity: Tensor,
     ) -> None:
         super().__init__(catalog, config)
         self.counts = counts
@@ -54,12 +58,12 @@ class Markov(Recommender):
         train = split.train
         n = len(train.catalog) + 1
         user = np.repeat(np.arange(len(train)), train.lengths)
-        counts = sparse.csr_array((n, n), dtype=np.float32)
+        counts = scipy.sparse.csr_array((n, n), dtype=np.float32)
         for distance in range(1, config.reach + 1):
             same = user[distance:] == user[:-distance]
             pairs = (train.items[:-distance][same], train.items[distance:][same])
             weights = np.full(len(pairs[0]), 1 / distance, dtype=np.float32)
-            counts = counts + sparse.coo_array((weights, pairs), shape=(n, n)).tocsr()
+            counts = counts + scipy.sparse.coo_array((weights, pairs), shape=(n, n)).tocsr()
         share = train.counts / max(1, train.counts.sum())
         counts.sum_duplicates()
         return cls(train.catalog, config, counts, torch.from_numpy(share.astype(np.float32)))
@@ -99,7 +103,7 @@ class Markov(Recommender):
             raise CheckpointError(f"markov cannot be built from a {type(config).__name__}")
         try:
             parts = (state["values"].numpy(), state["indices"].numpy(), state["indptr"].numpy())
-            counts = sparse.csr_array(parts, shape=(n, n))
+            counts = scipy.sparse.csr_array(parts, shape=(n, n))
             counts.check_format()
         except (KeyError, ValueError) as error:
             raise CheckpointError(

@@ -6,10 +6,9 @@ import math
 from collections.abc import Hashable, Mapping
 
 import numpy as np
-from scipy import stats
 
 from recsec.reports.parts import Metric
-from recsec.stats import LEVEL, mean_estimate
+from recsec.stats import LEVEL, NORMAL, mean_estimate
 
 __all__ = ["beyond", "difference_of", "paired_difference"]
 
@@ -58,7 +57,7 @@ def beyond(difference: Metric, confidence: float) -> int:
     value, low, high = difference.value, difference.low, difference.high
     if value is None or low is None or high is None:
         return 0 if not value else int(math.copysign(1, value))
-    wider = float(stats.norm.ppf((1 + confidence) / 2) / stats.norm.ppf((1 + LEVEL) / 2))
+    wider = NORMAL.inv_cdf((1 + confidence) / 2) / NORMAL.inv_cdf((1 + LEVEL) / 2)
     if value - wider * (value - low) > 0:
         return 1
     return -1 if value + wider * (high - value) < 0 else 0

@@ -60,6 +60,8 @@ class Names:
         return int.from_bytes(derive([self._secret], "decoys", 8).tobytes(), "big")
 
     def elsewhere(self, items: int) -> IntArray:
-        """``(N + 1,)`` another item in place of each one; 0 stays 0."""
-        rng = np.random.default_rng(self._seed)
-        return np.concatenate([[0], 1 + rng.permutation(items)]).astype(np.int64)
+        """``(N + 1,)`` another item in place of each one, all in one cycle; 0 stays 0."""
+        order = 1 + np.random.default_rng(self._seed).permutation(items)
+        others = np.zeros(items + 1, dtype=np.int64)
+        others[order] = np.roll(order, 1)
+        return others

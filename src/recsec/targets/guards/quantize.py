@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import scipy
 import torch
 from pydantic import Field
-from scipy import sparse
 from torch import Tensor
 
 from recsec.models.base import Incremental, Recommender, mask_history, top_k
@@ -104,19 +104,19 @@ class Quantize(Guard):
         lists = stored_lists(recommender, lists=config.lists, depth=config.depth, seed=seed)
         return cls(lists, items=len(recommender.catalog), near=config.near)
 
-    def _make_index(self, k: int) -> sparse.csr_array:
+    def _make_index(self, k: int) -> scipy.sparse.csr_array:
         """Which stored lists ``(N + 1, C)`` have an item among their first k."""
         heads = self.lists[:, :k]
         row, column = np.nonzero(heads)
         ones = np.ones(len(row), dtype=np.int32)
         shape = (self.items + 1, len(heads))
-        return sparse.csr_array((ones, (heads[row, column], row)), shape=shape)
+        return scipy.sparse.csr_array((ones, (heads[row, column], row)), shape=shape)
 
     def answer(self, account: str, histories: IntArray, scores: Tensor, k: int) -> IntArray:
         """See ``Guard.answer``."""
         own = best(scores, k)
         row, column = np.nonzero(own)
-        asked = sparse.csr_array(
+        asked = scipy.sparse.csr_array(
             (np.ones(len(row), dtype=np.int32), (row, own[row, column])),
             shape=(len(own), self.items + 1),
         )

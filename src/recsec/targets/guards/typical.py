@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import scipy
 import torch
-from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
 from recsec.errors import ConfigError
@@ -290,7 +290,7 @@ class RankLaw:
         n = counts.sum(axis=1)
         bins = np.arange(counts.shape[1])
         likely = whole[:, n] + of_bins[:, bins, counts].sum(axis=2)
-        mixture = logsumexp(likely[1:], axis=0) - np.log(len(self.machines))
+        mixture = scipy.special.logsumexp(likely[1:], axis=0) - np.log(len(self.machines))
         found: FloatArray = mixture - likely[0]
         return found
 
@@ -302,8 +302,9 @@ class RankLaw:
         """
         laws = np.concatenate([self.honest[None], self.machines])
         counts, total = np.arange(NEWEST + 1), laws.sum(axis=1, keepdims=True)
-        whole = gammaln(total) - gammaln(total + counts)
-        return whole, gammaln(counts + laws[:, :, None]) - gammaln(laws)[:, :, None]
+        log_gamma = scipy.special.gammaln
+        whole = log_gamma(total) - log_gamma(total + counts)
+        return whole, log_gamma(counts + laws[:, :, None]) - log_gamma(laws)[:, :, None]
 
 
 def binned(ranks: IntArray, edges: IntArray) -> IntArray:

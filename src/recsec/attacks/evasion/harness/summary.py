@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from recsec.attacks.evasion.projection import effective_eps, levels
 from recsec.metrics import SUCCESS_AT, rank_gain, success_rate
@@ -87,7 +87,7 @@ def median_estimate(values: FloatArray) -> Estimate:
         values: ``(n,)``, n > 0.
     """
     ordered, n = np.sort(values), len(values)
-    outside = int(stats.binom.ppf(0.025, n, 0.5))  # values below the lower end
+    outside = int(scipy.stats.binom.ppf(0.025, n, 0.5))  # values below the lower end
     ends = (ordered[outside - 1], ordered[n - outside]) if outside > 0 else (np.inf, np.inf)
     value = ordered[(n - 1) // 2]
     low, high = (float(end) if np.isfinite(end) else None for end in ends)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy.stats import gamma
 
 from recsec.models import Recommender, mask_history
 from recsec.targets import Chains
@@ -44,7 +44,7 @@ def believed(
     nothing and are believed.
     """
     sizes = (lists > 0).sum(axis=1)
-    bound = gamma.ppf(1 - error, np.maximum(sizes, 1))
+    bound = scipy.special.gammainccinv(np.maximum(sizes, 1), error)
     found: npt.NDArray[np.bool_] = (-surprise(surrogate, histories, lists) > bound) | (sizes == 0)
     return found
 

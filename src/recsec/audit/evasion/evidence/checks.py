@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.stats import binomtest
+import scipy
 
 from recsec.attacks.evasion import Control
 from recsec.audit.evasion.cells import NOISE, WHOLE, R
@@ -72,7 +72,7 @@ def _worse(first: dict[int, bool], second: dict[int, bool]) -> tuple[bool, list[
     won = sum(second[pair] and not first[pair] for pair in common)
     if lost <= won:
         return False, common
-    return binomtest(lost, lost + won, alternative="greater").pvalue < SURE, common
+    return scipy.special.bdtrc(lost - 1, lost + won, 0.5) < SURE, common
 
 
 def _attacks(cells: Sequence[Measured], *, white: bool | None = None) -> list[Measured]:
