@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+
 import os
 import random
 import secrets
@@ -18,6 +19,8 @@ os.environ.setdefault("POLARS_MAX_THREADS", "2")
 import hypothesis
 import pytest
 from jaxtyping import install_import_hook
+
+gc.set_threshold(50_000)  # imports make half a million objects, and none is garbage
 
 # Shapes are checked here and only here: the hook has to be in place before the first import.
 install_import_hook(
@@ -73,9 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Half a million objects of imported modules are no garbage: don't look at them again."""
+    """Don't look again at what imports made."""
     gc.freeze()
-    gc.set_threshold(10_000)
 
 
 def absent(kind: str, what: str) -> None:
