@@ -1,17 +1,45 @@
-"""Tensors as safetensors files that know their own check sum."""
+"""Tensors as safetensors files that know their own check sum, and the networks that take them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from recsec.errors import CheckpointError
 from recsec.runs import PLACEHOLDER, intact, sealed
 
-__all__ = ["load_tensors", "tensor_bytes"]
+__all__ = ["load_tensors", "tensor_bytes", "unfilled"]
+
+
+class _Undrawn(TorchFunctionMode):
+    """Initial weights are not drawn."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Networks that are built here have shapes and take no memory, until tensors fit them.
+
+    To draw weights without memory, torch imports its compiler, which takes longer than to load
+    a checkpoint.
+    """
+    with torch.device("meta"), _Undrawn():
+        yield
 
 
 def tensor_bytes(tensors: dict[str, Tensor]) -> bytes:

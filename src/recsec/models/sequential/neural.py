@@ -17,6 +17,7 @@ from recsec.errors import CheckpointError
 from recsec.models.base import Recommender, ScheduleConfig, Training
 from recsec.models.sequential.objectives.next_item import NextItem
 from recsec.models.sequential.objectives.ranking import Ranking
+from recsec.models.tensors import unfilled
 from recsec.models.trainer import fit
 from recsec.rng import Streams
 from recsec.types import IntArray
@@ -148,7 +149,7 @@ class NeuralRecommender(Recommender, nn.Module):
         """See ``Recommender.from_state``."""
         if not isinstance(config, NeuralConfig):
             raise CheckpointError(f"{cls.name} cannot be built from a {type(config).__name__}")
-        with torch.device("meta"):  # settings of others take no memory until tensors fit them
+        with unfilled():  # settings of others take no memory
             model = cls(catalog, config)
         whole = [name for name, tensor in state.items() if not tensor.is_floating_point()]
         if whole:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 
 from recsec import __version__
 from recsec.errors import CheckpointError, RunError
 from recsec.models.base import PhotoEncoder
 from recsec.models.checkpoint import FORMAT, card, read_config, read_tensors, refuse_not_finite
-from recsec.models.tensors import tensor_bytes
+from recsec.models.tensors import tensor_bytes, unfilled
 from recsec.models.visual.backbone import PretrainedBody, rebuilt
 from recsec.models.visual.encoder import Encoder, EncoderConfig
 from recsec.runs import atomic_write_bytes, atomic_write_text, read_table, write_table
@@ -81,8 +80,7 @@ def load_encoder(folder: Path | str) -> Encoder:
         attributes = {name: tuple(values) for name, values in found["attributes"]}
         described = found.get("architecture")
         body = None if described is None else rebuilt(described, config.size)
-        # settings of others take no memory until tensors fit them
-        with torch.device("meta") if body is None else nullcontext():
+        with unfilled() if body is None else nullcontext():  # settings of others take no memory
             encoder = Encoder(config, tuple(found["categories"]), attributes, body=body)
     except Exception as error:  # whatever is wrong with it, it is the same news to the user
         raise CheckpointError(f"{folder / 'config.json'} does not fit: {error}") from error
