@@ -58,6 +58,11 @@ def die(told: Deed, progress: Any) -> Seen:
     raise AssertionError
 
 
+def stay(told: Number, progress: Any) -> Seen:
+    signal.pause()
+    raise AssertionError
+
+
 def write(told: Deed, progress: Any) -> Seen:
     """Writes, waits until somebody else has taken the run, and would write again."""
     atomic_write_text(Path(told.folder) / "first", told.how)
@@ -148,7 +153,9 @@ def cluster() -> Iterator[Any]:
     nodes.shutdown()
 
 
-def test_ray_spreads_loses_and_goes_on(cluster: Any, placement: Placement) -> None:
+def test_ray_spreads_loses_and_goes_on(
+    cluster: Any, placement: Placement, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with RayEngine(placement, address=cluster.address) as engine:
         tasks = [*(Task(f"t{x}", square, Number(x=x)) for x in range(3))]
         tasks.append(Task("dead", die, Deed(folder="", how="")))
@@ -161,6 +168,15 @@ def test_ray_spreads_loses_and_goes_on(cluster: Any, placement: Placement) -> No
         assert results["dead"].failure.kind == "WorkerDied"
         again = list(engine.run(tasks[:1]))
         assert again[0].value is not None
+        with monkeypatch.context() as patch:  # the last node is gone
+            patch.setattr(engine._ray, "nodes", list)
+            patch.setattr("recsec.audit.engines.ray.SECONDS_BETWEEN_LOOKS", 0.05)
+            patch.setattr("recsec.audit.engines.ray.SECONDS_WITHOUT_A_NODE", 0.0)
+            left = [*engine.run([Task("s1", stay, Number(x=1)), Task("s2", stay, Number(x=2))])]
+        told = [result.failure.message for result in left if result.failure]
+        assert (
+            told == ["the worker is gone: no node of the Ray cluster has {'CPU': 1} any more"] * 2
+        )
     with pytest.raises(ConfigError, match=r"no node of the Ray cluster has {'CPU': 64"):
         RayEngine(replace(placement, threads=64), address=cluster.address)
 

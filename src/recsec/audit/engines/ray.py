@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -25,6 +26,10 @@ QUIET = {  # settings of Ray, where the user has not chosen
     "RAY_worker_niceness": "0",  # as other engines; 15 otherwise
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_WITHOUT_A_NODE = 60.0
+"""Tasks wait so long for a node to come back; Ray would wait for ever."""
 
 
 class RayEngine:
@@ -71,25 +76,23 @@ class RayEngine:
         if memory_gb is not None:
             wanted["memory"] = int(memory_gb * 2**30)
         self._call = ray.remote(run_elsewhere).options(**wanted)
-        self._fits(wanted)
-
-    def _fits(self, wanted: dict[str, Any]) -> None:
-        """Refuse what no node can ever give; Ray would wait for a larger node without a word.
-
-        Raises:
-            ConfigError: no node has that much.
-        """
         keys = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-        asked = {keys[name]: value for name, value in wanted.items() if value and name in keys}
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if not any(
-            all(node.get(key, 0) >= value for key, value in asked.items()) for node in nodes
-        ):
+        self._asked = {
+            keys[name]: value for name, value in wanted.items() if value and name in keys
+        }
+        if not self._fits():
             self.close()
             raise ConfigError(
-                f"[engine] no node of the Ray cluster has {asked}",
+                f"[engine] no node of the Ray cluster has {self._asked}",
                 hint="lower threads, memory_gb or gpus, or add a node that has them",
             )
+
+    def _fits(self) -> bool:
+        """Whether some node can give what a task asks; where none can, Ray waits without a word."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return any(
+            all(node.get(key, 0) >= value for key, value in self._asked.items()) for node in nodes
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -105,11 +108,20 @@ class RayEngine:
     def run(self, tasks: Iterable[Task], *, progress: Progress | None = None) -> Iterator[Result]:
         """See ``Engine.run``; a task says nothing before it ends."""
         calls = {self._call.remote(self.placement.pack(task)): task for task in tasks}
+        seen = time.monotonic()
         try:
             while calls:
-                finished, _ = self._ray.wait(list(calls), num_returns=1, timeout=1.0)
+                finished, _ = self._ray.wait(
+                    list(calls), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS
+                )
                 for call in finished:
                     yield self._outcome(call, calls.pop(call))
+                if finished or self._fits():
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > SECONDS_WITHOUT_A_NODE:
+                    why = f"no node of the Ray cluster has {self._asked} any more"
+                    yield from (lost(task, why) for task in calls.values())
+                    return
         finally:
             for call in calls:
                 self._ray.cancel(call, force=True)
