@@ -11,10 +11,12 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 from recsec.audit.engines.base import Result, Task
 from recsec.audit.engines.elsewhere import Placement, lost, run_elsewhere
+from recsec.audit.engines.reports import reads_reports
 from recsec.errors import ConfigError
 from recsec.types import Progress
 
@@ -66,11 +68,12 @@ class RayEngine:
         if self._ours:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
                 raise ConfigError(
-                    f"[engine] there is no Ray cluster at {address or 'RAY_ADDRESS'}: "
-                    f"{str(error).splitlines()[0]}",
-                    hint="ray start --head on one machine, ray start --address=HOST:6379 on others",
+                    f"[engine] cannot join a Ray cluster at {address or 'RAY_ADDRESS'}: "
+                    f"{str(error).splitlines()[0].partition('. ')[0]}",
+                    hint="ray start --head on one machine, ray start --address=HOST:6379 on "
+                    "others; all with the same RAY_AUTH_MODE and RAY_AUTH_TOKEN",
                 ) from error
         wanted: dict[str, Any] = {"num_cpus": placement.threads, "num_gpus": gpus, "max_retries": 0}
         if memory_gb is not None:
@@ -106,25 +109,27 @@ class RayEngine:
             self._ray.shutdown()
 
     def run(self, tasks: Iterable[Task], *, progress: Progress | None = None) -> Iterator[Result]:
-        """See ``Engine.run``; a task says nothing before it ends."""
+        """See ``Engine.run``."""
         calls = {self._call.remote(self.placement.pack(task)): task for task in tasks}
         seen = time.monotonic()
-        try:
-            while calls:
-                finished, _ = self._ray.wait(
-                    list(calls), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS
-                )
-                for call in finished:
-                    yield self._outcome(call, calls.pop(call))
-                if finished or self._fits():
-                    seen = time.monotonic()
-                elif time.monotonic() - seen > SECONDS_WITHOUT_A_NODE:
-                    why = f"no node of the Ray cluster has {self._asked} any more"
-                    yield from (lost(task, why) for task in calls.values())
-                    return
-        finally:
-            for call in calls:
-                self._ray.cancel(call, force=True)
+        with reads_reports(Path(self.placement.run), progress) as read:
+            try:
+                while calls:
+                    finished, _ = self._ray.wait(
+                        list(calls), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS
+                    )
+                    read()
+                    for call in finished:
+                        yield self._outcome(call, calls.pop(call))
+                    if finished or self._fits():
+                        seen = time.monotonic()
+                    elif time.monotonic() - seen > SECONDS_WITHOUT_A_NODE:
+                        why = f"no node of the Ray cluster has {self._asked} any more"
+                        yield from (lost(task, why) for task in calls.values())
+                        return
+            finally:
+                for call in calls:
+                    self._ray.cancel(call, force=True)
 
     def _outcome(self, call: Any, task: Task) -> Result:
         try:
