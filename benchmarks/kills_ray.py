@@ -44,9 +44,10 @@ MEMORY = 100 * 2**20
 ATTEMPTS = 6
 
 
-def begin(folder: Path) -> subprocess.Popen[bytes]:
-    """The command, in a folder that holds the plan."""
-    words = [sys.executable, "-m", "recsec", "audit", "plan.toml", "--out", "run", "--quiet"]
+def begin(folder: Path, *before: str) -> subprocess.Popen[bytes]:
+    """The command, in a folder that holds the plan, behind the words that say where."""
+    words = [*before, sys.executable, "-m", "recsec", "audit", "plan.toml", "--out", "run"]
+    words.append("--quiet")
     with (folder / "said.txt").open("ab") as said:
         return subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
 

@@ -53,8 +53,23 @@ def square(told: Number, progress: Any) -> Seen:
     )
 
 
+def talk(told: Number, progress: Any) -> Seen:
+    """Says how far it is, and goes on when that was heard."""
+    progress("talk", 1, 2)
+    end = time.monotonic() + 120
+    while not Path(os.environ["RECSEC_HEARD"]).exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return square(told, progress)
+
+
 def die(told: Deed, progress: Any) -> Seen:
     os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def stay(told: Number, progress: Any) -> Seen:
+    signal.pause()
     raise AssertionError
 
 
@@ -68,9 +83,15 @@ def write(told: Deed, progress: Any) -> Seen:
 
 
 @pytest.fixture
-def placement(tmp_path: Path) -> Placement:
+def placement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Placement:
+    monkeypatch.setenv("RECSEC_HEARD", str(tmp_path / "heard"))
     with RunDirectory.create_or_resume(tmp_path / "run", "test", {}) as run:
         return Placement(str(run.path), run.word, 1, folder=str(Path(__file__).parents[2]))
+
+
+def hear(what: str, done: int, total: int) -> None:
+    assert (what, done, total) == ("talk", 1, 2)
+    Path(os.environ["RECSEC_HEARD"]).touch()
 
 
 def failure_of(placement: Placement, task: Task) -> Any:
@@ -107,11 +128,12 @@ def test_what_another_machine_may_lack_is_said(placement: Placement, tmp_path: P
 def test_slurm_jobs(placement: Placement) -> None:
     """Through submitit's processes in Slurm's place."""
     with SlurmEngine(placement, minutes=5, cluster="local") as engine:
-        tasks = [Task("t3", square, Number(x=3)), Task("dead", die, Deed(folder="", how=""))]
-        results = {result.id: result for result in engine.run(tasks)}
+        tasks = [Task("t3", talk, Number(x=3)), Task("dead", die, Deed(folder="", how=""))]
+        results = {result.id: result for result in engine.run(tasks, progress=hear)}
     assert results["t3"].value is not None
     assert results["t3"].value["square"] == 9
     assert results["t3"].value["pid"] != os.getpid()
+    assert not (Path(placement.run) / ".progress").exists()
     assert results["dead"].failure is not None
     assert results["dead"].failure.kind == "WorkerDied"
 
@@ -131,6 +153,20 @@ def test_without_slurm_it_is_said(placement: Placement) -> None:
     assert "kind = 'local'" in error.value.hint
 
 
+def test_a_cluster_that_wants_a_token_is_named(
+    placement: Placement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(**_: Any) -> None:
+        raise ray.exceptions.AuthenticationError("no authentication token was found")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(ConfigError, match="at h:1: no authentication token was found") as error:
+        RayEngine(placement, address="h:1")
+    assert "RAY_AUTH_TOKEN" in str(error.value.hint)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes of one core each, as real Ray processes."""
@@ -148,11 +184,13 @@ def cluster() -> Iterator[Any]:
     nodes.shutdown()
 
 
-def test_ray_spreads_loses_and_goes_on(cluster: Any, placement: Placement) -> None:
+def test_ray_spreads_loses_and_goes_on(
+    cluster: Any, placement: Placement, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with RayEngine(placement, address=cluster.address) as engine:
-        tasks = [*(Task(f"t{x}", square, Number(x=x)) for x in range(3))]
+        tasks = [*(Task(f"t{x}", talk if x else square, Number(x=x)) for x in range(3))]
         tasks.append(Task("dead", die, Deed(folder="", how="")))
-        results = {result.id: result for result in engine.run(tasks)}
+        results = {result.id: result for result in engine.run(tasks, progress=hear)}
         values = [results[f"t{x}"].value for x in range(3)]
         assert [value["square"] for value in values if value] == [0, 1, 4]
         assert {value["threads"] for value in values if value} == {1}
@@ -161,6 +199,15 @@ def test_ray_spreads_loses_and_goes_on(cluster: Any, placement: Placement) -> No
         assert results["dead"].failure.kind == "WorkerDied"
         again = list(engine.run(tasks[:1]))
         assert again[0].value is not None
+        with monkeypatch.context() as patch:  # the last node is gone
+            patch.setattr(engine._ray, "nodes", list)
+            patch.setattr("recsec.audit.engines.ray.SECONDS_BETWEEN_LOOKS", 0.05)
+            patch.setattr("recsec.audit.engines.ray.SECONDS_WITHOUT_A_NODE", 0.0)
+            left = [*engine.run([Task("s1", stay, Number(x=1)), Task("s2", stay, Number(x=2))])]
+        told = [result.failure.message for result in left if result.failure]
+        assert (
+            told == ["the worker is gone: no node of the Ray cluster has {'CPU': 1} any more"] * 2
+        )
     with pytest.raises(ConfigError, match=r"no node of the Ray cluster has {'CPU': 64"):
         RayEngine(replace(placement, threads=64), address=cluster.address)
 

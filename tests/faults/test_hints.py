@@ -54,7 +54,8 @@ WORDS: dict[str, list[str]] = {
         "install the same versions on all machines: constraints.txt names them",
         "lower threads, memory_gb or gpus, or add a node that has them",
         "nothing is lost: the newer attempt does this work",
-        "ray start --head on one machine, ray start --address=HOST:6379 on others",
+        "ray start --head on one machine, ray start --address=HOST:6379 on others; "
+        "all with the same RAY_AUTH_MODE and RAY_AUTH_TOKEN",
         "run the same command again: finished work stays; give memory_gb if it was for memory",
         "start it in a folder on storage that all machines of the cluster share",
         "start the audit where sbatch works, or kind = 'local'",

@@ -6,7 +6,7 @@
       cells/ID.json   results of finished units of work
       timings.json    times, dates and host: nothing else in the directory holds any
       .lock           held while a process works here; the system frees it when that process dies
-  .attempt        the word of that process, for its workers on other machines
+      .attempt        the word of that process, for its workers on other machines
 
 Rooms add folders of their own (``target/``, ``transcript/`` ...).
 """

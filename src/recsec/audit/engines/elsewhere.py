@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recsec.audit.engines.base import Failure, Result, Task, run_packed
+from recsec.audit.engines.reports import leaves_reports
 from recsec.errors import RunError
 from recsec.runs import environment, fenced
 
@@ -69,7 +70,7 @@ def run_elsewhere(packed: dict[str, Any]) -> Result:
             sys.path.insert(0, told.folder)
         torch.set_num_threads(told.threads)
         with fenced(Path(told.run), told.word):
-            return run_packed(task, lambda what, done, total: None)
+            return run_packed(task, leaves_reports(Path(told.run), task["id"]))
     except RunError as error:
         failure = Failure(type(error).__name__, error.message, error.hint)
     return Result(task["id"], None, failure, 0.0)

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +18,7 @@ from typing import Any, Self, TypeAlias
 import torch
 
 from recsec.audit.engines.base import Failure, Result, Task, run_packed
+from recsec.audit.engines.reports import seldom
 from recsec.types import Progress
 
 __all__ = ["LocalEngine"]
@@ -193,14 +193,8 @@ def _end_with_parent(alive: Connection) -> None:
 
 
 def _execute(packed: dict[str, Any]) -> Result:
-    last: dict[str, float] = {}
-
     def report(what: str, done: int, total: int) -> None:
-        name, now = what.partition(" | ")[0], time.monotonic()
-        if _talk is not None and (
-            done >= total or now - last.get(name, -1.0) > SECONDS_BETWEEN_REPORTS
-        ):
-            last[name] = now
+        if _talk is not None:
             _talk.put((what, done, total))
 
-    return run_packed(packed, report)
+    return run_packed(packed, seldom(report, SECONDS_BETWEEN_REPORTS))

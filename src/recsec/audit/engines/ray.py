@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 from recsec.audit.engines.base import Result, Task
 from recsec.audit.engines.elsewhere import Placement, lost, run_elsewhere
+from recsec.audit.engines.reports import reads_reports
 from recsec.errors import ConfigError
 from recsec.types import Progress
 
@@ -25,6 +28,10 @@ QUIET = {  # settings of Ray, where the user has not chosen
     "RAY_worker_niceness": "0",  # as other engines; 15 otherwise
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_WITHOUT_A_NODE = 60.0
+"""Tasks wait so long for a node to come back; Ray would wait for ever."""
 
 
 class RayEngine:
@@ -61,35 +68,34 @@ class RayEngine:
         if self._ours:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
                 raise ConfigError(
-                    f"[engine] there is no Ray cluster at {address or 'RAY_ADDRESS'}: "
-                    f"{str(error).splitlines()[0]}",
-                    hint="ray start --head on one machine, ray start --address=HOST:6379 on others",
+                    f"[engine] cannot join a Ray cluster at {address or 'RAY_ADDRESS'}: "
+                    f"{str(error).splitlines()[0].partition('. ')[0]}",
+                    hint="ray start --head on one machine, ray start --address=HOST:6379 on "
+                    "others; all with the same RAY_AUTH_MODE and RAY_AUTH_TOKEN",
                 ) from error
         wanted: dict[str, Any] = {"num_cpus": placement.threads, "num_gpus": gpus, "max_retries": 0}
         if memory_gb is not None:
             wanted["memory"] = int(memory_gb * 2**30)
         self._call = ray.remote(run_elsewhere).options(**wanted)
-        self._fits(wanted)
-
-    def _fits(self, wanted: dict[str, Any]) -> None:
-        """Refuse what no node can ever give; Ray would wait for a larger node without a word.
-
-        Raises:
-            ConfigError: no node has that much.
-        """
         keys = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-        asked = {keys[name]: value for name, value in wanted.items() if value and name in keys}
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if not any(
-            all(node.get(key, 0) >= value for key, value in asked.items()) for node in nodes
-        ):
+        self._asked = {
+            keys[name]: value for name, value in wanted.items() if value and name in keys
+        }
+        if not self._fits():
             self.close()
             raise ConfigError(
-                f"[engine] no node of the Ray cluster has {asked}",
+                f"[engine] no node of the Ray cluster has {self._asked}",
                 hint="lower threads, memory_gb or gpus, or add a node that has them",
             )
+
+    def _fits(self) -> bool:
+        """Whether some node can give what a task asks; where none can, Ray waits without a word."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return any(
+            all(node.get(key, 0) >= value for key, value in self._asked.items()) for node in nodes
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -103,16 +109,27 @@ class RayEngine:
             self._ray.shutdown()
 
     def run(self, tasks: Iterable[Task], *, progress: Progress | None = None) -> Iterator[Result]:
-        """See ``Engine.run``; a task says nothing before it ends."""
+        """See ``Engine.run``."""
         calls = {self._call.remote(self.placement.pack(task)): task for task in tasks}
-        try:
-            while calls:
-                finished, _ = self._ray.wait(list(calls), num_returns=1, timeout=1.0)
-                for call in finished:
-                    yield self._outcome(call, calls.pop(call))
-        finally:
-            for call in calls:
-                self._ray.cancel(call, force=True)
+        seen = time.monotonic()
+        with reads_reports(Path(self.placement.run), progress) as read:
+            try:
+                while calls:
+                    finished, _ = self._ray.wait(
+                        list(calls), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS
+                    )
+                    read()
+                    for call in finished:
+                        yield self._outcome(call, calls.pop(call))
+                    if finished or self._fits():
+                        seen = time.monotonic()
+                    elif time.monotonic() - seen > SECONDS_WITHOUT_A_NODE:
+                        why = f"no node of the Ray cluster has {self._asked} any more"
+                        yield from (lost(task, why) for task in calls.values())
+                        return
+            finally:
+                for call in calls:
+                    self._ray.cancel(call, force=True)
 
     def _outcome(self, call: Any, task: Task) -> Result:
         try:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from recsec.audit.engines.base import Result, Task
 from recsec.audit.engines.elsewhere import Placement, lost, run_elsewhere
+from recsec.audit.engines.reports import reads_reports
 from recsec.errors import ConfigError
 from recsec.types import Progress
 
@@ -95,17 +96,19 @@ class SlurmEngine:
         """Jobs end with the ``run`` that made them."""
 
     def run(self, tasks: Iterable[Task], *, progress: Progress | None = None) -> Iterator[Result]:
-        """See ``Engine.run``; a task says nothing before it ends."""
+        """See ``Engine.run``."""
         jobs = {self._executor.submit(_Job(), self.placement.pack(task)): task for task in tasks}
-        try:
-            while jobs:
-                for job in [job for job in jobs if job.done()]:
-                    yield self._outcome(job, jobs.pop(job))
-                if jobs:
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-        finally:
-            for job in jobs:
-                job.cancel()
+        with reads_reports(Path(self.placement.run), progress) as read:
+            try:
+                while jobs:
+                    read()
+                    for job in [job for job in jobs if job.done()]:
+                        yield self._outcome(job, jobs.pop(job))
+                    if jobs:
+                        time.sleep(SECONDS_BETWEEN_LOOKS)
+            finally:
+                for job in jobs:
+                    job.cancel()
 
     def _outcome(self, job: Any, task: Task) -> Result:
         try:
