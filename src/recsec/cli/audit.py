@@ -156,9 +156,7 @@ def _show(console: Console, found: Report, out: Path) -> None:
     for threat, part in parts_of(found):
         view_of(threat).show(console, part)
     verdict = found.verdict
-    passed = "passed" if verdict.passed else "failed"
     data = " (made-up data: no evidence about a real system)" if found.synthetic else ""
-    gate = "no verdict" if verdict.level in ("incomplete", "weak") else f"gate {passed}"
-    console.print(f"{verdict.level}, {gate}{data}", style="bold")
+    console.print(f"{verdict.level}, {found.gate}{data}", style="bold")
     console.print(verdict.statement)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)

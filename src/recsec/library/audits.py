@@ -75,10 +75,7 @@ class AuditReport:
 
     @property
     def _judged(self) -> str:
-        verdict = self.verdict
-        if verdict.level in ("incomplete", "weak"):
-            return f"{verdict.level}, no verdict"
-        return f"{verdict.level}, gate {'passed' if verdict.passed else 'failed'}"
+        return f"{self.verdict.level}, {self.report.gate}"
 
     def __repr__(self) -> str:
         return f"AuditReport({self.report.title!r}, {self._judged}, {self.path})"
