@@ -80,7 +80,7 @@ def run(
     command continues; of an API or a function only what was under way is asked again, and counted.
     As long as there is no report, a corrected plan continues too, with the answers that it has in
     common. Exit code 1 if a gate fails, 3 if the target failed in all cells, 4
-    if cells could not be measured.
+    if cells could not be measured or the evidence does not decide.
     """
     if plan == INIT:
         _init(file or DEFAULT_PLAN, model, data, authorised=authorised, json=json)
