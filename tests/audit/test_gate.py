@@ -124,5 +124,9 @@ def test_a_policy_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="hihg") as caught:
         load_gate(path)
     assert "max_calls" in str(caught.value.hint)
+    path.write_text("[gate.evasion]\nepz = 0.1\n")
+    with pytest.raises(ConfigError, match=r"evasion\.epz") as caught:
+        load_gate(path)
+    assert "metric, statistic, eps" in str(caught.value.hint)
     with pytest.raises(ConfigError, match="cannot read the policy"):
         load_gate(tmp_path / "none.toml")

@@ -33,7 +33,6 @@ WORDS: dict[str, list[str]] = {
         "recsec data list says which is which",
         "reports are made of: {}",
         "switches: {}",
-        "the keys are {}",
     ],
     "not followed yet: way to attack or to train what others made; each needs its encoder here": [
         "[visual.surrogate] seed = 2",
