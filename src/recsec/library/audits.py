@@ -217,8 +217,13 @@ def extract_plan(
         device: where the copy is trained.
 
     Raises:
-        ConfigError: a setting that there is not.
+        ConfigError: a policy, a switch or a setting that there is not.
     """
+    from recsec.attacks.extraction import Adaptive
+    from recsec.registry import registry
+
+    registry("policies").get(policy)
+    Adaptive.parse(adaptive)
     chosen = dict(settings or {})
     unknown = sorted(set(chosen) - set(SETTINGS))
     if unknown:
