@@ -19,6 +19,8 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
+gc.set_threshold(50_000)  # imports make half a million objects, and none is garbage
+
 # Shapes are checked here and only here: the hook has to be in place before the first import.
 install_import_hook(
     ["recsec.metrics", "recsec.models", "recsec.attacks"], typechecker="shape_checks.check"
@@ -73,9 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Half a million objects of imported modules are no garbage: don't look at them again."""
+    """Don't look again at what imports made."""
     gc.freeze()
-    gc.set_threshold(10_000)
 
 
 def absent(kind: str, what: str) -> None:

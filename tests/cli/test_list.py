@@ -14,6 +14,12 @@ from recsec.cli.main import main
 from recsec.registry import KINDS
 
 
+def only(monkeypatch: pytest.MonkeyPatch, **places: str) -> None:
+    """Nothing is registered but these models."""
+    points = {key: EntryPoint(key, place, "recsec.models") for key, place in places.items()}
+    monkeypatch.setattr(registry, "_registered", lambda path: {"models": points})
+
+
 def test_models_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "models", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -26,11 +32,11 @@ def test_models_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_broken_plugin_is_named_and_skipped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    points = (
-        EntryPoint("lost", "no_such_package:Model", "recsec.models"),
-        EntryPoint("popularity", "recsec.models.sequential.popularity:Popularity", "recsec.models"),
+    only(
+        monkeypatch,
+        lost="no_such_package:Model",
+        popularity="recsec.models.sequential.popularity:Popularity",
     )
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
     assert main(["list", "models", "--json"]) == 0
     streams = capsys.readouterr()
     found = json.loads(streams.out)
@@ -51,8 +57,7 @@ def test_a_plugin_that_ends_the_process_is_only_a_broken_one(
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "rude_plugin", raising=False)
-    points = (EntryPoint("rude", "rude_plugin:Model", "recsec.models"),)
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    only(monkeypatch, rude="rude_plugin:Model")
     assert main(["list", "models", "--json"]) == 0
     streams = capfd.readouterr()
     assert list(json.loads(streams.out)["broken"]) == ["rude"]

@@ -28,7 +28,7 @@ PLAN: dict[str, Any] = {
         "sessions": 8,
         "surrogate_settings": {"embedding_dim": 8, "blocks": 1, "max_length": 20, "epochs": 3},
     },
-    "evaluation": {"resamples": 100},
+    "evaluation": {"resamples": 100, "recheck": False},  # one copy more; test_runner has it
     "gate": {"fail_at": "never"},
     "engine": {"workers": 1, "device": "cpu"},
 }
@@ -154,9 +154,13 @@ def make_place(folder: Path) -> Place:
 
 
 def afresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function is imported anew, from the current folder and from its source."""
+    """The function is imported anew, from the current folder and from its source.
+
+    Not from bytecode: of two sources of one second and size Python takes the older one's.
+    """
     monkeypatch.delitem(sys.modules, "planted_api", raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(sys, "path", [path for path in sys.path if "/pytest-" not in path])
 
 

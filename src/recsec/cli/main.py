@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import re
 import sys
@@ -51,6 +52,9 @@ COMMANDS = {
 }
 """Command and its one-line help. A command lives in ``recsec.cli.<name>``, or where ``HOMES`` says,
 as ``app`` or ``run``, and is imported only when it is used, so ``--help`` stays fast."""
+
+GARBAGE = 50_000
+"""Objects after which Python looks for cycles of them: at its 700, a sixth of an import is that."""
 
 HOMES = {
     **dict.fromkeys(
@@ -204,6 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An exception that nobody expected is a defect of recsec; it is reported in one line and
     exits 3 like a fault of the target, so that a gate never reads it as a verdict.
     """
+    gc.set_threshold(GARBAGE)
     words = list(sys.argv[1:] if arguments is None else arguments)
     configure(**vars(Settings(json="--json" in words, debug="--debug" in words)))
     with standard_streams(), warnings.catch_warnings():
