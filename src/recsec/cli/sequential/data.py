@@ -123,8 +123,9 @@ def _show(console: Console, analysis: Analysis) -> None:
     left = ["id", "title"] if titled else ["id"]
     top = plain_table("Top 20 items", [*left, "rows"], left=len(left))
     top.columns[0].min_width = min(WIDE, max((len(item) for item, _, _ in best), default=0))
-    for *words, rows in best:
-        top.add_row(*map(Text, words[: len(left)]), counted(rows))
+    for item, title, rows in best:
+        shown = [item, title] if titled else [item]
+        top.add_row(*map(Text, shown), counted(rows))
     console.print(top)
     for said in summary["notes"]:
         console.print(Text(f"Note: {said}."))
