@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from waiting import until
 
 from recsec.audit.engines import LocalEngine, Payload, Task
 from recsec.errors import BudgetExhausted, TargetError
@@ -124,7 +124,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     ) as parent:
         pids = [int(_wait_for(tmp_path / f"pid-{x}", parent)) for x in range(2)]
         parent.kill()
-    _until(lambda: not any(map(_alive, pids)))
+    until(lambda: not any(map(_alive, pids)))
 
 
 def _alive(pid: int) -> bool:
@@ -136,12 +136,5 @@ def _alive(pid: int) -> bool:
 
 
 def _wait_for(path: Path, parent: subprocess.Popen[bytes]) -> str:
-    _until(lambda: path.exists() or parent.poll() is not None)
+    until(lambda: path.exists() or parent.poll() is not None)
     return path.read_text()
-
-
-def _until(happened: Any, *, limit: float = 90.0) -> None:
-    end = time.monotonic() + limit
-    while not happened():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import until
 
 from recsec.data.catalog import Catalog
 from recsec.errors import TargetError
@@ -201,7 +202,7 @@ def test_what_it_does_to_its_process_reaches_nobody(module, catalog, capfd, line
     for _ in range(2):
         assert target.query("a", HISTORIES, 2).tolist() == RIGHT
     assert state_of_this_process() == before
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50, "it waited for what sleeps for a minute"
     shown = capfd.readouterr()
     assert shown.out == ""
     if "'words'" in line and "spawn" not in line:
@@ -264,9 +265,9 @@ def test_ctrl_c_is_the_users_and_prints_no_traceback(module, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    wait_for(tmp_path / "began")
+    until((tmp_path / "began").exists)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=50)
     assert (process.returncode, out, err) == (0, "interrupted\n", "")
 
 
@@ -281,14 +282,11 @@ def test_the_process_ends_with_its_parent(module, tmp_path):
         target.query("a", np.array([[1, 2]]), 2)
     """)
     process = subprocess.Popen([sys.executable, "-c", script])
-    wait_for(tmp_path / "began", content=True)
+    until(lambda: (tmp_path / "began").exists() and (tmp_path / "began").read_text())
     process.kill()
     process.wait()
     theirs = int((tmp_path / "began").read_text())
-    deadline = time.monotonic() + 20
-    while alive(theirs) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not alive(theirs)
+    until(lambda: not alive(theirs), "the end of the user's process")
 
 
 def alive(number: int) -> bool:
@@ -297,13 +295,6 @@ def alive(number: int) -> bool:
     except OSError:
         return False
     return state != "Z"
-
-
-def wait_for(path: Path, *, content: bool = False) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists() or (content and not path.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_users_lines_come_before_those_of_a_library(module, catalog):

@@ -2,15 +2,14 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from dying import dies
 
 from recsec.errors import CheckpointError, ConfigError, DataError
 from recsec.metrics import hits, target_ranks
@@ -57,19 +56,11 @@ train("sasrec", chain, SasRecConfig(**{fast!r}), seed=5,
 """
 
 
-def run(out: Path) -> subprocess.Popen:
-    text = SCRIPT.format(path=[str(Path(__file__).parent)], fast={**FAST, "epochs": 6})
-    return subprocess.Popen([sys.executable, "-c", text, str(out)])
-
-
 def test_killed_training_ends_with_the_same_bits(chain, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    process = run(broken)
-    while not list((broken / "resume").glob("epoch-000[2-5]")) and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (broken / "model.safetensors").exists(), "it was killed too late to test anything"
+    script = SCRIPT.format(path=[str(Path(__file__).parent)], fast={**FAST, "epochs": 6})
+    dies(script, str(broken), part="resume/epoch-", count=3)
+    assert not (broken / "model.safetensors").exists()
     done = json.loads((broken / "history.json").read_text())
     assert 1 <= len(done) < 6
     config = SasRecConfig(**{**FAST, "epochs": 6})

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ import pytest
 from backends import Server, new_database
 from service_process import Process, start
 from service_world import World
+from waiting import until
 
 POLICY = """
 enforce = true
@@ -30,14 +31,6 @@ action = "block"
 duration = "1h"
 enforce = true
 """
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    for _ in range(3000):
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError(what)
 
 
 def metric(service: Process, name: str) -> float:

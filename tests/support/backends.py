@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from uuid import uuid4
 
 from sqlalchemy import create_engine, text
 from tests.conftest import absent
+from waiting import until
 
 USERS = ("postgres", "nobody")
 
@@ -43,12 +43,15 @@ class Server:
             self.words, stdout=log, stderr=log, cwd=self.folder, user=self.user
         )
         log.close()
-        for _ in range(2000):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            assert self.running.poll() is None, (self.folder / "log.txt").read_text()
-            time.sleep(0.005)
-        raise AssertionError("it does not listen")
+        until(self.listens, "it listens")
+
+    def listens(self) -> bool:
+        """Whether it takes connections."""
+        ended = self.running is not None and self.running.poll() is not None
+        assert not ended, (self.folder / "log.txt").read_text()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def kill(self) -> None:
         """As a crash: no warning, nothing is written."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from try_world import list_bench, photo_bench, served
+from waiting import until
 
 from recsec.trying import ListBench, PhotoBench, listen
 from recsec.trying.app import MOST_ATTACKS
@@ -189,11 +190,7 @@ def test_few_attacks_run_at_a_time_and_leaving_frees_the_place(page: httpx.Clien
             one.__exit__(None, None, None)
     assert refused.status_code == 429
     assert "cancel one" in refused.json()["detail"]
-    for _ in range(200):  # as soon as both have noticed
-        answer = page.post("/api/attack", json=ATTACK)
-        if answer.status_code == 200:
-            return
-    raise AssertionError("the place stays taken")
+    until(lambda: page.post("/api/attack", json=ATTACK).status_code == 200, "a free place")
 
 
 def test_a_port_that_is_taken_is_said() -> None:

@@ -2,13 +2,10 @@
 
 import copy
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from dying import dies
 
 from recsec.errors import CheckpointError, ConfigError
 from recsec.hardening import Clock, clean_epoch_seconds, harden, hardening_class
@@ -19,8 +16,8 @@ from recsec.models import Encoder, Training, encoder_fingerprint, load_encoder, 
 SETTINGS = {"epochs": 5, "batch_size": 32, "steps": 2, "stage_patience": 1, "share": 1.0}
 SCRIPT = """
 import sys, pathlib
-sys.path[:0] = {path!r}
-import conftest
+import torch
+torch.set_num_threads(1)
 from recsec.data import load_photos, split_photos
 from recsec.hardening import harden
 from recsec.hardening.visual.curriculum import CurriculumConfig
@@ -41,20 +38,12 @@ def given(encoder, split, tmp_path_factory) -> Path:
     return folder
 
 
-def start(out: Path, given: Path) -> subprocess.Popen:
-    text = SCRIPT.format(path=[str(Path(__file__).parent)], settings=SETTINGS)
-    return subprocess.Popen([sys.executable, "-c", text, str(out), str(given)])
-
-
 def test_killed_hardening_ends_with_the_same_bits(tmp_path, given, encoder, split):
     """The curriculum has a state of its own (stage, patience), so it stands for all."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    process = start(broken, given)
-    while not list((broken / "resume").glob("epoch-000[2-3]")) and process.poll() is None:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (broken / "model.safetensors").exists(), "it was killed too late to test anything"
+    script = SCRIPT.format(settings=SETTINGS)
+    dies(script, str(broken), str(given), part="resume/epoch-", count=2)
+    assert not (broken / "model.safetensors").exists()
     config = CurriculumConfig(**SETTINGS)
     again = load_encoder(given)
     for out in (broken, whole):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from dying import dies
 
 from recsec.data import load_photos, split_photos
 from recsec.errors import CheckpointError
@@ -110,18 +106,10 @@ train_encoder(split_photos(load_photos({DATA!r})), EncoderConfig(**{FAST!r}, epo
 """
 
 
-def run(out: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(out)])
-
-
 def test_a_killed_training_ends_with_the_same_bits(tmp_path, split):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    process = run(broken)
-    while not list((broken / "resume").glob("epoch-000[2-4]")) and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (broken / "model.safetensors").exists(), "it was killed too late to test anything"
+    dies(SCRIPT, str(broken), part="resume/epoch-", count=3)
+    assert not (broken / "model.safetensors").exists()
     assert 1 <= len(json.loads((broken / "history.json").read_text())) < 5
     for out in (broken, whole):
         config, training = EncoderConfig(**FAST, epochs=5), Training(out=out, device="cpu")

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 import uvicorn
 from service_world import Serve
 from starlette.responses import PlainTextResponse
+from waiting import until
 
 from recsec.serving.running import listen
 
@@ -59,6 +61,12 @@ def nginx(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         one.wait()
 
 
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 def recipe() -> str:
     """The recipe of the docs."""
     text = DOCS.read_text(encoding="utf-8")
@@ -76,14 +84,10 @@ def test_nginx_blocks_whom_the_service_blocks_and_outlives_it(serve: Serve, ngin
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     nginx(text.replace("127.0.0.1:9000", f"127.0.0.1:{behind}"))  # type: ignore[operator]
     url = f"http://127.0.0.1:{front}/recommend"
+    until(lambda: listens(front), "the start of nginx")
 
     def ask(account: str) -> httpx.Response:
-        for _ in range(400):
-            try:
-                return httpx.get(url, headers={"x-user": account} if account else {})
-            except httpx.ConnectError:
-                time.sleep(0.01)
-        raise AssertionError("nginx does not start")
+        return httpx.get(url, headers={"x-user": account} if account else {})
 
     try:
         for _ in range(4):

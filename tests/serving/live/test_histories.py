@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from backends import Server
 from redis import Redis, RedisError
 from service_world import Serve
+from waiting import until
 
 from recsec.serving.engine import open_state
 from recsec.serving.histories import Histories
@@ -44,12 +44,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def come_back(redis: Server, client: Redis) -> None:
     """Start it, and wait until it has read what it kept."""
     redis.start()
-    for _ in range(2000):
+
+    def answers() -> bool:
         with suppress(RedisError):
-            client.ping()
-            return
-        time.sleep(0.005)
-    raise AssertionError("it does not answer")
+            return bool(client.ping())
+        return False
+
+    until(answers)
 
 
 @pytest.mark.parametrize("name", PACES)

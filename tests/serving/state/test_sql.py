@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from alembic.migration import MigrationContext
 from backends import Server, new_database
 from sqlalchemy import inspect, text
 from tests.serving.state.conftest import CHAIN, Opened
+from waiting import until
 
 from recsec.errors import ConfigError, RunError
 from recsec.serving.state import Allowed, Decision, Kept, Key, SqlStore, migrations, tables
@@ -158,11 +160,12 @@ def test_a_server_that_comes_back_is_used_again(postgres: Server) -> None:
     with pytest.raises(Exception, match="does not answer"):
         store.revision()
     postgres.start()
-    for _ in range(200):
-        try:
-            assert store.revision() == 1
-            break
-        except RunError:
-            continue
+
+    def answers() -> bool:
+        with suppress(RunError):
+            return store.revision() == 1
+        return False
+
+    until(answers)
     assert [one.id for one in store.decisions()] == ["d-1"]
     store.close()

@@ -18,6 +18,7 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from service_world import World
+from waiting import until
 
 from recsec.errors import ConfigError
 from recsec.serving.engine import Engine, open_state
@@ -162,12 +163,12 @@ def ask(url: str, *, history: Any = (3, 4), how: str = "plain", **headers: str) 
 
 def eventually(engine: Engine, holds: Callable[[], bool]) -> None:
     """A proxy notes a request just after its answer went out."""
-    for _ in range(2000):
+
+    def held() -> bool:
         engine.settle()
-        if holds():
-            return
-        time.sleep(0.002)
-    raise AssertionError("it never held")
+        return holds()
+
+    until(held)
 
 
 def raw(url: str, request: bytes) -> bytes:
