@@ -102,7 +102,7 @@ def error_page() -> str:
             "| 1 | a gate failed |",
             "| 2 | wrong arguments or configuration |",
             "| 3 | target, data, checkpoint or run directory at fault; a defect of recsec |",
-            "| 4 | evidence incomplete, or the attacks too weak to count |",
+            "| 4 | evidence incomplete, or too weak to decide: too little of it, or weak attacks |",
             "| 130 | interrupted; the command that continues is printed |",
             "| 141 | the reader of stdout went away |",
             "",

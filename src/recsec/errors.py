@@ -82,6 +82,6 @@ class BudgetExhausted(TargetError):  # noqa: N818 - a state, not a failure
 
 
 class EvidenceIncomplete(RecsecError):  # noqa: N818
-    """Cells of an audit could not be measured, so no verdict is given."""
+    """Cells of an audit are missing or do not decide, so no verdict is given."""
 
     exit_code = 4

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from recsec.errors import ConfigError
 from recsec.text import placed
 
-__all__ = ["checked", "parse_guards", "parse_settings", "parse_words"]
+__all__ = ["checked", "parse_guards", "parse_settings", "parse_words", "section_of"]
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -33,9 +33,43 @@ def checked(kind: type[Config], values: Mapping[str, Any], *, where: str) -> Con
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(
-            f"{where}: {placed(first['loc'], first['msg'].lower())}",
-            hint=f"settings are {', '.join(kind.model_fields)}",
+            f"{where}: {_placed(first['loc'], values, first['msg'].lower())}",
+            hint=f"settings are {', '.join(section_of(kind, first['loc']).model_fields)}",
         ) from error
+
+
+def section_of(kind: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel]:
+    """The table in which a key stands, in a configuration that may hold others."""
+    section = kind
+    for name in place[:-1]:
+        field = section.model_fields.get(str(name))
+        inside = [] if field is None else _models_in(field.annotation)
+        section = inside[0] if inside else section
+    return section
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _placed(place: Sequence[str | int], values: Any, what: str) -> str:
+    """A fault and where it is; tables of a list go by their name, or are counted from 1."""
+    tables: list[str] = []
+    words: list[str] = []
+    for part in place:
+        try:
+            values = values[part]
+        except (LookupError, TypeError):
+            values = None
+        if isinstance(part, int) and isinstance(values, Mapping):
+            table = ".".join(words).removesuffix("s")
+            tables.append(f"{table} {values.get('name') or part + 1}")
+            words = []
+        else:
+            words.append(str(part))
+    return ": ".join([*tables, placed(words, what)])
 
 
 def parse_words(text: str, *, where: str) -> dict[str, str]:

@@ -139,13 +139,18 @@ def test_a_lazy_thief_buys_no_verdict(shop: Path, values: dict[str, Any]) -> Non
     assert not (shop / "diligent" / "answers" / "again-mixed-k10-c1000-s0.parquet").exists()
 
 
-def test_an_interval_across_a_threshold_is_said(finished: Path, values: dict[str, Any]) -> None:
+def test_an_interval_across_a_threshold_is_no_verdict(
+    finished: Path, values: dict[str, Any]
+) -> None:
     lift = read_report(finished / "run").extraction.rows[1].metrics["lift"]
     assert lift.low is not None
     assert lift.value is not None
     values["gate"] = {"high": (lift.low + lift.value) / 2}
     values["evaluation"]["recheck"] = False
-    assert "the interval reaches across" in audit(values).verdict.statement
+    report = audit(values)
+    assert (report.verdict.level, exit_code(report.verdict)) == ("weak", 4)
+    assert "users do not show" in report.verdict.statement
+    assert "extraction-weak" in {finding.id for finding in report.findings}
 
 
 def test_two_workers_report_what_one_reports(shop: Path, values: dict[str, Any]) -> None:

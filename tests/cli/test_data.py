@@ -96,6 +96,20 @@ def test_analyze_prints_tables_that_fit(capsys: pytest.CaptureFixture[str]) -> N
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_ids_as_long_as_a_uuid_keep_their_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [f"a5f09e63-45dd-b87d-a81a-a40a2b0b8c{n}" for n in range(10, 16)]
+    path = tmp_path / "log.csv"
+    rows = [f"{user},{item},{n}\n" for user in range(6) for n, item in enumerate(ids)]
+    path.write_text("user,item,time\n" + "".join(rows))
+    assert main(["data", "analyze", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert all(out.count(item) == 1 for item in ids)
+    assert "title" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_analyze_json_is_flat_and_figures_are_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from recsec.cli import demo
 from recsec.cli.main import main
+from recsec.cli.shared.output import configure
 
 
 def finished(folder: Path) -> None:
@@ -48,6 +49,7 @@ def test_a_read_only_folder_is_left_for_one_of_the_user(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir("/proc")
+    configure(quiet=False)  # a test before this one may have asked for silence
     place = demo._place()
     assert place.is_absolute()
     assert place.is_dir()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from report_example import example_report, history
 
+from recsec.audit import gate_policy
+from recsec.audit.plan import gate_class
 from recsec.cli.main import main
-from recsec.reports import json_schema
+from recsec.reports import Verdict, json_schema
 
 
 @pytest.fixture
@@ -42,6 +45,20 @@ def test_an_audit_for_people(audit: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert "high, gate failed (synthetic data)" in lines
     assert lines[-3:] == [str(audit / name) for name in ("report.html", "junit.xml", "sarif.json")]
+
+
+def test_where_no_gate_was_asked_for_none_is_passed(
+    audit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict = Verdict(level="moderate", passed=True, rule="r", statement="s")
+    report = example_report(verdict=verdict, policy=gate_policy(gate_class()(fail_at="never")))
+    (audit / "report.json").write_text(report.model_dump_json(), encoding="utf-8")
+    assert main(["report", str(audit)]) == 0
+    assert "moderate, no gate was asked for" in capsys.readouterr().out
+    assert "Gate: none was asked for." in (audit / "report.html").read_text(encoding="utf-8")
+    gate = ET.parse(audit / "junit.xml").find("testsuite/testcase")
+    assert gate is not None
+    assert gate.find("skipped") is not None
 
 
 def test_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,6 @@ WORDS: dict[str, list[str]] = {
         "recsec data list says which is which",
         "reports are made of: {}",
         "switches: {}",
-        "the keys are {}",
     ],
     "not followed yet: way to attack or to train what others made; each needs its encoder here": [
         "[visual.surrogate] seed = 2",
@@ -147,6 +146,7 @@ WORDS: dict[str, list[str]] = {
         "step after it; switch off A/B tests and caches that expire",
         "switch off randomness, A/B tests and caches that expire, then try again",
         "check that the request carries the history, oldest item first",
+        "check that it knows the ids of --data, and answers users whom it has never seen",
         "{} recorded: run the same command again later",
         "{} recorded: run the same command again to continue",
         "write it as verdict=module:function; the module must be importable",

@@ -45,6 +45,17 @@ def test_a_rule_that_does_not_fit_is_refused(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(("line", "rule"), [('name = "slow"', "slow"), ("", "2")])
+def test_a_rule_at_fault_is_named_and_its_keys_are_shown(
+    tmp_path: Path, line: str, rule: str
+) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(f'[[rules]]\nname = "a"\np_value = 0.1\n[[rules]]\n{line}\np_valu = 0.1\n')
+    with pytest.raises(ConfigError, match=f"rule {rule}: (p_valu|name): ") as caught:
+        read_policy(path)
+    assert str(caught.value.hint).startswith("settings are name, scope, p_value")
+
+
 def test_all_looks_together_spend_the_level_once() -> None:
     spent = [share(queries, (20, 50, 100, 200)) for queries in range(200_000)]
     assert sum(spent) < 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -95,6 +96,20 @@ def test_an_error_of_the_function_shows_its_own_lines(shop, catalog):
 def test_an_answer_that_breaks_the_contract_is_refused(catalog, answer, words):
     with pytest.raises(TargetError, match=words):
         target(lambda histories, k: answer, catalog).query("a", HISTORIES, 3)
+
+
+@pytest.mark.hint(
+    "name each item once: list(dict.fromkeys(ids)) keeps its best place; the response of an API "
+    "must point at one list"
+)
+def test_a_list_that_names_an_item_twice_is_mended_as_the_hint_says(catalog):
+    ids = [14, 7, 14]
+    with pytest.raises(TargetError, match="named item 14 twice") as caught:
+        target(lambda histories, k: [ids, ids], catalog).query("a", HISTORIES, 3)
+    step = re.search(r"once: (.*?) keeps", str(caught.value.hint)).group(1)
+    mended = eval(step, {"ids": ids})
+    lists = target(lambda histories, k: [mended, mended], catalog).query("a", HISTORIES, 3)
+    assert lists[0].tolist() == [2, 1, 0]
 
 
 @pytest.mark.parametrize(

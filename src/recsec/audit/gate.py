@@ -6,13 +6,12 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from recsec.audit.plan import gate_class
 from recsec.audit.sections import GatePlan
 from recsec.audit.verdict import LEVELS
 from recsec.errors import EXIT_GATE_FAILED, EXIT_OK, ConfigError, EvidenceIncomplete, TargetError
 from recsec.reports import Case, GatePolicy, Verdict, policy_class
+from recsec.settings import checked
 from recsec.targets import PartialAnswer
 
 __all__ = ["exit_code", "gate_policy", "load_gate", "worse"]
@@ -32,21 +31,12 @@ def load_gate(path: Path | str) -> GatePolicy:
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return gate_policy(
-            gate_class().model_validate(values.get("gate", values)), source=path.name
-        )
     except OSError as error:
         raise ConfigError(f"cannot read the policy {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'policy'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ConfigError(
-            f"{path}: {faults}", hint=f"the keys are {', '.join(gate_class().model_fields)}"
-        ) from error
+    plan = checked(gate_class(), values.get("gate", values), where=str(path))
+    return gate_policy(plan, source=path.name)
 
 
 def worse(verdicts: Sequence[Verdict]) -> Verdict:

@@ -9,13 +9,14 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from recsec.audit.sections import GatePlan, Plan
 from recsec.audit.threat import audits
 from recsec.errors import ConfigError
+from recsec.settings import section_of
 
 __all__ = ["gate_class", "load_plan", "parse_plan", "plan_class", "without_idle"]
 
@@ -104,27 +105,12 @@ def load_plan(path: Path | str) -> Plan:
     return parse_plan(values, where=str(path))
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _section(path: tuple[str | int, ...]) -> type[BaseModel]:
-    """The section in which a key stands."""
-    section: type[BaseModel] = plan_class()
-    for name in path[:-1]:
-        field = section.model_fields.get(str(name))
-        inside = [] if field is None else _models_in(field.annotation)
-        section = inside[0] if inside else section
-    return section
-
-
 def _fault(fault: dict[str, Any]) -> str:
     path = fault["loc"]
     key = ".".join(str(part) for part in path if part != 0) or "plan"
     if fault["type"] == "extra_forbidden":
-        return f"there is no key {key!r}; allowed: {', '.join(_section(path).model_fields)}"
+        allowed = section_of(plan_class(), path).model_fields
+        return f"there is no key {key!r}; allowed: {', '.join(allowed)}"
     if fault["type"] == "missing":
         return f"the key {key!r} is missing"
     text = fault["msg"].removeprefix("Value error, ")

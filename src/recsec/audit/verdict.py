@@ -6,7 +6,7 @@ from typing import Final, Literal, Protocol
 
 from recsec.reports import Verdict
 
-__all__ = ["ENDS", "LEVELS", "Thresholds", "fails", "no_verdict", "verdict_on"]
+__all__ = ["ENDS", "LEVELS", "Thresholds", "fails", "no_verdict", "to_pass", "verdict_on"]
 
 ENDS: Final = {
     "low": "lower bound of the",
@@ -31,6 +31,11 @@ def fails(fail_at: str) -> str:
     if fail_at == "never":
         return "the gate never fails"
     return f"the gate fails at {fail_at} and above"
+
+
+def to_pass(limits: Thresholds, fail_at: str) -> float:
+    """Below what the upper bound must lie: where the gate fails, or else where high begins."""
+    return limits.moderate if fail_at == "moderate" else limits.high
 
 
 def verdict_on(

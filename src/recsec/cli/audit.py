@@ -80,7 +80,7 @@ def run(
     command continues; of an API or a function only what was under way is asked again, and counted.
     As long as there is no report, a corrected plan continues too, with the answers that it has in
     common. Exit code 1 if a gate fails, 3 if the target failed in all cells, 4
-    if cells could not be measured.
+    if cells could not be measured or the evidence does not decide.
     """
     if plan == INIT:
         _init(file or DEFAULT_PLAN, model, data, authorised=authorised, json=json)
@@ -156,9 +156,7 @@ def _show(console: Console, found: Report, out: Path) -> None:
     for threat, part in parts_of(found):
         view_of(threat).show(console, part)
     verdict = found.verdict
-    passed = "passed" if verdict.passed else "failed"
     data = " (made-up data: no evidence about a real system)" if found.synthetic else ""
-    gate = "no verdict" if verdict.level in ("incomplete", "weak") else f"gate {passed}"
-    console.print(f"{verdict.level}, {gate}{data}", style="bold")
+    console.print(f"{verdict.level}, {found.gate}{data}", style="bold")
     console.print(verdict.statement)
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)

@@ -79,11 +79,8 @@ def _show(console: Console, found: dict[str, Any], report: Report | None) -> Non
 
         for threat, part in parts_of(report):
             view_of(threat).show(console, part)
-    if "verdict" in found:
-        verdict = found["verdict"]
-        passed = "passed" if verdict["passed"] else "failed"
-        note = " (synthetic data)" if found["synthetic"] else ""
-        console.print(f"{verdict['level']}, gate {passed}{note}", style="bold")
-        console.print(verdict["statement"])
+        note = " (synthetic data)" if report.synthetic else ""
+        console.print(f"{report.verdict.level}, {report.gate}{note}", style="bold")
+        console.print(report.verdict.statement)
     for path in found["files"]:
         console.print(path, soft_wrap=True)

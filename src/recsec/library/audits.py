@@ -75,10 +75,7 @@ class AuditReport:
 
     @property
     def _judged(self) -> str:
-        verdict = self.verdict
-        if verdict.level in ("incomplete", "weak"):
-            return f"{verdict.level}, no verdict"
-        return f"{verdict.level}, gate {'passed' if verdict.passed else 'failed'}"
+        return f"{self.verdict.level}, {self.report.gate}"
 
     def __repr__(self) -> str:
         return f"AuditReport({self.report.title!r}, {self._judged}, {self.path})"
@@ -220,8 +217,13 @@ def extract_plan(
         device: where the copy is trained.
 
     Raises:
-        ConfigError: a setting that there is not.
+        ConfigError: a policy, a switch or a setting that there is not.
     """
+    from recsec.attacks.extraction import Adaptive
+    from recsec.registry import registry
+
+    registry("policies").get(policy)
+    Adaptive.parse(adaptive)
     chosen = dict(settings or {})
     unknown = sorted(set(chosen) - set(SETTINGS))
     if unknown:

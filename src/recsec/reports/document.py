@@ -160,6 +160,7 @@ class Document:
         )
         style = files(OURS).joinpath("templates/report.css").read_text("utf-8")
         environment.globals.update(
+            whole=self.data,
             doc=self.at(),
             num=self.number,
             txt=self.text,

@@ -123,6 +123,11 @@ class GatePolicy(Part):
     )
     source: Text = Field(default="default", description="``default``, or the policy file's name.")
 
+    @property
+    def asked(self) -> bool:
+        """Whether there is a gate at all; ``recsec extract`` asks for none."""
+        return self.fail_at != "never" or self.baseline is not None
+
     def of(self, kind: type[Policy]) -> Policy:
         """This policy as the class with the thresholds of one threat.
 

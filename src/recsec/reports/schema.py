@@ -47,6 +47,15 @@ class Report(Part):
     policy: GatePolicy = Field(description="The gate's thresholds.")
     reproduce: Reproduce = Field(description="How to get the same numbers again.")
 
+    @property
+    def gate(self) -> str:
+        """What became of the gate, in a few words."""
+        if self.verdict.level in ("incomplete", "weak"):
+            return "no verdict"
+        if not self.policy.asked:
+            return "no gate was asked for"
+        return f"gate {'passed' if self.verdict.passed else 'failed'}"
+
     def of(self, kind: type[Kind]) -> Kind:
         """This report as the class with the part of one threat.
 

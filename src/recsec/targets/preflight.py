@@ -90,7 +90,10 @@ def preflight(
         )
     lengths = (first > 0).sum(axis=1)
     if not lengths.any():
-        raise TargetError(f"the target answered {rows} histories with empty lists")
+        raise TargetError(
+            f"the target answered {rows} histories with empty lists",
+            hint="check that it knows the ids of --data, and answers users whom it has never seen",
+        )
     if (first == first[0]).all():
         raise TargetError(
             f"the target gave {rows} different histories the same list "

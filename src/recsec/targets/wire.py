@@ -144,7 +144,11 @@ def read_list(
         raise _strange(whose, error) from error
     if len(set(ids)) < len(ids):
         twice = next(item for item in ids if ids.count(item) > 1)
-        raise TargetError(f"{whose} named item {twice!r} twice in one list")
+        raise TargetError(
+            f"{whose} named item {twice!r} twice in one list",
+            hint="name each item once: list(dict.fromkeys(ids)) keeps its best place; the response "
+            "of an API must point at one list",
+        )
     known, unknown = catalog.known(ids)
     fits = not unknown
     if tally is not None:

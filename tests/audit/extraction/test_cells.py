@@ -9,9 +9,9 @@ from recsec.audit import expand, parse_plan
 from recsec.audit.extraction.scope import scope_of
 
 
-def plan(*grids: dict[str, Any], model: str = "callable:a:b") -> Any:
+def plan(*grids: dict[str, Any], model: str = "callable:a:b", **more: Any) -> Any:
     target = {"model": model, "data": "synthetic"}
-    return parse_plan({"target": target, "extraction": list(grids)})
+    return parse_plan({"target": target, "extraction": list(grids), **more})
 
 
 def test_budgets_share_one_collection_at_the_largest() -> None:
@@ -61,6 +61,17 @@ def test_time_is_told_at_the_rate_limit_of_an_api() -> None:
     scope = scope_of(wanted, expand(wanted), items=60)
     assert (scope.cells, scope.calls, scope.local) == (1, 36_000, False)
     assert scope.seconds > 3600  # 10 calls a second
+
+
+def test_one_copy_is_made_by_one_core_and_the_second_look_at_it_counts() -> None:
+    grid = {"policies": "mixed", "calls": 100_000, "seeds": 0}
+    alone, four = (
+        scope_of(plan(grid, engine={"workers": n}), expand(plan(grid)), items=60).seconds
+        for n in (1, 4)
+    )
+    assert alone == four
+    quick = plan(grid, evaluation={"recheck": False})
+    assert scope_of(quick, expand(quick), items=60).seconds < alone
 
 
 def test_a_checkpoint_behind_guards_answers_here(tmp_path: Path) -> None:

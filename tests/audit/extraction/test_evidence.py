@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recsec.audit.extraction.evidence.checks import copy_checks
 from recsec.audit.extraction.evidence.pooling import pooled
+from recsec.audit.extraction.tasks import Course
+from recsec.reports import Twin
 from recsec.rng import Streams
 
 STREAMS = Streams(0)
@@ -75,3 +78,15 @@ def test_comparisons_are_paired() -> None:
         "lift"
     ]
     assert (paired.low, paired.value, paired.high) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("trained", "steady", "told"), [(0.5, False, True), (0.5, True, False), (0.9, False, False)]
+)
+def test_lists_that_cannot_be_learned_may_be_a_target_that_changes(
+    trained: float, steady: bool, told: bool
+) -> None:
+    courses = {"mixed": Course(held_out=0.3, trained=trained, best_epoch=2, epochs=9)}
+    twin = Twin(metrics=None, reason="none")
+    checks = {one.check: one for one in copy_checks([], courses, None, twin, steady=steady)}
+    assert ("contradicts itself" in checks["reproduces"].evidence) == told

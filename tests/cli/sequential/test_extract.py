@@ -66,7 +66,9 @@ def test_wrong_words(
 ) -> None:
     out, model = tmp_path / "run", checkpoints / "markov"
     assert main(words(model, small_data, out, "--policy", "clever")) == 2
-    assert "no policy 'clever'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no policies called 'clever'" in said
+    assert "next: recsec list policies" in said
     assert main(words(model, small_data, out, "--set", "lenght=3")) == 2
     assert "lenght" in capsys.readouterr().err
     assert main(words(model, small_data, out, "--surrogate", "popularity")) == 2

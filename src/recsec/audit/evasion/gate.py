@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from recsec.attacks.evasion import levels
-from recsec.audit.verdict import ENDS, LEVELS, fails, no_verdict, verdict_on
+from recsec.audit.verdict import ENDS, LEVELS, fails, no_verdict, to_pass, verdict_on
 from recsec.reports import (
     EvasionGate,
     EvasionPolicy,
@@ -38,14 +38,9 @@ def _rule(policy: EvasionGate, model: str) -> str:
         f"{rules.eps:g}, is at least {rules.high:g}, moderate from {rules.moderate:g}, else low; "
         f"{fails(policy.fail_at)}. Pairs that could not be measured make the evidence incomplete, "
         "attacks that a plain one beats, that find no gradients or, without any, are not shown to "
-        f"work make it weak, and so do too few pairs: below {_limit(policy):g} must lie the upper "
-        "bound as well."
+        "work make it weak, and so do too few pairs: below "
+        f"{to_pass(rules, policy.fail_at):g} must lie the upper bound as well."
     )
-
-
-def _limit(policy: EvasionGate) -> float:
-    """What a rate must be shown to lie below: where the gate fails, or else where high begins."""
-    return policy.evasion.moderate if policy.fail_at == "moderate" else policy.evasion.high
 
 
 def _too_few(metric: Metric, limit: float) -> list[str]:
@@ -134,7 +129,8 @@ def judge_evasion(
         if check.model == model and check.check in WEAK and check.status == "failed"
     ]
     why = [f"the attacks are weak on this encoder ({'; '.join(weak)})"] if weak else []
-    why += _too_few(worst[at].success[rules.metric], _limit(policy)) if verdict.passed else []
+    if verdict.passed:
+        why += _too_few(worst[at].success[rules.metric], to_pass(rules, policy.fail_at))
     if why and verdict.level != LEVELS[-1]:
         return no_verdict("; ".join(why), found, rule=rule, row=at, level="weak")
     return verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from recsec.audit.verdict import ENDS, LEVELS, fails, no_verdict, verdict_on
+from recsec.audit.verdict import ENDS, LEVELS, fails, no_verdict, to_pass, verdict_on
 from recsec.reports import CopyCheck, ExtractionGate, Metric, Row, Verdict
 
 __all__ = ["judge"]
@@ -29,11 +29,15 @@ def rule(policy: ExtractionGate) -> str:
     """The policy in words."""
     what = f"{ENDS[policy.statistic]} {WORDS.get(policy.metric, policy.metric)}"
     limit = "" if policy.max_calls is None else f" of at most {policy.max_calls:,} calls"
+    few = ""
+    if policy.fail_at != "never":
+        bound = f"below {to_pass(policy, policy.fail_at):g} must lie the upper bound of all as well"
+        few = f", and so do too few users: {bound}"
     return (
         f"The risk level is high if in any row{limit} the {what} is at least {policy.high:g}, "
         f"moderate from {policy.moderate:g}, else low; {fails(policy.fail_at)}. Attacks that could "
         "not be measured make the evidence incomplete, a copy that more training makes better "
-        "makes it weak."
+        f"makes it weak{few}."
     )
 
 
@@ -41,12 +45,16 @@ def _decider(metric: Metric | None, policy: ExtractionGate) -> float | None:
     return None if metric is None else getattr(metric, policy.statistic)
 
 
+def _counts(row: Row, policy: ExtractionGate) -> bool:
+    return policy.max_calls is None or row.calls <= policy.max_calls
+
+
 def deciding_row(rows: Sequence[Row], policy: ExtractionGate) -> int | None:
     """The row with the highest deciding number among those that count; None if none has one."""
     values = [
         (_decider(row.metrics.get(policy.metric), policy), -row.calls, -at)
         for at, row in enumerate(rows)
-        if policy.max_calls is None or row.calls <= policy.max_calls
+        if _counts(row, policy)
     ]
     known = [(value, calls, at) for value, calls, at in values if value is not None]
     return -max(known)[2] if known else None
@@ -109,28 +117,52 @@ def judge(
         return Verdict(level="low", passed=True, rule=rule(policy), statement=statement)
     metric = rows[at].metrics[policy.metric]
     value = _decider(metric, policy) or 0.0
-    found += _undecided(metric, policy)
+    limit = to_pass(policy, policy.fail_at)
+    claims = policy.fail_at != "never" and value < limit
+    few = _too_few(rows, policy, limit) if claims else []
+    found += _undecided(metric, {policy.moderate, policy.high} - ({limit} if few else set()))
     verdict = verdict_on(value, policy, policy.fail_at, rule=rule(policy), statement=found, row=at)
     weak = [check.evidence for check in checks if check.check in WEAK and check.status == "failed"]
-    if weak and verdict.level != LEVELS[-1]:
-        why = f"the thief learned less than he could ({'; '.join(weak)})"
-        return no_verdict(why, found, rule=rule(policy), row=at, level="weak")
+    why = [f"the thief learned less than he could ({'; '.join(weak)})"] if weak else []
+    why += few
+    if why and verdict.level != LEVELS[-1]:
+        return no_verdict("; ".join(why), found, rule=rule(policy), row=at, level="weak")
     return verdict
 
 
-def _undecided(metric: Metric, policy: ExtractionGate) -> str:
+def _too_few(rows: Sequence[Row], policy: ExtractionGate, limit: float) -> list[str]:
+    """Why the users do not show that all rows lie below a limit; nothing where they do."""
+    metrics = [row.metrics.get(policy.metric) for row in rows if _counts(row, policy)]
+    across = [
+        one
+        for one in metrics
+        if one is not None and one.value is not None and (one.high is None or one.high >= limit)
+    ]
+    if not across:
+        return []
+    n, needed = min(one.n for one in across), max(_needed(one, limit) for one in across)
+    return [
+        f"{n:,} users do not show that the {WORDS.get(policy.metric, policy.metric)} is below "
+        f"{limit:g}; {_many(needed)} decide, if it stays as it is"
+    ]
+
+
+def _undecided(metric: Metric, limits: set[float]) -> str:
     """Whether more users would be needed to tell on which side of a threshold it lies."""
     if metric.low is None or metric.high is None:
         return ""
-    across = [f"{x:g}" for x in (policy.moderate, policy.high) if metric.low < x <= metric.high]
+    across = sorted(x for x in limits if metric.low < x <= metric.high)
     if not across:
         return ""
-    needed = max(_needed(metric, x) for x in (policy.moderate, policy.high) if f"{x:g}" in across)
-    many = f"it would take about {needed:,.0f}" if needed < MANY else "hardly any number would"
     return (
-        f" {metric.n:,} users do not decide whether it is above {' or '.join(across)}: the "
-        f"interval reaches across; {many}."
+        f" {metric.n:,} users do not decide whether it is above "
+        f"{' or '.join(f'{x:g}' for x in across)}: the interval reaches across; "
+        f"{_many(max(_needed(metric, x) for x in across))}."
     )
+
+
+def _many(needed: float) -> str:
+    return f"about {needed:,.0f} would" if needed < MANY else "hardly any number would"
 
 
 def _needed(metric: Metric, threshold: float) -> float:

@@ -164,7 +164,8 @@ def _checks(
             after=None if failure else desk.metrics([again.id], floor=spec.floor)["lift"],
             why="" if failure is None else failure.message,
         )
-    return copy_checks(bare, courses, compared, twin)
+    steady = desk.found.target.fingerprint is not None
+    return copy_checks(bare, courses, compared, twin, steady=steady)
 
 
 def _leak_floors(desk: Desk) -> str:

@@ -23,6 +23,7 @@ from recsec.data import Dataset, Split
 from recsec.reports import ExtractionGate, GatePolicy, Metrics
 from recsec.sources import is_folder
 from recsec.targets import ASKINGS, SPOTS, recorded, recorded_unknown, requests, target_digests
+from recsec.text import counted
 from recsec.types import IntArray
 
 __all__ = ["ExtractionRun"]
@@ -79,7 +80,24 @@ class ExtractionRun(ThreatRun):
         done = self.conductor.run.done
         finished = sum(done(cell.id) is not None for cell in self.grid.cells)
         scope = scope_of(self.plan, self.grid, items=len(self.dataset.catalog), finished=finished)
-        return replace(scope, owner=self._owners_calls(), spots=self._spots())
+        return replace(
+            scope,
+            owner=self._owners_calls(),
+            spots=self._spots(),
+            trainings=self._trainings(),
+        )
+
+    def _trainings(self) -> str:
+        """What is trained beside the copies and is not there yet, in words."""
+        done = self.conductor.run.done
+        recipes, _ = twin_recipes(self.target, self.dataset.fingerprint)
+        twins = sum(done(f"twin-{recipe.seed}") is None for recipe in recipes)
+        own = self.target.train is not None and done("train-target") is None
+        found = ["the target"] if own else []
+        if twins:
+            alike = self.target.train is None and self.target.twins.model is None
+            found.append(f"{counted(twins, 'twin')}{', as long as the target took' * alike}")
+        return " and ".join(found)
 
     def _owners_calls(self) -> int:
         """How many calls are still to be made in the owner's name, of a target that is no model."""

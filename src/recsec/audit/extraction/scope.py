@@ -30,7 +30,7 @@ SECONDS_PER_CELL = 5.0
 
 @dataclass(frozen=True)
 class ExtractionScope(ThreatScope):
-    """What will happen; training a target and twins comes on top of ``seconds``.
+    """What will happen; ``seconds`` are those of asking and of copying.
 
     Attributes:
         collections: sets of queries; cells with smaller budgets share them.
@@ -39,6 +39,7 @@ class ExtractionScope(ThreatScope):
         owner: calls in the owner's name: a check, and the lists that fidelity is measured on.
         local: the target answers from a checkpoint on this machine.
         spots: recorded calls that are asked again, to see whether it is the same target.
+        trainings: what is trained on top of ``seconds``, in words; empty for nothing.
     """
 
     collections: int
@@ -47,12 +48,16 @@ class ExtractionScope(ThreatScope):
     local: bool
     owner: int = 0
     spots: int = 0
+    trainings: str = ""
 
     def words(self, duration: Callable[[float], str]) -> list[str]:
         """See ``ThreatScope.words``."""
         users = "all users" if self.users is None else f"{self.users:,} users"
         what = f"{counted(self.cells, 'attack')}, {counted(self.calls, 'API call')}"
-        lines = [f"{what}, measured on {users}; about {duration(self.seconds)}, training excluded"]
+        time = f"about {duration(self.seconds)} for asking and copying"
+        lines = [f"{what}, measured on {users}; {time}"]
+        if self.trainings:
+            lines.append(f"training comes on top: {self.trainings}")
         if self.owner:
             lines.append(
                 f"{counted(self.owner, 'more API call')} in the owner's name: a check, and its own "
@@ -84,14 +89,17 @@ def scope_of(
     local = target is not None and (target.train is not None or answers_here(str(target.model)))
     workers = plan.engine.processes
     rate = LOCAL_CALLS_PER_SECOND * workers if local else plan.cost.calls_per_second
-    lessons = sum(
-        surrogate_config(spec.config, calls=spec.calls).epochs * spec.calls for spec in grid.cells
-    )
-    fitting = lessons / LESSONS_PER_SECOND + SECONDS_PER_CELL * len(grid.cells)
+    copying = [
+        surrogate_config(spec.config, calls=spec.calls).epochs * spec.calls / LESSONS_PER_SECOND
+        + SECONDS_PER_CELL
+        for spec in grid.cells
+    ]
+    longest = max(copying)
+    again = 2 * longest if plan.evaluation.recheck else 0.0
     return ExtractionScope(
         cells=len(grid.cells),
         finished=finished,
-        seconds=grid.calls / rate + fitting / workers,
+        seconds=grid.calls / rate + max(longest, sum(copying) / workers) + again,
         room=_room(grid, items),
         collections=len(grid.collections),
         calls=grid.calls,

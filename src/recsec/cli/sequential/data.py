@@ -38,6 +38,9 @@ def _text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
+WIDE = 40
+"""Characters of an id that stay on one line, a UUID's 36 among them."""
+
 ROWS: Mapping[str, tuple[str, Form]] = {
     "users": ("users", counted),
     "items": ("items", counted),
@@ -115,9 +118,14 @@ def _show(console: Console, analysis: Analysis) -> None:
             genres.add_row(Text(genre), counted(items), counted(rows), share)
         console.print(genres)
 
-    top = plain_table("Top 20 items", ["id", "title", "rows"], left=2)
-    for row in analysis.top.iter_rows(named=True):
-        top.add_row(Text(str(row["id"])), Text(row["title"]), counted(row["rows"]))
+    best = [(str(row["id"]), row["title"], row["rows"]) for row in analysis.top.to_dicts()]
+    titled = any(title != item for item, title, _ in best)
+    left = ["id", "title"] if titled else ["id"]
+    top = plain_table("Top 20 items", [*left, "rows"], left=len(left))
+    top.columns[0].min_width = min(WIDE, max((len(item) for item, _, _ in best), default=0))
+    for item, title, rows in best:
+        shown = [item, title] if titled else [item]
+        top.add_row(*map(Text, shown), counted(rows))
     console.print(top)
     for said in summary["notes"]:
         console.print(Text(f"Note: {said}."))

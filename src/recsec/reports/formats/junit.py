@@ -18,12 +18,12 @@ def junit(report: Report) -> str:
     """The audit as JUnit XML.
 
     A failed gate is a ``failure``; each threat has one. A cell that could not be measured is an
-    ``error``, as is a gate without a verdict: neither counts as passed. There are no times in it,
-    so the same report gives the same text.
+    ``error``, as is a gate without a verdict: neither counts as passed. A gate that nobody asked
+    for is ``skipped``. There are no times in it, so the same report gives the same text.
     """
     cases = []
     for threat, part in parts_of(report):
-        cases.append(_gate(threat.name, part.verdict))
+        cases.append(_gate(threat.name, part.verdict, asked=report.policy.asked))
         cases += [_case(threat.name, case) for case in threat.cases(part)]
     suite = ET.Element(
         "testsuite",
@@ -31,7 +31,7 @@ def junit(report: Report) -> str:
         tests=str(len(cases)),
         failures=str(sum(case.find("failure") is not None for case in cases)),
         errors=str(sum(case.find("error") is not None for case in cases)),
-        skipped="0",
+        skipped=str(sum(case.find("skipped") is not None for case in cases)),
     )
     properties = ET.SubElement(suite, "properties")
     for name, value in (
@@ -47,11 +47,13 @@ def junit(report: Report) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _gate(threat: str, verdict: Verdict) -> ET.Element:
+def _gate(threat: str, verdict: Verdict, *, asked: bool) -> ET.Element:
     """The verdict as a test case."""
     case = ET.Element("testcase", classname=f"recsec.{threat}", name="gate")
     if verdict.level in ("incomplete", "weak"):
         _outcome(case, "error", f"evidence {verdict.level}", verdict.statement)
+    elif not asked:
+        ET.SubElement(case, "skipped", message="no gate was asked for")
     elif not verdict.passed:
         _outcome(case, "failure", f"level {verdict.level}", verdict.statement)
     ET.SubElement(case, "system-out").text = _clean(verdict.rule)

@@ -73,13 +73,12 @@ def _group(title: str, runs: Sequence[SeenRun], out: Path) -> dict[str, Any]:
         atomic_write_text(folder / "report.html", page)
         write_tables(run.report, folder / "tables")
         change = None if before is None else _diff(before, run, folder)
-        verdict = run.report.verdict
         rows.append(
             {
                 "name": run.name,
                 "updated": run.updated[:16].replace("T", " "),
-                "level": verdict.level,
-                "passed": verdict.passed,
+                "level": run.report.verdict.level,
+                "gate": run.report.gate,
                 "synthetic": run.report.synthetic,
                 "numbers": {name: one.model_dump() for name, one in run.numbers().items()},
                 "report": f"runs/{place}/report.html",

@@ -20,6 +20,10 @@ REPRODUCED = 0.75
 """Of the lists it was trained on. On ml-100k (3,000 and 10,000 calls, k = 10) copies that got no
 better with more training reproduced 0.84 to 0.87, those that did 0.16 to 0.72."""
 NAMED = 3
+CHANGES = (
+    "; or the target contradicts itself, as with a cache that expires: ask the same history again "
+    "minutes later, by recsec recommend"
+)
 
 Status: TypeAlias = Literal["passed", "failed", "not tried"]
 Answer: TypeAlias = tuple[Status, str]
@@ -48,10 +52,16 @@ class _Seen:
     courses: Mapping[str, Course]
     again: Again | None
     twin: Twin
+    steady: bool
 
 
 def copy_checks(
-    rows: Sequence[Row], courses: Mapping[str, Course], again: Again | None, twin: Twin
+    rows: Sequence[Row],
+    courses: Mapping[str, Course],
+    again: Again | None,
+    twin: Twin,
+    *,
+    steady: bool = True,
 ) -> tuple[CopyCheck, ...]:
     """Every check, over the thieves of the bare target.
 
@@ -60,8 +70,9 @@ def copy_checks(
         courses: how copies of the bare target were trained, by cell.
         again: what more training brings; None where it was not tried.
         twin: the independent models.
+        steady: whether the same history surely gets the same list, as from a checkpoint.
     """
-    seen = _Seen(rows, courses, again, twin)
+    seen = _Seen(rows, courses, again, twin, steady)
     found = []
     for check, title, judge in CHECKS:
         status, evidence = judge(seen)
@@ -87,7 +98,8 @@ def _reproduces(seen: _Seen) -> Answer:
         for name, course in seen.courses.items()
         if course.trained is not None and course.trained < REPRODUCED
     }
-    return _all_of(seen.courses, bad, f"reproduce at least {REPRODUCED:g} of their lessons")
+    status, said = _all_of(seen.courses, bad, f"reproduce at least {REPRODUCED:g} of their lessons")
+    return status, said + (CHANGES if bad and not seen.steady else "")
 
 
 def _converged(seen: _Seen) -> Answer:

@@ -78,6 +78,16 @@ def findings(
                 mitigations=MITIGATIONS[level],
             )
         )
+    if verdict.level == "weak":
+        found.append(
+            Finding(
+                id="extraction-weak",
+                title="The evidence is too weak to decide",
+                severity="moderate",
+                evidence=verdict.statement,
+                advice="Give the plan what is said to be missing; no number here says it is safe.",
+            )
+        )
     if missing:
         found.append(
             Finding(
