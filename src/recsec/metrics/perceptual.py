@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from skimage.metrics import structural_similarity
+import skimage
 
 from recsec.types import FloatArray
 
@@ -62,7 +62,9 @@ def ssim(originals: Bytes, changed: Bytes) -> FloatArray:
     window = side if side % 2 else side - 1
     return np.array(
         [
-            structural_similarity(a, b, win_size=window, channel_axis=0, data_range=255)
+            skimage.metrics.structural_similarity(
+                a, b, win_size=window, channel_axis=0, data_range=255
+            )
             for a, b in zip(originals, changed, strict=True)
         ],
         dtype=np.float64,
