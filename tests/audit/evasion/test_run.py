@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from dying import dies
 
 from recsec.audit import exit_code, parse_plan, run_audit
 from recsec.audit.evasion import work as evasion_work
@@ -41,21 +38,10 @@ VALUES: dict[str, Any] = {
     ],
     "engine": {"workers": 1, "device": "cpu"},
 }
-DRIVER = """
-import json, os, signal, sys
-count, replace = int(sys.argv[1]), os.replace
-
-def deadly(source, target, *more, **words):
-    global count
-    if "evasion" in str(target):
-        count -= 1
-        if count == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return replace(source, target, *more, **words)
-
-os.replace = deadly
+SCRIPT = """
+import json, sys
 from recsec.audit import parse_plan, run_audit
-run_audit(parse_plan(json.loads(sys.argv[2])), "run", command=sys.argv[3])
+run_audit(parse_plan(json.loads(sys.argv[1])), "run", command=sys.argv[2])
 """
 
 
@@ -139,15 +125,7 @@ def test_one_plan_gives_models_cells_worst_cases_and_pictures(finished: Path) ->
 def test_kill_9_loses_a_chunk_and_two_workers_finish_as_one_would(
     place: Path, finished: Path, values: dict[str, Any]
 ) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", DRIVER, "6", json.dumps(VALUES), COMMAND],
-        cwd=place,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    dies(SCRIPT, json.dumps(VALUES), COMMAND, part="evasion", count=6)
     kept = {path: path.stat().st_mtime_ns for path in Path("run/evasion").glob("*.parquet")}
     assert len(kept) == 5
     values["engine"]["workers"] = 2
