@@ -126,7 +126,7 @@ def _photos(*, quick: bool) -> dict[str, Any]:
     return {
         "visual": {
             "data": FEW_PHOTOS if quick else PHOTOS,
-            "pairs": 10 if quick else 50,
+            "pairs": 10 if quick else 100,
             "models": [
                 {
                     "name": "undefended",
